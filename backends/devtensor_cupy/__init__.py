@@ -1,0 +1,9 @@
+"""The device type "cuda": CuPy behind the backend protocol, imported when it is first needed."""
+
+from __future__ import annotations
+
+from devtensor_cupy.backend import CupyBackend
+
+__all__ = ["backend"]
+
+backend = CupyBackend()

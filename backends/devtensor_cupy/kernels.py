@@ -1,0 +1,94 @@
+"""The CUDA kernel table: the generic one over CuPy, and what CuPy does otherwise than NumPy.
+
+Indices out of range and integer division by zero are not reported, as looking at values would wait for the
+device: CuPy wraps such indices around and divides to 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cupy
+from cupyx.scipy import special
+
+from devtensor.backend import arraylib
+from devtensor.backend.arraylib import halves
+from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UFUNCS, UNARY
+from devtensor.backend.protocol import Kernel
+from devtensor_cupy.random import philox_words
+
+LIBRARY = arraylib.Library(cupy, host=False)
+CUPY_DTYPES = LIBRARY.dtypes
+OUT_KERNELS = frozenset(UNARY | BINARY)
+SPECIAL = {
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "erfinv": special.erfinv,
+    "lgamma": special.gammaln,
+    "digamma": special.digamma,
+}
+IN_FLOAT32 = frozenset({"logical_not", "logical_and", "logical_or", "logical_xor", "any", "all", "nonzero"})
+"""Kernels that compute nothing but that CuPy does not have for bfloat16."""
+BY_BITS = frozenset(
+    {"where", "tril", "triu", "index_select", "gather", "scatter", "embedding", "index_get"}
+)
+"""Kernels that move bfloat16 values as the 16-bit integers that CuPy knows better."""
+NATIVE = (frozenset(UFUNCS | DIVISIONS | ROUNDINGS) | halves.MOVING | {"matmul"}) - IN_FLOAT32
+"""Kernels that CuPy runs on half types as they are; its ufuncs compute those in float32 inside."""
+ATOMIC = {"b": "int32", "h": "int32", "B": "uint32", "l": "uint64", "q": "uint64"}
+"""The dtype in which CuPy can add integers atomically, with the same bits."""
+
+
+def kernel_table() -> dict[str, Kernel]:
+    """Every kernel of CUDA devices, by name."""
+    table = arraylib.kernels(cupy, host=False, add_at=add_at)
+    table |= {name: getattr(cupy, theirs) for name, theirs in UFUNCS.items()}
+    table |= arraylib.random.kernels(LIBRARY, philox_words)
+    return table | SPECIAL | {"matmul": matmul}
+
+
+def specialise(name: str, kernel: Kernel, dtype: str) -> Kernel:
+    """The best kernel for arrays of one dtype."""
+    if dtype == "bfloat16" and name in BY_BITS:
+        return by_bits(kernel)
+    return kernel if name in NATIVE else in_float32(kernel, dtype)
+
+
+def in_float32(kernel: Kernel, dtype: str) -> Kernel:
+    """The kernel computed in float32 if `dtype` is a half type."""
+    if dtype not in arraylib.HALF_TYPES:
+        return kernel
+    half, wide = CUPY_DTYPES[dtype], CUPY_DTYPES["float32"]
+    return halves.in_float32(kernel, half, lambda x: x.astype(wide), lambda x: x.astype(half))
+
+
+def by_bits(kernel: Kernel) -> Kernel:
+    """The kernel on bfloat16 values seen as integers."""
+    half, bits = CUPY_DTYPES["bfloat16"], CUPY_DTYPES["int16"]
+
+    def moved(*arguments: Any) -> Any:
+        seen = [x.view(bits) if getattr(x, "dtype", None) == half else x for x in arguments]
+        return kernel(*seen).view(half)
+
+    return moved
+
+
+def add_at(target: Any, index: Any, values: Any) -> None:
+    """Add at indices, as often as they occur; integers in a dtype that has an atomic addition."""
+    other = ATOMIC.get(target.dtype.char)
+    if other is None:
+        cupy.add.at(target, index, values)
+        return
+    wide = target.astype(other)
+    cupy.add.at(wide, index, cupy.asarray(values).astype(other))
+    target[...] = wide.astype(target.dtype)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product; batches of half types go through float32, as CuPy's batched product lacks them."""
+    if a.dtype.name in arraylib.HALF_TYPES:
+        if a.ndim == 2 and b.ndim == 2:
+            return cupy.matmul(a, b)
+        if a.ndim > 2 and b.ndim == 2 and a.size:
+            return cupy.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+    return arraylib.linalg.matmul(LIBRARY, a, b)

@@ -1,0 +1,70 @@
+"""Maximum pooling by cheap passes over what the windows see at each place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy import ndarray
+
+from devtensor.backend.arraylib.windows import Sizes, taps, window_count
+from devtensor.backend.protocol import Kernel
+from devtensor_numpy.blocks import spans
+
+PLANES = 1 << 16
+"""Elements of input in a block of planes."""
+
+
+def max_pool(generic: Kernel) -> Kernel:
+    """Pooling without padding, and without NaN, by its own way; all else by the generic kernel."""
+
+    def kernel(
+        x: ndarray, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+    ) -> tuple[ndarray, ndarray]:
+        if any(padding) or ceil_mode or math.prod(size) > 255 or not x.size:
+            return generic(x, size, stride, padding, dilation, ceil_mode)
+        counts = tuple(map(window_count, x.shape[2:], size, stride, padding, dilation))
+        values, winners = pooled(x, size, stride, dilation, counts)
+        if x.dtype.kind == "f" and np.isnan(values).any():
+            return generic(x, size, stride, padding, dilation, ceil_mode)
+        return values, plane_positions(x.shape[2:], size, stride, dilation, counts, winners)
+
+    return kernel
+
+
+def pooled(
+    x: ndarray, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes
+) -> tuple[ndarray, ndarray]:
+    """Maximum of each window, and the number of the place inside it where that was seen first."""
+    samples, channels = x.shape[:2]
+    values = np.empty((samples, channels, *counts), x.dtype)
+    winners = np.zeros(values.shape, np.uint8)
+    for block in spans(samples, max(1, PLANES // max(x[0].size, 1))):
+        best, winner = values[block], winners[block]
+        for number, (_, cut) in enumerate(taps(size, counts, stride, dilation)):
+            seen = x[block][cut]
+            if number == 0:
+                best[...] = seen
+                continue
+            better = np.greater(seen, best).view(np.uint8)
+            np.maximum(best, seen, out=best)
+            np.maximum(winner, better * np.uint8(number), out=winner)
+    return values, winners
+
+
+def plane_positions(
+    spatial: Sizes, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes, winners: ndarray
+) -> ndarray:
+    """Flat index in the plane: that of the window's first element, and the winner's offset from it."""
+    steps = [math.prod(spatial[axis + 1 :]) for axis in range(len(spatial))]
+    starts = sum(
+        np.arange(n).reshape((-1,) + (1,) * (len(counts) - axis - 1)) * (stride[axis] * steps[axis])
+        for axis, n in enumerate(counts)
+    )
+    offsets = [
+        sum(k * d * step for k, d, step in zip(place, dilation, steps, strict=True))
+        for place in np.ndindex(*size)
+    ]
+    result = np.array(offsets, np.int64)[winners]
+    result += starts
+    return result

@@ -1,0 +1,70 @@
+"""Philox words from NumPy's own generator, which is written in C."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy import ndarray
+
+from devtensor.backend import arraylib
+from devtensor.backend.arraylib.random import WORD
+from devtensor.backend.protocol import Kernel
+from devtensor_numpy.blocks import BLOCK, spans
+
+LANES = 4
+
+
+class Source(threading.local):
+    """A bit generator per thread, set to a new place for every draw: making one costs ten times as much."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.Philox(key=0)
+        self.state = self.generator.state
+        self.counter, self.key = self.state["state"]["counter"], self.state["state"]["key"]
+        self.state["buffer_pos"] = LANES
+        self.state["has_uint32"] = 0
+
+    def words(self, seed: int, offset: int, count: int) -> ndarray:
+        """`count` words from word number `offset` on.
+
+        The generator increments its counter before it makes a block, hence the step back by one.
+        """
+        block, lane = divmod(offset, LANES)
+        self.counter[1:] = 0 if block else WORD
+        self.counter[0] = (block - 1) & WORD
+        self.key[0], self.key[1] = seed, 0
+        self.generator.state = self.state
+        return self.generator.random_raw(count + lane)[lane:]
+
+
+source = Source()
+
+
+def words(state: ndarray, count: int) -> ndarray:
+    """`count` words from the seed and offset in `state`."""
+    seed, offset = state.view(np.uint64).tolist()
+    return source.words(seed, offset, count)
+
+
+def random_kernels() -> dict[str, Kernel]:
+    """The generic conversions over the fast words, large draws in blocks."""
+    table = arraylib.random.kernels(arraylib.Library(np), words)
+    return {name: drawn_in_blocks(kernel) for name, kernel in table.items()}
+
+
+def drawn_in_blocks(kernel: Kernel) -> Kernel:
+    """Element i depends on offset + i alone, so that a draw is the sum of its blocks."""
+
+    def drawn(state: ndarray, shape: tuple[int, ...], *params: object) -> ndarray:
+        first = kernel(state, (0,), *params)
+        result = np.empty(shape, first.dtype)
+        if result.size <= BLOCK:
+            return kernel(state, shape, *params)
+        flat, place = result.reshape(-1), np.array(state)
+        for span in spans(result.size):
+            place[1] = state[1] + span.start
+            flat[span] = kernel(place, (span.stop - span.start,), *params)
+        return result
+
+    return drawn

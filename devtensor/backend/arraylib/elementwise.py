@@ -1,0 +1,161 @@
+"""Creation, casts and elementwise kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.backend.arraylib.library import Library
+from devtensor.backend.protocol import Array, Kernel
+
+UNARY = {
+    "neg": "negative",
+    "abs": "absolute",
+    "sign": "sign",
+    "square": "square",
+    "isnan": "isnan",
+    "isinf": "isinf",
+    "isfinite": "isfinite",
+    "bitwise_not": "invert",
+    "logical_not": "logical_not",
+    "exp": "exp",
+    "exp2": "exp2",
+    "expm1": "expm1",
+    "log": "log",
+    "log1p": "log1p",
+    "log2": "log2",
+    "log10": "log10",
+    "sqrt": "sqrt",
+    "reciprocal": "reciprocal",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+    "asinh": "arcsinh",
+    "acosh": "arccosh",
+    "atanh": "arctanh",
+}
+BINARY = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "true_divide",
+    "pow": "power",
+    "atan2": "arctan2",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "hypot": "hypot",
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "logical_and": "logical_and",
+    "logical_or": "logical_or",
+    "logical_xor": "logical_xor",
+    "bitwise_and": "bitwise_and",
+    "bitwise_or": "bitwise_or",
+    "bitwise_xor": "bitwise_xor",
+    "bitwise_left_shift": "left_shift",
+    "bitwise_right_shift": "right_shift",
+}
+DIVISIONS = {"floor_divide": "floor_divide", "remainder": "remainder", "fmod": "fmod"}
+ROUNDINGS = {"floor": "floor", "ceil": "ceil", "round": "rint", "trunc": "trunc"}
+UFUNCS = UNARY | BINARY
+"""Kernel name -> name of the one function of the library that is the kernel."""
+
+
+def kernels(lib: Library) -> dict[str, Kernel]:
+    """The elementwise part of the table."""
+    table = {name: as_array(lib, getattr(lib.xp, theirs)) for name, theirs in UFUNCS.items()}
+    table |= {name: integer_checked(lib, getattr(lib.xp, theirs)) for name, theirs in DIVISIONS.items()}
+    table |= {name: integers_unchanged(lib, getattr(lib.xp, theirs)) for name, theirs in ROUNDINGS.items()}
+    return table | lib.bind(FUNCTIONS)
+
+
+def as_array(lib: Library, function: Callable[..., Any]) -> Kernel:
+    """The function, with results that are arrays where the library gives scalars for 0-d inputs."""
+    asarray = lib.xp.asarray
+
+    def kernel(*arrays: Array) -> Array:
+        return asarray(function(*arrays))
+
+    return kernel
+
+
+def integer_checked(lib: Library, function: Callable[..., Any]) -> Kernel:
+    """Division that raises on an integer zero divisor where looking is free; elsewhere it gives 0."""
+    asarray = lib.xp.asarray
+    host = lib.host
+
+    def kernel(x: Array, y: Array) -> Array:
+        if host and y.dtype.kind in "biu" and not y.all():
+            raise ZeroDivisionError("integer division by zero")
+        return asarray(function(x, y))
+
+    return kernel
+
+
+def integers_unchanged(lib: Library, function: Callable[..., Any]) -> Kernel:
+    """Rounding that copies integers, which some versions of the libraries would turn into floats."""
+    asarray = lib.xp.asarray
+
+    def kernel(x: Array) -> Array:
+        return x.copy() if x.dtype.kind in "biu" else asarray(function(x))
+
+    return kernel
+
+
+def full(lib: Library, shape: tuple[int, ...], value: float, dtype: str) -> Array:
+    result = lib.xp.empty(shape, lib.dtypes[dtype])
+    result.fill(value)
+    return result
+
+
+def arange(lib: Library, start: float, step: float, count: int, dtype: str) -> Array:
+    exact = isinstance(start, int) and isinstance(step, int)
+    steps = lib.xp.arange(count, dtype=lib.dtypes["int64" if exact else "float64"])
+    return (steps * step + start).astype(lib.dtypes[dtype])
+
+
+def cast(lib: Library, x: Array, dtype: str) -> Array:
+    return x.astype(lib.dtypes[dtype])
+
+
+def copy(lib: Library, x: Array) -> Array:
+    return x.copy()
+
+
+def write(lib: Library, dst: Array, src: Array) -> Array:
+    dst[...] = src
+    return dst
+
+
+def rsqrt(lib: Library, x: Array) -> Array:
+    return lib.xp.asarray(lib.xp.reciprocal(lib.xp.sqrt(x)))
+
+
+def sigmoid(lib: Library, x: Array) -> Array:
+    return lib.xp.asarray(lib.xp.reciprocal(lib.xp.exp(-x) + 1))
+
+
+def where(lib: Library, mask: Array, x: Array, y: Array) -> Array:
+    return lib.xp.asarray(lib.xp.where(mask, x, y))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "full": full,
+    "arange": arange,
+    "cast": cast,
+    "copy": copy,
+    "write": write,
+    "rsqrt": rsqrt,
+    "sigmoid": sigmoid,
+    "where": where,
+}

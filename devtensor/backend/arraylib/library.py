@@ -1,0 +1,66 @@
+"""What the generic kernels know of the array library they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from devtensor.backend.protocol import DTYPES, Kernel
+
+HALF_TYPES = frozenset({"float16", "bfloat16"})
+
+
+@dataclass(frozen=True)
+class Library:
+    """A NumPy-like namespace, with its dtypes by name.
+
+    `host` says that reading an array's values costs nothing, so that kernels may check divisors and indices.
+    `add_at(target, index, values)` adds in place, as often as an index occurs; by default NumPy's `add.at`.
+    """
+
+    xp: Any
+    host: bool = True
+    add_at: Callable[[Any, Any, Any], None] | None = None
+    dtypes: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtypes", find_dtypes(self.xp))
+        if self.add_at is None:
+            object.__setattr__(self, "add_at", self.xp.add.at)
+
+    def bind(self, functions: dict[str, Callable[..., Any]]) -> dict[str, Kernel]:
+        """Kernels from functions whose first parameter is the library."""
+        return {name: partial(function, self) for name, function in functions.items()}
+
+
+def find_dtypes(xp: Any) -> dict[str, Any]:
+    """The library's dtype for each name that it has; bfloat16 is ml_dtypes' unless `xp` has its own."""
+    found = {}
+    for name in DTYPES:
+        dtype = getattr(xp, "bool_" if name == "bool" else name, None)
+        if dtype is None and name == "bfloat16":
+            dtype = import_bfloat16()
+        if dtype is not None:
+            found[name] = xp.dtype(dtype)
+    return found
+
+
+def import_bfloat16() -> Any:
+    """ml_dtypes' bfloat16, or None if the package is not there."""
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError:
+        return None
+    return bfloat16
+
+
+def dtype_name(x: Any) -> str:
+    """Name of the dtype of an array of a NumPy-like library."""
+    return x.dtype.name
+
+
+def is_floating(x: Any) -> bool:
+    """True for the four floating dtypes (bfloat16 is of kind 'V' to NumPy)."""
+    return x.dtype.kind == "f" or x.dtype.name == "bfloat16"

@@ -1,0 +1,112 @@
+"""The boundary between devtensor and an array library: what a backend must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+Array = Any
+"""An array of the backend's own library; devtensor only passes it on."""
+
+Kernel = Callable[..., Any]
+"""`kernel(*arrays, *params)`, all positional, giving an array or a tuple of arrays."""
+
+DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+)
+"""Every dtype name that crosses the boundary; a backend may hold fewer."""
+
+
+@dataclass(frozen=True)
+class MemoryStats:
+    """Memory of one device.
+
+    Units: bytes. `total` is None where the library cannot tell.
+    """
+
+    allocated: int
+    """In use by live arrays."""
+    reserved: int
+    """Held by the library's allocator, in use or not."""
+    peak: int
+    """Highest `allocated` so far, or `allocated` where the library does not record it."""
+    total: int | None = None
+    """Fitted to the device."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The ten members through which devtensor reaches a device type.
+
+    Contract of kernels: the array inputs share one dtype and one device, except index inputs (int64) and
+    masks (bool); dtype parameters are names; dimensions are non-negative ints and tuples. Results are arrays
+    of the library (0-d too), fresh unless the op is a view. Kernels change no input (`write` alone does),
+    never warn on floating-point events, never wait for the device, and know nothing of Tensors.
+
+    Optional members, found by `hasattr`:
+    `available() -> str | None`: None if the device type can be used, else the reason why not.
+    `specialise(name, kernel, dtype, all_scalar=True) -> kernel`: asked once when a plan is built; may give a
+    kernel that is better for arrays of `dtype`. `all_scalar=False` promises that some input has a dimension.
+    `rerun(kernel, arguments) -> result`: the kernel again with floating-point events ignored; called when a
+    kernel raised FloatingPointError or RuntimeWarning because the user made the library raise on such events.
+    `out_kernels: frozenset[str]`: kernels that accept `out=array` as keyword.
+    `amp_policy: str`: the autocast table to follow, "cpu" or "cuda" (default "cuda").
+    `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
+    `compile(graph) -> Callable`: native code for a graph; else it is interpreted by the kernels.
+    """
+
+    name: str
+    """The device type it serves, such as "cuda"."""
+
+    kernels: Mapping[str, Kernel]
+    """Op name -> kernel."""
+
+    dtypes: frozenset[str]
+    """Names of the dtypes that its arrays can hold."""
+
+    def device_count(self) -> int:
+        """Number of devices of this type."""
+        ...
+
+    def on(self, index: int) -> AbstractContextManager[Any]:
+        """Context in which device `index` is the current one, for creation and for kernels."""
+        ...
+
+    def upload(self, host: memoryview, shape: tuple[int, ...], dtype: str, index: int) -> Array:
+        """Fresh array on device `index` from raw bytes (format 'B', C order, little endian)."""
+        ...
+
+    def download(self, array: Array) -> memoryview:
+        """Bytes of the array ('B', C order, little endian), after waiting for it; may alias the array."""
+        ...
+
+    def adopt(self, array: Array) -> Array:
+        """Take in a native array without a copy; TypeError names what cannot be taken."""
+        ...
+
+    def dtype_of(self, array: Array) -> str:
+        """Name of the array's dtype."""
+        ...
+
+    def strides_of(self, array: Array) -> tuple[int, ...]:
+        """Strides in elements, not bytes."""
+        ...
+
+    def synchronize(self, index: int) -> None:
+        """Wait until device `index` has done all that was asked of it."""
+        ...
+
+    def memory(self, index: int) -> MemoryStats:
+        """Memory of device `index` now."""
+        ...

@@ -1,0 +1,189 @@
+"""Devices: interned names that carry their backend's kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from devtensor.backend import registry
+from devtensor.core.dtype import DType
+from devtensor.core.errors import ArgumentError, DeviceError
+
+# Device types that have exactly one device, written without an index as PyTorch does.
+UNINDEXED = frozenset({"cpu", "meta"})
+
+_interned: dict[tuple[str, int | None], Device] = {}
+_current_index: dict[str, int] = {}
+
+
+class Device:
+    """Where a tensor lives: a device type and an index, compared by identity.
+
+    Errors: ArgumentError if the text is no device, DeviceError on first use if its backend cannot be had.
+    Example: `Device("cuda:1")`, `Device("cuda", 1)`, `Device("cpu")`.
+    """
+
+    __slots__ = ("__weakref__", "_backend", "_kinds", "index", "type")
+    type: str
+    index: int | None
+
+    def __new__(cls, type: str | Device, index: int | None = None) -> Device:
+        if isinstance(type, Device):
+            return type
+        if not isinstance(type, str):
+            raise ArgumentError(f"[device] {type!r} is no device; give a text such as 'cpu' or 'cuda:1'")
+        name, _, number = type.partition(":")
+        if number:
+            if index is not None or not number.isdigit():
+                raise ArgumentError(f"[device] {type!r} is no device; write it as 'cuda' or 'cuda:1'")
+            index = int(number)
+        found = _interned.get((name, index))
+        if found is None:
+            found = object.__new__(cls)
+            found.type, found.index = name, index
+            found._backend = None
+            found._kinds = {}
+            _interned[(name, index)] = found
+        return found
+
+    @property
+    def backend(self) -> Any:
+        """The Backend that serves this device type, loaded on first use."""
+        if self._backend is None:
+            self._backend = registry.get(self.type)
+        return self._backend
+
+    def kind(self, dtype: DType) -> Kind:
+        """The one Kind of tensors of `dtype` on this device.
+
+        Errors: DTypeError if the device cannot hold the dtype.
+        """
+        found = self._kinds.get(dtype)
+        if found is None:
+            found = self._kinds[dtype] = Kind(dtype, self)
+        return found
+
+    def kernel(self, name: str, dtype: DType, all_scalar: bool = True) -> Callable | None:
+        """The backend's kernel for an op on tensors of `dtype`, or None if it has none.
+
+        `all_scalar=False` lets the backend give a function whose 0-d results are scalars of its library.
+        """
+        backend = self.backend
+        kernel = backend.kernels.get(name)
+        if kernel is None:
+            return None
+        specialise = getattr(backend, "specialise", None)
+        if specialise is not None:
+            kernel = specialise(name, kernel, dtype.name, all_scalar)
+        if self.index is not None and backend.device_count() > 1:
+            kernel = _entering(backend, self.index, kernel)
+        return kernel
+
+    def __repr__(self) -> str:
+        if self.index is None:
+            return f"device(type={self.type!r})"
+        return f"device(type={self.type!r}, index={self.index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __reduce__(self) -> tuple:
+        return Device, (self.type, self.index)
+
+    def __copy__(self) -> Device:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Device:
+        return self
+
+
+class Kind:
+    """What tensors of one dtype on one device share: interned, so that one `is` compares both."""
+
+    __slots__ = ("constants", "device", "dtype")
+
+    def __init__(self, dtype: DType, device: Device) -> None:
+        self.dtype = dtype
+        self.device = device
+        self.constants: dict[object, Any] = {}
+
+    def constant(self, value: float) -> Any:
+        """A 0-d array that holds a Python scalar; made once per value.
+
+        The cache is keyed by value, so -0.0, which equals 0.0, is never cached.
+        """
+        if value or str(value)[0] != "-":
+            found = self.constants.get(value)
+            if found is not None:
+                return found
+            if len(self.constants) > 4096:
+                self.constants.clear()
+        array = self.device.backend.kernels["full"]((), value, self.dtype.name)
+        if value == value and (value or str(value)[0] != "-"):
+            self.constants[value] = array
+        return array
+
+
+def _entering(backend: Any, index: int, kernel: Callable) -> Callable:
+    @wraps(kernel)
+    def on_device(*args: Any) -> Any:
+        with backend.on(index):
+            return kernel(*args)
+
+    return on_device
+
+
+def resolve(value: Device | str | int | None) -> Device:
+    """The usable device that a name stands for: `cuda` becomes the current CUDA device.
+
+    Errors: DeviceError if the type is unknown, cannot be used, or has no such index.
+    """
+    if value is None:
+        return default_device()
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = Device("cuda", value)
+    device = Device(value)
+    backend = device.backend
+    if device.type in UNINDEXED:
+        return Device(device.type)
+    count = backend.device_count()
+    index = _current_index.get(device.type, 0) if device.index is None else device.index
+    if index >= count:
+        raise DeviceError(f"[device] {device.type}:{index} does not exist; {device.type} has {count} device(s)")
+    return Device(device.type, index)
+
+
+def current_index(type: str) -> int:
+    """The index that `type` stands for when no index is given."""
+    return _current_index.get(type, 0)
+
+
+def set_current_index(type: str, index: int) -> None:
+    """Make `index` the device that `type` stands for when no index is given."""
+    _current_index[type] = resolve(Device(type, index)).index or 0
+
+
+_default: list[Device | None] = [None]
+
+
+def default_device() -> Device:
+    """The device of new tensors when none is named."""
+    found = _default[0]
+    if found is None:
+        found = _default[0] = resolve("cpu")
+    return found
+
+
+def set_default_device(value: Device | str | None) -> None:
+    """Make `value` the device of new tensors when none is named; None means the CPU."""
+    _default[0] = resolve("cpu" if value is None else value)
+
+
+def forget_devices(type: str) -> None:
+    """Let devices of this type look their backend up again."""
+    for device in _interned.values():
+        if device.type == type:
+            device._backend = None
+            for kind in device._kinds.values():
+                kind.constants.clear()

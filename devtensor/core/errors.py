@@ -1,0 +1,63 @@
+"""One error type per cause; every message names the op, what was given and what to do."""
+
+from __future__ import annotations
+
+
+class DevtensorError(Exception):
+    """Base of every error devtensor raises on purpose."""
+
+
+class ShapeError(DevtensorError, RuntimeError):
+    """Sizes that do not fit together, or a dimension that does not exist."""
+
+
+class DTypeError(DevtensorError, RuntimeError):
+    """A dtype that an op, a device or a conversion does not take."""
+
+
+class DeviceError(DevtensorError, RuntimeError):
+    """A device that does not exist, cannot be used, or tensors on different devices."""
+
+
+class DimensionError(DevtensorError, IndexError):
+    """A dimension number outside the tensor's dimensions."""
+
+
+class IndexingError(DevtensorError, IndexError):
+    """An index outside its dimension, or an index of a kind that cannot index."""
+
+
+class ArgumentError(DevtensorError, ValueError):
+    """An argument whose value is out of its range."""
+
+
+class ArgumentTypeError(DevtensorError, TypeError):
+    """An argument of a kind that the op does not take."""
+
+
+class AutogradError(DevtensorError, RuntimeError):
+    """A gradient that cannot be computed as asked."""
+
+
+class VersionError(AutogradError):
+    """A value saved for backward was overwritten by an in-place op."""
+
+
+class KernelMissing(DevtensorError, NotImplementedError):
+    """A backend has no kernel for a primitive."""
+
+
+class TraceError(DevtensorError, RuntimeError):
+    """Something that a graph cannot hold happened while one was being captured."""
+
+
+class GraphError(DevtensorError, RuntimeError):
+    """A graph that is malformed, or fed with what it was not built for."""
+
+
+class CheckpointError(DevtensorError, RuntimeError):
+    """A file that cannot be read as what it should hold."""
+
+
+class OutOfMemoryError(DevtensorError, RuntimeError):
+    """A device has no room for what was asked of it."""

@@ -1,0 +1,187 @@
+"""Per-thread modes: whether the tape listens, and which layers stand above dispatch."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextvars import ContextVar
+from typing import Any
+
+
+class Mode:
+    """An immutable set of switches; one read gives a call all of them."""
+
+    __slots__ = ("grad", "inference", "layers")
+
+    def __init__(self, grad: bool = True, layers: tuple = (), inference: bool = False) -> None:
+        self.grad = grad
+        self.layers = layers
+        self.inference = inference
+
+
+_mode: ContextVar[Mode] = ContextVar("devtensor_mode", default=Mode())  # noqa: B039 - Mode is immutable
+current = _mode.get
+
+
+def replace(**changes: Any) -> Mode:
+    """Change switches of the current thread's mode and return the mode that was."""
+    before = current()
+    values = {"grad": before.grad, "layers": before.layers, "inference": before.inference} | changes
+    _mode.set(Mode(**values))
+    return before
+
+
+class Switch:
+    """A context manager that is a decorator too; it gives back only what it changed."""
+
+    def __call__(self, function: Any) -> Any:
+        if inspect.isgeneratorfunction(function):
+            return self._around_generator(function)
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self.again():
+                return function(*args, **kwargs)
+
+        return inside
+
+    def _around_generator(self, function: Any) -> Any:
+        """Hold the switch while the generator's own lines run, and not while its caller's do."""
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            action, argument = generator.send, None
+            while True:
+                try:
+                    with self.again():
+                        item = action(argument)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    action, argument = generator.send, (yield item)
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as error:
+                    action, argument = generator.throw, error
+
+        return inside
+
+    def again(self) -> Any:
+        """A fresh switch of the same kind, so that decorated functions may call themselves."""
+        return type(self)()
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *error: object) -> None:
+        raise NotImplementedError
+
+
+class GradMode(Switch):
+    """Base of the switches that decide whether the tape listens."""
+
+    grad = True
+    inference = False
+
+    def __enter__(self) -> None:
+        before = replace(grad=self.grad, inference=self.inference)
+        self.before = (before.grad, before.inference)
+
+    def __exit__(self, *error: object) -> None:
+        grad, inference = self.before
+        replace(grad=grad, inference=inference)
+
+
+class no_grad(GradMode):
+    """Within it, and within a function it decorates, ops record nothing for backward."""
+
+    grad = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+
+class enable_grad(no_grad):
+    """Within it ops record for backward again, even inside `no_grad`."""
+
+    grad = True
+
+
+class inference_mode(GradMode):
+    """Like `no_grad`; results are marked as inference tensors, which never enter a graph."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = bool(mode)
+        self.grad, self.inference = (False, True) if self.mode else (current().grad, False)
+
+    def again(self) -> inference_mode:
+        return inference_mode(self.mode)
+
+
+class set_grad_enabled(GradMode):
+    """Switch recording on or off, at once as a function or for a block as a context manager."""
+
+    def __init__(self, mode: bool) -> None:
+        self.grad = bool(mode)
+        before = replace(grad=self.grad)
+        self.before = (before.grad, before.inference)
+
+    def __call__(self, function: Any) -> Any:
+        replace(grad=self.before[0])
+        return super().__call__(function)
+
+    def again(self) -> set_grad_enabled:
+        return set_grad_enabled(self.grad)
+
+    def __enter__(self) -> None:
+        replace(grad=self.grad)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops record for backward in this thread now."""
+    return current().grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside `inference_mode` now."""
+    return current().inference
+
+
+class Layer:
+    """Something that hears every op before it runs; used as a context manager."""
+
+    def call(self, op: Any, inputs: tuple, params: tuple, below: Any) -> Any:
+        """Handle an op; `below(op, inputs, params)` runs it on the layers beneath."""
+        return below(op, inputs, params)
+
+    def write(self, dst: Any, src: Any, below: Any) -> None:
+        """Handle an in-place write of `src` into `dst`."""
+        below(dst, src)
+
+    # Layers stand in this order, top first; a layer enters above those of its own rank.
+    rank = 0
+
+    def __enter__(self) -> Any:
+        layers = current().layers
+        place = sum(1 for layer in layers if layer.rank < self.rank)
+        replace(layers=(*layers[:place], self, *layers[place:]))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        layers = list(current().layers)
+        if self in layers:
+            layers.remove(self)
+            replace(layers=tuple(layers))
+
+
+def hear(event: str, *details: Any) -> None:
+    """Tell every active layer that has a method of this name what happens."""
+    for layer in current().layers:
+        method = getattr(layer, event, None)
+        if method is not None:
+            method(*details)

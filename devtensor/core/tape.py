@@ -1,0 +1,323 @@
+"""The tape: what an op leaves behind so that backward can run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any, NamedTuple
+
+from devtensor.core.errors import VersionError
+from devtensor.core.op import Op, Rule
+from devtensor.core.tensor import Tensor, share, spec_of
+
+_sequence = count(1).__next__
+
+# Where a formula's argument comes from.
+GRADIENT, GRADIENTS, SAVED, REST, PARAMETER, OUT, OUTS, LIKE = range(8)
+
+
+class Formula(NamedTuple):
+    """One rule ready to run: the function and, for each of its parameters, where its value is found."""
+
+    place: int
+    function: Callable
+    sources: tuple[tuple[int, int], ...]
+
+
+class Plan:
+    """For one op and one set of inputs that need gradients: the rules to run and what they need kept."""
+
+    __slots__ = ("broadcasts", "formulas", "joint", "keep_extra", "op", "save", "save_out", "save_specs")
+
+    def __init__(self, op: Op, mask: tuple[bool, ...]) -> None:
+        self.op = op
+        rules = {place: op.rules.get(op.input_name(place)) for place, need in enumerate(mask) if need}
+        needs = {need for rule in rules.values() if rule for need in rule.needs}
+        needs |= set(op.joint.needs if op.joint else ())
+        self.save = tuple(place for place in range(len(mask)) if op.input_name(place) in needs)
+        self.formulas = tuple(
+            Formula(place, rule.function, _sources(op, rule, self.save)) for place, rule in rules.items() if rule
+        )
+        self.joint = Formula(-1, op.joint.function, _sources(op, op.joint, self.save)) if op.joint else None
+        self.save_out = bool(needs & {"out", "outs"})
+        self.save_specs = "like" in needs
+        self.keep_extra = self.save_out or self.save_specs
+        self.broadcasts = op.shape_rule.__name__ == "broadcast"
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the op is differentiable."""
+        return not self.formulas and self.joint is None
+
+
+class Extra:
+    """What few nodes keep: outputs, the kinds of several outputs, Specs of the inputs, hooks."""
+
+    __slots__ = ("blanks", "hooks", "outs", "specs", "versions")
+
+    def __init__(self) -> None:
+        self.outs: tuple[Tensor, ...] = ()
+        self.versions: tuple[int, ...] = ()
+        self.blanks: list | None = None
+        self.specs: Any = None
+        self.hooks: list = []
+
+
+class Node:
+    """One recorded op: edges to what made its inputs, and the values its formulas need.
+
+    `edges` hold, per input, None, the leaf Tensor, or the Node or Output that made it. `seq` orders nodes.
+    `saved` becomes None when backward has freed it.
+    """
+
+    __slots__ = ("__weakref__", "edges", "extra", "params", "plan", "saved", "seq", "shapes", "versions")
+    plan: Plan
+    edges: tuple
+    params: tuple
+    saved: tuple | None
+    versions: tuple
+    extra: Extra | None
+    shapes: tuple | None
+    seq: int
+
+    # A node is itself the edge to its one output; several outputs have an Output each.
+    place = 0
+
+    @property
+    def node(self) -> Node:
+        return self
+
+    @property
+    def op(self) -> Op:
+        return self.plan.op
+
+    def name(self) -> str:
+        """The node's name as PyTorch prints it: `MulBackward0`."""
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple:
+        """The nodes that made the inputs, with the place of the output; None where nothing is recorded."""
+        return tuple((e if e is None or isinstance(e, Tensor) else e.node, getattr(e, "place", 0)) for e in self.edges)
+
+    def with_extra(self) -> Extra:
+        """The node's Extra, made now if it has none."""
+        if self.extra is None:
+            self.extra = Extra()
+        return self.extra
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} at {id(self):#x}>"
+
+
+class Output:
+    """The edge to one of several outputs of a node."""
+
+    __slots__ = ("node", "place")
+
+    def __init__(self, node: Node, place: int) -> None:
+        self.node = node
+        self.place = place
+
+
+def edge_of(value: Any) -> Any:
+    """What the tape points at for this input."""
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return None
+    return value if value.node is None else value.node
+
+
+def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:
+    """The op's Plan for inputs of which those in `mask` need gradients."""
+    plan = op.tapes.get(mask)
+    if plan is None:
+        plan = op.tapes[mask] = Plan(op, mask)
+    return plan
+
+
+def _sources(op: Op, rule: Rule, save: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    codes = {"g": GRADIENT, "gs": GRADIENTS, "out": OUT, "outs": OUTS, "like": LIKE}
+    found = []
+    for need in rule.needs:
+        if need in codes:
+            found.append((codes[need], 0))
+        elif need in op.parameters:
+            found.append((PARAMETER, op.parameters.index(need)))
+        elif need == op.variadic:
+            first = op.inputs.index(need)
+            found.append((REST, sum(1 for place in save if place < first)))
+        else:
+            found.append((SAVED, save.index(op.inputs.index(need))))
+    return tuple(found)
+
+
+def record_pair(op: Op, a: Tensor, b: Any, out: Tensor) -> None:
+    """`record` for two inputs and no parameters, unrolled: most recorded ops are such."""
+    both = isinstance(b, Tensor)
+    need_a, need_b = a.requires_grad, both and b.requires_grad
+    plan = op.tapes.get((need_a, need_b))
+    if plan is None or plan.keep_extra:
+        record(op, (a, b), (), out)
+        return
+    node = Node()
+    node.plan = plan
+    node.params = ()
+    node.seq = _sequence()
+    node.extra = None
+    node.edges = (
+        (a if a.node is None else a.node) if need_a else None,
+        (b if b.node is None else b.node) if need_b else None,
+    )
+    saved = node.saved = tuple([a if place == 0 else b for place in plan.save]) if plan.save else ()
+    node.versions = tuple([_version(value) for value in saved]) if saved else ()
+    node.shapes = None
+    if plan.broadcasts:
+        shape, other = a.array.shape, b.array.shape if both else ()
+        if shape != other:
+            node.shapes = (shape, other)
+    out.node = node
+    out.requires_grad = True
+
+
+def _version(value: Any) -> int:
+    return value.alias.storage.version if isinstance(value, Tensor) and value.alias is not None else 0
+
+
+def record(op: Op, inputs: tuple, params: tuple, out: Tensor) -> None:
+    """Give `out` its history."""
+    node = _node(op, inputs, params)
+    if node is None:
+        return
+    if node.plan.save_out:
+        extra = node.with_extra()
+        extra.outs = (share(out),)
+        extra.versions = (out.alias.storage.version,)
+    out.node = node
+    out.requires_grad = True
+
+
+def record_many(op: Op, inputs: tuple, params: tuple, outs: tuple[Tensor, ...]) -> None:
+    """Give several outputs, those of floating point, their history."""
+    node = _node(op, inputs, params)
+    if node is None:
+        return
+    extra = node.with_extra()
+    if node.plan.save_out:
+        extra.outs = tuple(share(out) for out in outs)
+        extra.versions = tuple(out.alias.storage.version for out in outs)
+    extra.blanks = [(tuple(out.array.shape), out.kind) for out in outs]
+    for place, out in enumerate(outs):
+        if out.kind.dtype.is_floating_point:
+            out.node = Output(node, place)
+            out.requires_grad = True
+
+
+def _node(op: Op, inputs: tuple, params: tuple) -> Node | None:
+    """A node for this op, or None if nothing of it is differentiable."""
+    if not op.differentiable:
+        return None
+    mask = tuple([isinstance(i, Tensor) and i.requires_grad for i in inputs])
+    plan = op.tapes.get(mask) or plan_of(op, mask)
+    if plan.empty:
+        return None
+    node = Node()
+    node.plan = plan
+    node.params = params
+    node.seq = _sequence()
+    node.extra = None
+    node.edges = tuple([
+        None if not need else i if i.node is None else i.node for i, need in zip(inputs, mask, strict=True)
+    ])
+    node.saved = saved = tuple([inputs[place] for place in plan.save])
+    node.versions = tuple([_version(value) for value in saved])
+    node.shapes = None
+    if plan.broadcasts and len(inputs) > 1:
+        node.shapes = tuple([i.array.shape if isinstance(i, Tensor) else () for i in inputs])
+    if plan.save_specs:
+        node.with_extra().specs = Likes(op, inputs)
+    return node
+
+
+class Likes:
+    """The Specs of an op's inputs, by name: what a formula gets that asks for `like`."""
+
+    def __init__(self, op: Op, inputs: tuple) -> None:
+        specs = [spec_of(i) if isinstance(i, Tensor) else None for i in inputs]
+        for place, name in enumerate(op.inputs):
+            value: Any = tuple(specs[place:]) if name == op.variadic else specs[place]
+            setattr(self, name, value)
+
+
+def apply(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
+    """Run a node's formulas on the gradients of its outputs; gives (input place, gradient) pairs."""
+    plan = node.plan
+    if plan.joint is not None:
+        results = plan.joint.function(*_arguments(node, plan.joint, gs))
+        return [(place, g) for place, g in enumerate(results) if g is not None and node.edges[place] is not None]
+    found = []
+    for formula in plan.formulas:
+        g = formula.function(*_arguments(node, formula, gs))
+        if g is not None:
+            found.append((formula.place, g))
+    return found
+
+
+def _arguments(node: Node, formula: Formula, gs: list) -> list:
+    values: list[Any] = []
+    for code, place in formula.sources:
+        if code == GRADIENT:
+            values.append(gs[0] if gs[0] is not None else blank(node, 0))
+        elif code == SAVED:
+            values.append(saved_value(node, place))
+        elif code == PARAMETER:
+            values.append(node.params[place])
+        elif code == OUT:
+            values.append(saved_out(node, 0))
+        elif code == LIKE:
+            values.append(node.extra.specs)
+        elif code == GRADIENTS:
+            values.append([blank(node, i) if g is None else g for i, g in enumerate(gs)])
+        elif code == REST:
+            values.append(tuple(saved_value(node, i) for i in range(place, len(node.saved or ()))))
+        else:
+            values.append(tuple(saved_out(node, i) for i in range(len(node.extra.outs))))
+    return values
+
+
+def blank(node: Node, place: int) -> Tensor:
+    """Zeros in the place of an output's gradient that never arrived."""
+    from devtensor.core.dispatch import call
+    from devtensor.core.op import OPS
+
+    shape, kind = node.extra.blanks[place]  # type: ignore[union-attr,index]
+    return call(OPS["full"], (), (shape, 0, kind.dtype, kind.device))
+
+
+def saved_value(node: Node, place: int) -> Any:
+    """A kept input, if nobody wrote over it since."""
+    value = node.saved[place]  # type: ignore[index]
+    if isinstance(value, Tensor) and value.alias is not None:
+        _check(node, node.op.input_name(node.plan.save[place]), value, node.versions[place])
+    return value
+
+
+def saved_out(node: Node, place: int) -> Tensor:
+    """A kept output with its history attached again, if nobody wrote over it since."""
+    extra: Any = node.extra
+    value = extra.outs[place]
+    _check(node, "out", value, extra.versions[place])
+    made = share(value)
+    if made.kind.dtype.is_floating_point:
+        made.node = node if extra.blanks is None else Output(node, place)
+        made.requires_grad = True
+    return made
+
+
+def _check(node: Node, name: str, value: Tensor, version: int) -> None:
+    now = value.alias.storage.version
+    if now != version:
+        raise VersionError(
+            f'[{node.op.name}] needs "{name}" {tuple(value.array.shape)} {value.kind.dtype.name} as it was at version '
+            f"{version}, but it is now at version {now}: an in-place op changed it; "
+            "write out of place, or clone() it before"
+        )

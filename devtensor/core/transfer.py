@@ -1,0 +1,50 @@
+"""Bytes between the host and devices, and between devices."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from devtensor.core.device import Device
+from devtensor.core.dtype import DType
+from devtensor.core.errors import DTypeError
+from devtensor.core.tensor import Tensor, wrap
+
+
+class HostData(NamedTuple):
+    """Numbers on the host: raw bytes in C order, and the shape they fill. Compared by value."""
+
+    data: bytes
+    shape: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.data)} bytes, shape {self.shape}>"
+
+
+def upload(host: HostData, dtype: DType, device: Device) -> Tensor:
+    """A tensor on `device` with the numbers of `host`."""
+    check_holds(device, dtype)
+    array = device.backend.upload(memoryview(host.data), host.shape, dtype.name, device.index or 0)
+    return wrap(array, device.kind(dtype))
+
+
+def move(source: Tensor, device: Device) -> Tensor:
+    """A copy of the tensor's numbers on another device, through the host if the device types differ."""
+    kind = source.kind
+    check_holds(device, kind.dtype)
+    backend = device.backend
+    if device.type == kind.device.type:
+        with backend.on(device.index or 0):
+            return wrap(backend.kernels["copy"](source.array), device.kind(kind.dtype))
+    host = kind.device.backend.download(source.array)
+    array: Any = backend.upload(host, tuple(source.array.shape), kind.dtype.name, device.index or 0)
+    return wrap(array, device.kind(kind.dtype))
+
+
+def check_holds(device: Device, dtype: DType) -> None:
+    """Refuse a dtype that the device cannot hold.
+
+    Errors: DTypeError that lists what it can.
+    """
+    if dtype.name not in device.backend.dtypes:
+        held = ", ".join(sorted(device.backend.dtypes))
+        raise DTypeError(f"[{device}] cannot hold {dtype.name}; it holds {held}; convert first, or use another device")

@@ -1,0 +1,299 @@
+"""Random tensors in PyTorch's spellings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.device import Device, resolve
+from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32, float64
+from devtensor.core.errors import ArgumentError, DTypeError
+from devtensor.core.inplace import copy_into
+from devtensor.core.state import no_grad
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.shaping import sizes
+from devtensor.ops.combine import clamp
+from devtensor.ops.compare import lt
+from devtensor.ops.create import cast
+from devtensor.ops.elementwise import ceil
+from devtensor.ops.functions import exp, log1p, tan
+from devtensor.ops.sort import sort
+from devtensor.random import Generator, generator_for
+
+__all__ = [
+    "bernoulli",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+]
+
+# How many integers in a row a floating-point dtype holds, from 0 on: the range of `random_` without limits.
+EXACT = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
+
+
+def _floating(op: str, dtype: Any) -> DType:
+    found = default_dtype() if dtype is None else as_dtype(dtype)
+    if found.category != FLOAT:
+        raise DTypeError(f"[{op}] got {found.name}; it needs a floating-point dtype; use randint for integers")
+    return found
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Tensor:
+    """Numbers spread evenly over [0, 1)."""
+    place = resolve(device)
+    made = generator_for(place, generator).uniform(_shape(size), _floating("rand", dtype))
+    return _finish(made, requires_grad, out)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Tensor:
+    """Numbers of the standard normal distribution."""
+    place = resolve(device)
+    made = generator_for(place, generator).normal(_shape(size), _floating("randn", dtype))
+    return _finish(made, requires_grad, out)
+
+
+def _shape(size: tuple) -> tuple[int, ...]:
+    shape = sizes(size)
+    if any(n < 0 for n in shape):
+        raise ArgumentError(f"[rand] size {shape}: Trying to create tensor with negative dimension; give sizes >= 0")
+    return shape
+
+
+def _finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
+    if out is not None:
+        return copy_into(out, made)
+    made.requires_grad = requires_grad
+    return made
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers spread evenly over [low, high); with one limit, over [0, low)."""
+    if size is None:
+        low, high, size = (0, low, high) if isinstance(high, (tuple, list)) else (low, high, size)
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise ArgumentError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
+    made = generator_for(resolve(device), generator).integers(_shape((tuple(size),)), int(low), int(high))
+    made = cast(made, as_dtype(dtype)) if dtype is not None else made
+    return _finish(made, requires_grad)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers 0 to n-1 in random order: the order of n random words of 63 bits."""
+    place = resolve(device)
+    words = generator_for(place, generator).integers(_shape((n,)), 0, 2**63)
+    order = sort(words, 0, False)[1]
+    return _finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad)
+
+
+def _like(input: Tensor, dtype: Any, device: Any) -> dict[str, Any]:
+    return {"dtype": dtype or input.dtype, "device": input.device if device is None else device}
+
+
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+    memory_format: Any = None,
+) -> Tensor:
+    """Numbers spread evenly over [0, 1), in the shape of `input`."""
+    shape = tuple(input.array.shape)
+    return rand(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+
+
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+    memory_format: Any = None,
+) -> Tensor:
+    """Numbers of the standard normal distribution, in the shape of `input`."""
+    shape = tuple(input.array.shape)
+    return randn(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+
+
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+    memory_format: Any = None,
+) -> Tensor:
+    """Integers spread evenly over [low, high), in the shape and dtype of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    shape = tuple(input.array.shape)
+    return randint(low, high, shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element of `input`, or `p`, says, else 0.
+
+    Shapes: input (*S) -> (*S)
+    """
+    return _bernoulli(tuple(input.array.shape), input if p is None else p, input.dtype, input.device, generator)
+
+
+def _bernoulli(shape: tuple, p: Any, dtype: DType, device: Device, generator: Generator | None) -> Tensor:
+    exact = p.dtype if isinstance(p, Tensor) and p.dtype.category == FLOAT else float64
+    drawn = generator_for(device, generator).uniform(shape, float32 if exact.bits < 32 else exact)
+    return cast(lt(drawn, p), dtype)
+
+
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, **facts: Any
+) -> Tensor:
+    """Normal numbers with mean and standard deviation given as numbers or tensors.
+
+    Shapes: size, or what mean and std broadcast to
+    Errors: ArgumentError for a negative std.
+    """
+    _check_std(std)
+    given = next((value for value in (mean, std) if isinstance(value, Tensor)), None)
+    if size is not None or given is None:
+        return randn(() if size is None else size, generator=generator, **facts) * std + mean
+    shape = tuple((mean + std).array.shape)
+    return randn(shape, generator=generator, dtype=given.dtype, device=given.device) * std + mean
+
+
+def _check_std(std: Any) -> None:
+    if not isinstance(std, Tensor) and std < 0:
+        raise ArgumentError(f"[normal] normal expects std >= 0.0, but found std {std}")
+
+
+def _fill(self: Tensor, draw: Callable[[Generator, tuple, DType], Tensor], generator: Generator | None) -> Tensor:
+    """Draw in the tensor's own floating dtype and write the result into it."""
+    source = generator_for(self.device, generator)
+    dtype = self.dtype if self.dtype.category == FLOAT else float32
+    with no_grad():
+        made = draw(source, tuple(self.array.shape), dtype)
+    return copy_into(self, made)
+
+
+def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None, **old: Any) -> Tensor:
+    """Fill with numbers spread evenly over [from, to)."""
+    low = old.get("from", from_)
+    _only_floating("uniform_", self)
+    if low > to:
+        raise ArgumentError(f"[uniform_] uniform_ expects to return a [from, to) range, but found from={low} > to={to}")
+    plain = low == 0 and to == 1
+    return _fill(
+        self, lambda source, *facts: source.uniform(*facts) if plain else source.uniform(*facts) * (to - low) + low, generator
+    )
+
+
+def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with normal numbers."""
+    _only_floating("normal_", self)
+    _check_std(std)
+    return _fill(self, lambda source, *facts: source.normal(*facts) * std + mean, generator)
+
+
+def _only_floating(op: str, self: Tensor) -> None:
+    if self.dtype.category != FLOAT:
+        raise DTypeError(f"[{op}] target is {describe(self)}; it needs a floating-point dtype; convert with .float()")
+
+
+def random_(self: Tensor, from_: Any = 0, to: int | None = None, *, generator: Generator | None = None, **old: Any) -> Tensor:
+    """Fill with integers spread evenly over [from, to), or over all that the dtype holds exactly."""
+    low = old.get("from", from_)
+    if to is None:
+        limit = EXACT.get(self.dtype.name, 2 ** (self.dtype.bits - self.dtype.signed)) + (self.dtype.category == FLOAT)
+        low, to = (0, low) if low else (0, 2 if self.dtype.bits == 1 else limit)
+    made = generator_for(self.device, generator).integers(tuple(self.array.shape), low, to)
+    return copy_into(self, made)
+
+
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fill with 1 where chance, with probability `p`, says so, else 0."""
+    with no_grad():
+        made = _bernoulli(tuple(self.array.shape), p, self.dtype, self.device, generator)
+    return copy_into(self, made)
+
+
+def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers of the exponential distribution: -log(1 - u) / lambd."""
+    _only_floating("exponential_", self)
+    return _fill(self, lambda source, *facts: log1p(-source.uniform(*facts)) / -lambd, generator)
+
+
+def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fill with the number of the first success in trials that succeed with probability `p`."""
+    if not 0 < p < 1:
+        raise ArgumentError(f"[geometric_] p is {p}; geometric_ expects p to be in (0, 1)")
+    odds = math.log1p(-p)
+    return _fill(
+        self, lambda source, *facts: clamp(ceil(log1p(-source.uniform(facts[0], float64)) / odds), 1, None), generator
+    )
+
+
+def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers whose logarithm is normal."""
+    _only_floating("log_normal_", self)
+    return _fill(self, lambda source, *facts: exp(source.normal(*facts) * std + mean), generator)
+
+
+def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers of the Cauchy distribution."""
+    _only_floating("cauchy_", self)
+    return _fill(self, lambda source, *facts: tan((source.uniform(*facts) - 0.5) * math.pi) * sigma + median, generator)
+
+
+METHODS: dict[str, Callable] = {
+    f.__name__: f
+    for f in (
+        bernoulli, bernoulli_, cauchy_, exponential_, geometric_, log_normal_, normal_, random_, uniform_,
+    )
+}  # fmt: skip

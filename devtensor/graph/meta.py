@@ -1,0 +1,147 @@
+"""The device type "meta": shapes without numbers. Its kernels are the ops' own shape rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from devtensor.core.device import Device
+from devtensor.core.dtype import DTYPES
+from devtensor.core.errors import DeviceError
+from devtensor.core.op import OPS, Op
+from devtensor.core.rules import strides_like
+from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
+
+
+class MetaArray:
+    """An array without numbers: its shape and its strides in elements."""
+
+    __slots__ = ("shape", "strides")
+
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...] | None = None) -> None:
+        self.shape = tuple(shape)
+        self.strides = contiguous_strides(shape) if strides is None else strides
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"MetaArray{self.shape}"
+
+
+class MetaKernels(Mapping):
+    """A kernel for every primitive, and for the composites that `target` has kernels for."""
+
+    def __init__(self, target: Device | None) -> None:
+        self.target = target
+        self._made: dict[str, Callable] = {}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __getitem__(self, name: str) -> Callable:
+        if name == "write":
+            return _write
+        if name not in self._made:
+            op = OPS[name]
+            if op.composite and (self.target is None or name not in self.target.backend.kernels):
+                raise KeyError(name)
+            self._made[name] = _kernel(op)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(name for name in OPS if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(str(name)) is not None
+
+
+def _write(dst: MetaArray, src: MetaArray) -> MetaArray:
+    return dst
+
+
+def _kernel(op: Op) -> Callable:
+    """The op's shape rule as a kernel."""
+    hidden = sum(1 for name in op.parameters if op.markers.get(name) is not None and op.markers[name].name == "Place")
+    count = len(op.parameters) - hidden
+
+    def kernel(*args: Any) -> Any:
+        arrays, params = (args[:-count], args[-count:]) if count else (args, ())
+        if op.data_dependent:
+            raise DeviceError(f"[{op.name}] the result's shape depends on numbers, which a meta tensor does not have")
+        specs = [None if a is None else Spec(a.shape, None, None, a.strides) for a in arrays]  # type: ignore[arg-type]
+        result = op.shape_rule(op.name, specs, params)
+        if op.view:
+            return MetaArray(*result)
+        if isinstance(result, list):
+            return tuple(MetaArray(shape) for shape in result)
+        if op.shape_rule.__name__ == "broadcast":
+            return MetaArray(result, strides_like([s for s in specs if s is not None and s.shape], result))
+        return MetaArray(result)
+
+    return kernel
+
+
+class MetaBackend:
+    """Serves the device type "meta"; with a target, it stands in for that device while a graph is traced."""
+
+    name = "meta"
+    dtypes = frozenset(DTYPES)
+
+    def __init__(self, target: Device | None = None) -> None:
+        self.target = target
+        self.kernels = MetaKernels(target)
+        self.amp_policy = getattr(target.backend, "amp_policy", "cuda") if target is not None else "cuda"
+
+    def device_count(self) -> int:
+        return 1
+
+    def on(self, index: int) -> AbstractContextManager:
+        return nullcontext()
+
+    def upload(self, host: memoryview, shape: tuple[int, ...], dtype: str, index: int) -> MetaArray:
+        return MetaArray(shape)
+
+    def download(self, array: MetaArray) -> memoryview:
+        if self.target is not None:
+            return memoryview(b"")
+        raise DeviceError("[meta] Cannot copy out of meta tensor; no data! Use .to_empty() to make it on a device")
+
+    def adopt(self, array: Any) -> MetaArray:
+        return MetaArray(array.shape)
+
+    def dtype_of(self, array: MetaArray) -> str:
+        raise DeviceError("[meta] an array without numbers has no dtype of its own; ask the tensor")
+
+    def strides_of(self, array: MetaArray) -> tuple[int, ...]:
+        return array.strides
+
+    def synchronize(self, index: int) -> None:
+        return None
+
+    def memory(self, index: int) -> Any:
+        from devtensor.backend.protocol import MemoryStats
+
+        return MemoryStats(0, 0, 0)
+
+
+backend = MetaBackend()
+
+
+def standing_for(target: Device) -> Device:
+    """The meta device that stands for `target` while a graph is traced."""
+    device = Device(f"meta({target.type})", target.index)
+    if device._backend is None:
+        device._backend = MetaBackend(target)
+    return device
+
+
+__all__ = ["MetaArray", "MetaBackend", "backend", "is_contiguous", "standing_for"]

@@ -1,0 +1,125 @@
+"""The interpreter: runs a graph by the backends' kernels, array by array, without Tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core import dispatch
+from devtensor.core.op import OPS
+from devtensor.core.spec import view_strides
+from devtensor.core.state import replace
+from devtensor.core.tensor import Tensor, wrap
+from devtensor.graph.ir import Graph, GraphNode, Value
+from devtensor.graph.meta import MetaArray
+
+
+class Step:
+    """One node made ready: its kernel with literals and parameters filled in."""
+
+    __slots__ = ("dead", "function", "inputs", "many", "node", "outputs")
+
+    def __init__(self, node: GraphNode, dead: tuple[int, ...]) -> None:
+        self.node = node
+        self.function = kernel_of(node)
+        self.inputs = tuple(i.id for i in node.inputs if isinstance(i, Value))
+        self.outputs = tuple(o.id for o in node.outputs)
+        self.many = isinstance(OPS[node.op].dtype_rule, tuple)
+        self.dead = dead
+
+
+class Runner:
+    """A graph's nodes in order, each freeing the values that nobody needs after it."""
+
+    def __init__(self, graph: Graph) -> None:
+        kept = {v.id for v in graph.outputs} | {v.id for _, v in graph.binds if v is not None}
+        kept |= {s.written.id for s in (*graph.inputs, *graph.slots) if s.written is not None}
+        kept |= {v.id for v in graph.given()}
+        last: dict[int, int] = {}
+        for place, node in enumerate(graph.nodes):
+            for value in (*node.inputs, *node.outputs):
+                if isinstance(value, Value):
+                    last[value.id] = place
+        dying: dict[int, list[int]] = {}
+        for value_id, place in last.items():
+            if value_id not in kept:
+                dying.setdefault(place, []).append(value_id)
+        self.steps = [Step(node, tuple(dying.get(i, ()))) for i, node in enumerate(graph.nodes)]
+
+    def run(self, arrays: dict[int, Any]) -> dict[int, Any]:
+        """Compute every value from those given; the dict is filled in place."""
+        for step in self.steps:
+            result = step.function(*[arrays[i] for i in step.inputs])
+            if step.many:
+                arrays.update(zip(step.outputs, result, strict=True))
+            else:
+                arrays[step.outputs[0]] = result
+            for value_id in step.dead:
+                del arrays[value_id]
+        return arrays
+
+
+def kernel_of(node: GraphNode) -> Callable:
+    """A function of the node's arrays."""
+    op = OPS[node.op]
+    stand_ins = tuple(_stand_in(i) for i in node.inputs)
+    plan = dispatch.make_plan(op, dispatch.key_of(op, stand_ins, node.params), stand_ins, node.params)
+    if plan.kernel is None:
+        return _by_body(node)
+    kernel, params, device = plan.kernel, node.params, plan.out[0].device
+    if node.op == "reshape":
+        kernel = _reshaping(kernel, device)
+    fixed = [None if isinstance(i, Value) or i is None else plan.literal.constant(i) for i in node.inputs]
+    holes = [isinstance(i, Value) for i in node.inputs]
+    rerun = getattr(device.backend, "rerun", None)
+
+    def step(*arrays: Any) -> Any:
+        given = iter(arrays)
+        values = [next(given) if hole else constant for hole, constant in zip(holes, fixed, strict=True)]
+        try:
+            return kernel(*values, *params)
+        except FloatingPointError:
+            if rerun is None:
+                raise
+            return rerun(kernel, (*values, *params))
+
+    return step
+
+
+def _stand_in(value: Any) -> Any:
+    """A tensor without numbers, for the rules to look at."""
+    return wrap(MetaArray(value.shape), value.device.kind(value.dtype)) if isinstance(value, Value) else value
+
+
+def _reshaping(kernel: Callable, device: Any) -> Callable:
+    """Reshape whatever the layout: in a graph nothing depends on whether it copies."""
+    backend = device.backend
+    copy = backend.kernels["copy"]
+
+    def reshape(array: Any, shape: tuple[int, ...]) -> Any:
+        if view_strides(array.shape, backend.strides_of(array), shape) is None:
+            array = copy(array)
+        return kernel(array, shape)
+
+    return reshape
+
+
+def _by_body(node: GraphNode) -> Callable:
+    """Run a composite that has no kernel here by its body."""
+    op = OPS[node.op]
+    kinds = [i.device.kind(i.dtype) for i in node.inputs if isinstance(i, Value)]
+
+    def step(*arrays: Any) -> Any:
+        tensors = iter([wrap(a, k) for a, k in zip(arrays, kinds, strict=True)])
+        inputs = [next(tensors) if isinstance(i, Value) else i for i in node.inputs]
+        before = replace(grad=False, layers=())
+        try:
+            result = op.body(*inputs, *node.params)  # type: ignore[misc]
+        finally:
+            replace(grad=before.grad, layers=before.layers)
+        return tuple(t.array for t in result) if isinstance(result, tuple) else result.array
+
+    return step
+
+
+__all__ = ["Runner", "Tensor", "kernel_of"]

@@ -1,0 +1,143 @@
+"""The one place where ops and functions become Tensor methods and operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from devtensor import functions
+from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.inplace import apply_inplace
+from devtensor.core.op import OPS, Op
+from devtensor.core.tensor import Tensor
+from devtensor.ops import FAMILIES
+
+# Python's operator -> (special method, the same with operands exchanged).
+BINARY = {
+    "+": ("__add__", "__radd__"),
+    "-": ("__sub__", "__rsub__"),
+    "*": ("__mul__", "__rmul__"),
+    "/": ("__truediv__", "__rtruediv__"),
+    "//": ("__floordiv__", "__rfloordiv__"),
+    "%": ("__mod__", "__rmod__"),
+    "**": ("__pow__", "__rpow__"),
+    "@": ("__matmul__", "__rmatmul__"),
+    "&": ("__and__", "__rand__"),
+    "|": ("__or__", "__ror__"),
+    "^": ("__xor__", "__rxor__"),
+    "<<": ("__lshift__", "__rlshift__"),
+    ">>": ("__rshift__", "__rrshift__"),
+    "==": ("__eq__", None),
+    "!=": ("__ne__", None),
+    "<": ("__lt__", None),
+    "<=": ("__le__", None),
+    ">": ("__gt__", None),
+    ">=": ("__ge__", None),
+}
+UNARY = {"-u": "__neg__", "abs": "__abs__", "~": "__invert__"}
+
+# What an operator may meet; with anything else Python goes on to ask the other operand.
+OPERANDS = (Tensor, bool, int, float)
+
+
+def _entries() -> dict[str, Callable]:
+    """Op entries by name, as the families hold them."""
+    return {
+        name: value
+        for family in FAMILIES
+        for name, value in vars(family).items()
+        if isinstance(getattr(value, "op", None), Op) and value.op.name == name
+    }
+
+
+def _operator(entry: Callable) -> Callable:
+    def forward(self: Tensor, other: Any) -> Any:
+        return entry(self, other) if isinstance(other, OPERANDS) else _foreign(entry, self, other, False)
+
+    return forward
+
+
+def _reflected(entry: Callable) -> Callable:
+    def backward(self: Tensor, other: Any) -> Any:
+        return entry(other, self) if isinstance(other, OPERANDS) else _foreign(entry, self, other, True)
+
+    return backward
+
+
+def _foreign(entry: Callable, self: Tensor, other: Any, exchanged: bool) -> Any:
+    """NumPy's own scalars act as the Python numbers they stand for."""
+    item = getattr(other, "item", None)
+    if item is None or getattr(other, "ndim", None) != 0:
+        return NotImplemented
+    return entry(item(), self) if exchanged else entry(self, item())
+
+
+def inplace_form(op: Op) -> Callable:
+    """The method `name_` of an op: the result goes into the tensor itself."""
+
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        bound = op.signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        values = bound.arguments
+        others = tuple([values[name] for name in op.inputs[1:]])
+        return apply_inplace(op, self, others, tuple([values[name] for name in op.parameters]))
+
+    inplace.__name__ = inplace.__qualname__ = f"{op.name}_"
+    inplace.__doc__ = f"In-place form of `{op.name}`."
+    return inplace
+
+
+def _binary_inplace(op: Op) -> Callable:
+    """The same for two inputs and no parameters: what `+=` calls."""
+
+    def inplace(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, OPERANDS):
+            item = getattr(other, "item", None)
+            if item is None or getattr(other, "ndim", None) != 0:
+                raise ArgumentTypeError(f"[{op.name}_] other is a {type(other).__name__}; it needs a Tensor or a number")
+            other = item()
+        return apply_inplace(op, self, (other,), ())
+
+    inplace.__name__ = inplace.__qualname__ = f"{op.name}_"
+    inplace.__doc__ = f"In-place form of `{op.name}`."
+    return inplace
+
+
+def _attach_operators(op: Op, entry: Callable) -> None:
+    if op.operator in UNARY:
+        setattr(Tensor, UNARY[op.operator], entry)
+    elif op.operator in BINARY:
+        forward, reflected = BINARY[op.operator]
+        # The entry itself serves `a + b`: one frame less. It explains what it cannot take.
+        setattr(Tensor, forward, _operator(entry))
+        if reflected:
+            setattr(Tensor, reflected, _reflected(entry))
+        if op.inplace:
+            setattr(Tensor, forward.replace("__", "__i", 1), _binary_inplace(op))
+
+
+def attach() -> None:
+    """Give Tensor its operators and methods; what `functions.METHODS` names wins over an op's own entry."""
+    for name, entry in _entries().items():
+        op: Op = entry.op  # type: ignore[attr-defined]
+        if op.inputs and op.inputs[0] == "input":
+            setattr(Tensor, name, entry)
+        if op.inplace:
+            binary = len(op.inputs) == 2 and not op.parameters
+            setattr(Tensor, f"{name}_", _binary_inplace(op) if binary else inplace_form(op))
+        _attach_operators(op, entry)
+    for module in functions.MODULES:
+        _attach_functions(module)
+
+
+def _attach_functions(module: ModuleType) -> None:
+    for name, function in getattr(module, "METHODS", {}).items():
+        setattr(Tensor, name, function)
+    for name, getter in getattr(module, "PROPERTIES", {}).items():
+        setattr(Tensor, name, getter)
+
+
+attach()
+
+__all__ = ["OPS", "attach", "inplace_form"]

@@ -1,0 +1,296 @@
+"""Arithmetic and functions of one element: the ops that work number by number."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+from devtensor.core.op import composite, primitive
+from devtensor.core.rules import broadcast, floating, numeric, only_floating, promoted
+from devtensor.ops.compare import eq, where
+from devtensor.ops.examples import pairs, singles
+from devtensor.ops.functions import log
+
+elementwise = partial(primitive, shape=broadcast, amp="widest", inplace=True)
+function = partial(primitive, shape=broadcast, inplace=True)
+
+
+@elementwise(dtype=promoted, operator="+")
+def add(input, other):
+    """Sum of `input` and `other`.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    """
+
+
+add.vjp(input=lambda g: g, other=lambda g: g)
+add.examples(pairs())
+
+
+@elementwise(dtype=numeric, operator="-")
+def sub(input, other):
+    """Difference of `input` and `other`.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Errors: DTypeError for bool.
+    """
+
+
+sub.vjp(input=lambda g: g, other=lambda g: -g)
+sub.examples(pairs())
+
+
+@elementwise(dtype=promoted, operator="*")
+def mul(input, other):
+    """Product of `input` and `other`.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    """
+
+
+mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
+mul.examples(pairs())
+
+
+@elementwise(dtype=floating, operator="/")
+def div(input, other):
+    """Quotient of `input` and `other`; integers are divided as floating point.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    """
+
+
+div.vjp(input=lambda g, other: g / other, other=lambda g, input, other: -g * ((input / other) / other))
+div.examples(pairs(right_apart=0.3))
+
+
+@elementwise(dtype=promoted, operator="//")
+def floor_divide(input, other):
+    """Quotient of `input` and `other`, rounded down.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Errors: ArgumentError for an integer divided by zero.
+    """
+
+
+floor_divide.vjp(None)
+floor_divide.examples(pairs(low=-9, high=9, right_apart=0.9))
+
+
+@elementwise(dtype=numeric, operator="%")
+def remainder(input, other):
+    """Remainder of `input` divided by `other`, with the divisor's sign.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Errors: ArgumentError for an integer divided by zero.
+    """
+
+
+remainder.vjp(
+    input=lambda g: g,
+    other=lambda g, input, other: -g * floor_divide(input, other),
+)
+remainder.examples(pairs(low=-9, high=9, right_apart=0.9))
+
+
+@elementwise(dtype=numeric)
+def fmod(input, other):
+    """Remainder of `input` divided by `other`, with the dividend's sign.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Errors: ArgumentError for an integer divided by zero.
+    """
+
+
+fmod.vjp(input=lambda g: g, other=lambda g, input, other: -g * trunc(input / other))
+fmod.examples(pairs(low=-9, high=9, right_apart=0.9))
+
+
+def _pow_input(g: Any, input: Any, other: Any) -> Any:
+    """0 where the exponent is 0, whatever the base."""
+    slope = other * pow(input, other - 1)
+    return g * (where(eq(other, 0), 0.0, slope) if hasattr(other, "array") else (slope if other else slope * 0))
+
+
+def _pow_other(g: Any, input: Any, out: Any) -> Any:
+    """0 where the base is 0: the power does not change with a positive exponent there."""
+    if not hasattr(input, "array"):
+        return g * (out * (math.log(input) if input > 0 else 0.0 if input == 0 else math.nan))
+    return g * where(eq(input, 0), 0.0, out * log(input))
+
+
+@primitive(dtype=promoted, shape=broadcast, amp="float32", operator="**", inplace=True)
+def pow(input, other):
+    """`input` to the power `other`.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    """
+
+
+pow.vjp(input=_pow_input, other=_pow_other)
+pow.examples(pairs(left_low=0.3, left_high=2.0, right_low=0.5, right_high=3.0))
+
+
+@elementwise(dtype=floating)
+def atan2(input, other):
+    """Angle of the point (other, input), in radians.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    """
+
+
+atan2.vjp(
+    input=lambda g, input, other: g * (other / (input * input + other * other)),
+    other=lambda g, input, other: g * (-input / (input * input + other * other)),
+)
+atan2.examples(pairs(apart=0.3))
+
+
+@elementwise(dtype=only_floating)
+def hypot(input, other):
+    """Length of the hypotenuse: sqrt(input^2 + other^2) without overflow in between.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    """
+
+
+hypot.vjp(input=lambda g, input, out: g * (input / out), other=lambda g, other, out: g * (other / out))
+hypot.examples(pairs(apart=0.3))
+
+
+def _share(g: Any, winner: Any, tie: Any) -> Any:
+    """The whole gradient where this input won, half of it where both are equal."""
+    return where(tie, g / 2, where(winner, g, 0.0))
+
+
+@elementwise(dtype=promoted)
+def maximum(input, other):
+    """The larger of `input` and `other`; NaN if either is.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Source: equal values share the gradient evenly, as in PyTorch.
+    """
+
+
+maximum.vjp(
+    input=lambda g, input, other: _share(g, input > other, eq(input, other)),
+    other=lambda g, input, other: _share(g, input < other, eq(input, other)),
+)
+maximum.examples(pairs())
+
+
+@elementwise(dtype=promoted)
+def minimum(input, other):
+    """The smaller of `input` and `other`; NaN if either is.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Source: equal values share the gradient evenly, as in PyTorch.
+    """
+
+
+minimum.vjp(
+    input=lambda g, input, other: _share(g, input < other, eq(input, other)),
+    other=lambda g, input, other: _share(g, input > other, eq(input, other)),
+)
+minimum.examples(pairs())
+
+
+@function(dtype=numeric, operator="-u")
+def neg(input):
+    """`input` with its sign changed.
+
+    Shapes: input (*S) -> (*S)
+    Errors: DTypeError for bool.
+    """
+
+
+neg.vjp(input=lambda g: -g)
+neg.examples(singles())
+
+
+@function(dtype=numeric, operator="abs")
+def abs(input):
+    """Distance of `input` from zero.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+abs.vjp(input=lambda g, input: g * sign(input))
+abs.examples(singles(apart=0.1))
+
+
+@function(dtype=promoted)
+def sign(input):
+    """-1, 0 or 1 by the sign of `input`.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+@function(dtype=numeric)
+def floor(input):
+    """`input` rounded down; integers stay.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+@function(dtype=numeric)
+def ceil(input):
+    """`input` rounded up; integers stay.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+@function(dtype=numeric)
+def trunc(input):
+    """`input` rounded towards zero; integers stay.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+@function(dtype=numeric)
+def round(input):
+    """`input` rounded to the nearest integer, halves to the even one; integers stay.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+def _zero(g: Any) -> Any:
+    return g * 0
+
+
+for _op in (sign, floor, ceil, trunc, round):
+    _op.vjp(input=_zero)
+    _op.examples(singles(apart=0.1))
+
+
+@function(dtype=promoted)
+def square(input):
+    """`input` times itself.
+
+    Shapes: input (*S) -> (*S)
+    """
+
+
+square.vjp(input=lambda g, input: g * (input * 2))
+square.examples(singles())
+
+
+@composite(dtype=promoted, shape=broadcast, amp=None, inplace=True)
+def relu(input):
+    """`input` where it is positive, else 0; NaN stays NaN.
+
+    Shapes: input (*S) -> (*S)
+    Source: the gradient at 0 is 0, as in PyTorch.
+    """
+    return maximum(input, 0)
+
+
+relu.vjp(input=lambda g, out: where(out > 0, g, 0.0))
+relu.examples(singles(apart=0.1))

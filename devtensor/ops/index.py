@@ -1,0 +1,341 @@
+"""Reading and writing at places that tensors name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.core.errors import IndexingError, ShapeError
+from devtensor.core.op import Dim, Index, Plain, primitive
+from devtensor.core.rules import index64, same, same_shape
+from devtensor.core.spec import broadcast_shapes
+from devtensor.ops.create import zeros_like_spec
+from devtensor.ops.examples import case, fails, index, make as draw
+from devtensor.ops.reduce import sum_to
+from devtensor.ops.shape import as_shape
+
+
+def _selected(op, inputs, params):
+    (source, places), (dim,) = inputs, params
+    if len(places.shape) > 1:
+        raise IndexingError(f"[{op}] index has shape {places.shape}; it needs one dimension; use indexing with x[...]")
+    count = places.shape[0] if places.shape else 1
+    return (*source.shape[:dim], count, *source.shape[dim + 1 :]) if source.shape else ()
+
+
+@primitive(dtype=same, shape=_selected, eager=True)
+def index_select(input, index: Index, dim: Dim):
+    """The slices of `input` along `dim` that `index` names, in its order.
+
+    Shapes: input (*A, S, *B), index (K,) -> (*A, K, *B)
+    Errors: IndexingError if an index is not in [0, S).
+    """
+
+
+def _put_slices(g: Any, index: Any, like: Any, dim: int) -> Any:
+    zeros = zeros_like_spec(like.input)
+    if not like.input.shape:
+        return as_shape(g, ())
+    return index_put(zeros, g, index, places=(*(None,) * dim, 0), accumulate=True)
+
+
+index_select.vjp(input=_put_slices)
+
+
+@index_select.examples
+def _(make):
+    yield case(make(4, 3), index(5, size=4), dim=0)
+    yield case(make(2, 3, 4), index(2, size=3), dim=-2)
+    yield case(make(4, 3, layout="transposed"), index(3, size=3), dim=1)
+    yield case(make(4), index(0, size=4), dim=0)
+    yield fails(make(4, 3), index(2, 2, size=4), dim=0, error="one dimension")
+
+
+def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:
+    if len(source.shape) != len(places.shape) and (source.shape or places.shape):
+        raise ShapeError(
+            f"[{op}] input {source.shape} and index {places.shape}: Index tensor must have the same number of dimensions "
+            "as input tensor"
+        )
+    for d, (size, wanted) in enumerate(zip(source.shape, places.shape, strict=True)):
+        if d != dim and wanted > size:
+            raise ShapeError(
+                f"[{op}] index {places.shape} reaches past input {source.shape} at dim {d}; only dim {dim} may be larger"
+            )
+
+
+def _gathered(op, inputs, params):
+    source, places = inputs
+    _check_gather(op, source, places, params[0])
+    return places.shape
+
+
+@primitive(dtype=same, shape=_gathered, eager=True)
+def gather(input, index: Index, dim: Dim):
+    """For each element of `index`, that of `input` at its place with `dim` replaced by the index.
+
+    Shapes: input (*S), index (*T) with T[d] <= S[d] except at dim -> (*T)
+    Errors: IndexingError if an index is not in [0, S[dim]).
+    """
+
+
+gather.vjp(input=lambda g, index, like, dim: scatter_add(zeros_like_spec(like.input), index, g, dim))
+
+
+@gather.examples
+def _(make):
+    yield case(make(4, 3), index(2, 3, size=4), dim=0)
+    yield case(make(2, 3, 4), index(2, 3, 6, size=4), dim=-1)
+    yield case(make(4, 3, layout="transposed"), index(4, 2, size=3), dim=1)
+    yield case(make(3, 2), index(0, 2, size=3), dim=0)
+    yield fails(make(4, 3), index(2, size=3), dim=0, error="same number of dimensions")
+
+
+def _scattered(op, inputs, params):
+    source, places, src = inputs
+    dim = params[0]
+    if 0 not in places.shape:
+        _check_gather(op, source, places, dim)
+        if any(have < want for have, want in zip(src.shape, places.shape, strict=src.shape != ())):
+            raise ShapeError(f"[{op}] src {src.shape} is smaller than index {places.shape}; it needs a value for each index")
+    return source.shape
+
+
+@primitive(dtype=same, shape=_scattered, eager=True)
+def scatter(input, index: Index, src, dim: Dim):
+    """A copy of `input` with the elements of `src` at the places `index` names along `dim`.
+
+    Shapes: input (*S), index (*T), src at least (*T) -> (*S)
+    Errors: IndexingError if an index is not in [0, S[dim]). Where indices repeat, one of their values stays.
+    """
+
+
+@primitive(dtype=same, shape=_scattered, eager=True, amp="widest")
+def scatter_add(input, index: Index, src, dim: Dim):
+    """A copy of `input` with the elements of `src` added at the places `index` names along `dim`.
+
+    Shapes: input (*S), index (*T), src at least (*T) -> (*S)
+    Errors: IndexingError if an index is not in [0, S[dim]).
+    """
+
+
+def _src_gradient(g: Any, index: Any, like: Any, dim: int) -> Any:
+    """The gradient of the corner of `src` that was used; the rest has none."""
+    from devtensor.ops.shape import pad
+
+    part = gather(g, index, dim)
+    shape = like.src.shape
+    if shape == part.array.shape:
+        return part
+    return pad(part, tuple((0, size - used) for size, used in zip(shape, part.array.shape, strict=True)))
+
+
+scatter.vjp(
+    input=lambda g, index, like, dim: scatter(g, index, zeros_like_spec(like.src), dim),
+    src=_src_gradient,
+)
+scatter_add.vjp(input=lambda g: g, src=_src_gradient)
+
+
+@scatter_add.examples
+def _(make):
+    yield case(make(4, 3), index(2, 3, size=4), make(2, 3), dim=0)
+    yield case(make(2, 3, 4), index(2, 3, 6, size=4), make(2, 3, 7), dim=-1)
+    yield case(make(4, 3, layout="transposed"), index(4, 2, size=3), make(4, 2), dim=1)
+    yield case(make(4, 3), index(0, 3, size=4), make(0, 3), dim=0)
+    yield fails(make(4, 3), index(2, 3, size=4), make(1, 3), dim=0, error="smaller than index")
+
+
+@scatter.examples
+def _(make):
+    yield case(make(4, 3), index(1, 3, size=4), make(1, 3), dim=0)
+    yield case(make(2, 3, 4), index(2, 3, 1, size=4), make(2, 3, 2), dim=-1)
+    yield case(make(4, 3, layout="transposed"), index(4, 1, size=3), make(4, 1), dim=1)
+    yield fails(make(4, 3), index(5, size=4), make(5), dim=0, error="same number of dimensions")
+
+
+def indexed_shape(op: str, source: tuple, indices: list, places: tuple) -> tuple[int, ...]:
+    """What advanced indexing gives: the indices' common shape where they stand, in front if they stand apart."""
+    if len(places) > len(source):
+        raise IndexingError(f"[{op}] too many indices: {len(places)} for a tensor of shape {source}")
+    try:
+        common = broadcast_shapes(op, [spec.shape for spec in indices])
+    except ShapeError as error:
+        shapes = ", ".join(str(spec.shape) for spec in indices)
+        raise IndexingError(
+            f"[{op}] shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+        ) from error
+    named = [d for d, place in enumerate(places) if place is not None]
+    rest = [size for d, size in enumerate(source) if d not in named]
+    together = named == list(range(named[0], named[0] + len(named)))
+    at = named[0] if together else 0
+    return (*rest[:at], *common, *rest[at:])
+
+
+def _got(op, inputs, params):
+    return indexed_shape(op, inputs[0].shape, list(inputs[1:]), params[0])
+
+
+@primitive(dtype=same, shape=_got)
+def index_get(input, *indices: Index, places: Plain):
+    """Elements of `input` at places named by index tensors: entry k of `places` says which stands in dim k, or None.
+
+    Shapes: input (*S), indices that broadcast to (*I) -> (*I) in place of the dims named, or in front if these stand apart
+    Errors: IndexingError if an index is out of bounds; negative ones count from the end.
+    """
+
+
+index_get.vjp(
+    input=lambda g, like, indices, places: index_put(
+        zeros_like_spec(like.input), g, *indices, places=places, accumulate=True
+    )
+)
+
+
+@index_get.examples
+def _(make):
+    yield case(make(4, 3), index(5, size=4), places=(0,))
+    yield case(make(4, 3), index(2, 2, size=4), index(2, size=3), places=(0, 1))
+    yield case(make(2, 3, 4), index(5, size=4), places=(None, None, 0))
+    yield case(make(2, 3, 4), index(5, size=2), index(5, size=4), places=(0, None, 1))
+    yield case(make(4, 3, layout="transposed"), index(size=4), places=(0,))
+    yield case(make(4, 3), index(0, size=4), places=(0,))
+    yield fails(make(4), index(2, size=4), index(2, size=4), places=(0, 1), error="too many indices")
+    yield fails(make(4, 3), index(2, size=4), index(3, size=3), places=(0, 1), error="shape mismatch")
+
+
+def _written(op, inputs, params):
+    source, value, *indices = inputs
+    shape = indexed_shape(op, source.shape, indices, params[0])
+    if value.shape != shape and broadcast_shapes(op, [shape, value.shape]) != shape:
+        raise ShapeError(f"[{op}] value {value.shape} does not broadcast to the indexed shape {shape}")
+    return source.shape
+
+
+@primitive(dtype=same, shape=_written, amp="widest")
+def index_put(input, value, *indices: Index, places: Plain, accumulate: Plain = False):
+    """A copy of `input` with `value` written, or added, at places named by index tensors as in `index_get`.
+
+    Shapes: input (*S), value broadcasts to what `index_get` gives -> (*S)
+    Errors: IndexingError if an index is out of bounds; negative ones count from the end.
+    """
+
+
+index_put.vjp(
+    input=lambda g, like, indices, places, accumulate: (
+        g if accumulate else index_put(g, zeros_like_spec(like.value), *indices, places=places, accumulate=False)
+    ),
+    value=lambda g, like, indices, places: sum_to(index_get(g, *indices, places=places), like.value.shape),
+)
+
+
+@index_put.examples
+def _(make):
+    yield case(make(4, 3), make(5, 3), index(5, size=4), places=(0,), accumulate=True)
+    yield case(make(4, 3), make(3), index(1, size=4), places=(0,), accumulate=False)
+    yield case(make(4, 3), make(), index(2, 2, size=4), index(2, size=3), places=(0, 1), accumulate=True)
+    yield case(make(2, 3, 4), make(5, 3), index(5, size=2), index(5, size=4), places=(0, None, 1), accumulate=True)
+    yield case(make(4, 3, layout="transposed"), make(1), index(size=4), places=(0,), accumulate=False)
+    yield fails(make(4, 3), make(2, 3), index(5, size=4), places=(0,), error="broadcast")
+
+
+def _counted_nonzero(op, inputs, params):
+    raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
+
+
+@primitive(dtype=index64, shape=_counted_nonzero)
+def nonzero(input):
+    """The places of all elements that are not 0, one a row, in C order.
+
+    Shapes: input (*S) -> (count, ndim)
+    """
+
+
+nonzero.vjp(None)
+
+
+@nonzero.examples
+def _(make):
+    yield case(draw(3, 4, low=0, high=2, dtype="int64"))
+    yield case(make(5))
+    yield case(make())
+    yield case(make(0, 3))
+    yield case(make(4, 3, layout="transposed"))
+
+
+def _looked_up(op, inputs, params):
+    weight, places = inputs
+    if len(weight.shape) != 2:
+        raise ShapeError(f"[{op}] weight {weight.shape}: 'weight' must be 2-D, one row per index")
+    return (*places.shape, weight.shape[1])
+
+
+@primitive(dtype=same, shape=_looked_up, eager=True)
+def embedding(weight, index: Index):
+    """The rows of a table that indices name.
+
+    Shapes: weight (V, D), index (*I) -> (*I, D)
+    Errors: IndexingError if an index is not in [0, V).
+    """
+
+
+def _summed_rows(op, inputs, params):
+    return (params[0], *inputs[0].shape[len(inputs[1].shape) :])
+
+
+@primitive(dtype=same, shape=_summed_rows)
+def embedding_grad(g_rows, index: Index, rows: Plain):
+    """Rows added up by the place in the table that they came from: the derivative of `embedding`.
+
+    Shapes: g_rows (*I, D), index (*I) -> (rows, D)
+    """
+
+
+embedding.vjp(weight=lambda g, index, like: embedding_grad(g, index, like.weight.shape[0]))
+embedding_grad.vjp(g_rows=lambda g, index: embedding(g, index))
+
+
+@embedding.examples
+def _(make):
+    yield case(make(5, 3), index(4, size=5))
+    yield case(make(5, 3), index(2, 4, size=5))
+    yield case(make(5, 3), index(size=5))
+    yield case(make(5, 3), index(0, size=5))
+    yield fails(make(5), index(2, size=5), error="must be 2-D")
+
+
+@embedding_grad.examples
+def _(make):
+    yield case(make(4, 3), index(4, size=5), rows=5)
+    yield case(make(2, 4, 3), index(2, 4, size=5), rows=6)
+    yield case(make(0, 3), index(0, size=5), rows=5)
+
+
+@primitive(dtype=same, shape=same_shape)
+def tril(input, diagonal: Plain = 0):
+    """The lower triangle of matrices, zeros above `diagonal`.
+
+    Shapes: input (*B, N, M) -> (*B, N, M)
+    """
+
+
+@primitive(dtype=same, shape=same_shape)
+def triu(input, diagonal: Plain = 0):
+    """The upper triangle of matrices, zeros below `diagonal`.
+
+    Shapes: input (*B, N, M) -> (*B, N, M)
+    """
+
+
+tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
+triu.vjp(input=lambda g, diagonal: triu(g, diagonal))
+
+
+def _triangles(make):
+    yield case(make(3, 4))
+    yield case(make(2, 4, 3), diagonal=1)
+    yield case(make(4, 3, layout="transposed"), diagonal=-1)
+    yield case(make(0, 3))
+
+
+tril.examples(_triangles)
+triu.examples(_triangles)

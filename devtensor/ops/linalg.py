@@ -1,0 +1,100 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.core.errors import ShapeError
+from devtensor.core.op import primitive
+from devtensor.core.rules import same
+from devtensor.core.spec import broadcast_shapes
+from devtensor.ops.examples import case, fails
+from devtensor.ops.reduce import sum_to
+from devtensor.ops.shape import as_shape, permute
+
+
+def matmul_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
+    """Rows of the first by columns of the second; vectors lose their dim; leading dims broadcast."""
+    left, right = inputs[0].shape, inputs[1].shape
+    if not left or not right:
+        raise ShapeError(f"[{op}] input {left} @ other {right}: both need at least one dim; use * for numbers")
+    inner = right[0] if len(right) == 1 else right[-2]
+    if left[-1] != inner:
+        raise ShapeError(f"[{op}] input {left} @ other {right}: K={left[-1]} and K={inner} must be equal")
+    batch = broadcast_shapes(op, [left[:-2], right[:-2]])
+    return batch + left[-2:-1] + (right[-1:] if len(right) > 1 else ())
+
+
+def transposed(input: Any) -> Any:
+    """The last two dims exchanged."""
+    ndim = input.array.ndim
+    return permute(input, (*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def _matrices(g: Any, left: Any, right: Any) -> Any:
+    """The gradient with the dims that vectors lost."""
+    shape = list(g.array.shape)
+    if len(right) == 1:
+        shape.append(1)
+    if len(left) == 1:
+        shape.insert(len(shape) - 1, 1)
+    return as_shape(g, tuple(shape))
+
+
+def _for_input(g: Any, other: Any, like: Any) -> Any:
+    left, right = like.input.shape, like.other.shape
+    if len(right) == 1:
+        other = as_shape(other, (right[0], 1))
+    product = matmul(_matrices(g, left, right), transposed(other))
+    return _to_shape(product, (1, *left) if len(left) == 1 else left, left)
+
+
+def _for_other(g: Any, input: Any, like: Any) -> Any:
+    left, right = like.input.shape, like.other.shape
+    if len(left) == 1:
+        input = as_shape(input, (1, left[0]))
+    if len(right) == 2 and input.array.ndim > 2:
+        # One product over all rows at once rather than a batch of products that are summed.
+        rows = as_shape(input, (_rows(input), left[-1]))
+        return matmul(transposed(rows), as_shape(g, (_rows(input), right[-1])))
+    product = matmul(transposed(input), _matrices(g, left, right))
+    return _to_shape(product, (*right, 1) if len(right) == 1 else right, right)
+
+
+def _rows(input: Any) -> int:
+    count = 1
+    for size in input.array.shape[:-1]:
+        count *= size
+    return count
+
+
+def _to_shape(product: Any, matrix: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    return as_shape(sum_to(product, matrix), shape)
+
+
+@primitive(dtype=same, shape=matmul_shape, amp="lower", operator="@")
+def matmul(input, other):
+    """Matrix product over the last two dimensions; leading dimensions broadcast; vectors are rows or columns.
+
+    Shapes: input (*B, N, K), other (*B, K, M) -> (*B, N, M)
+    Errors: ShapeError if K differs; the message names both sizes. DTypeError if dtypes differ.
+    """
+
+
+matmul.vjp(input=_for_input, other=_for_other)
+
+
+@matmul.examples
+def _(make):
+    yield case(make(3, 4), make(4, 5))
+    yield case(make(2, 1, 3, 4), make(5, 4, 2))
+    yield case(make(2, 3, 4), make(4, 5))
+    yield case(make(4), make(4))
+    yield case(make(3, 4), make(4))
+    yield case(make(4), make(4, 5))
+    yield case(make(2, 3, 4), make(4))
+    yield case(make(4), make(2, 4, 3))
+    yield case(make(3, 0), make(0, 5))
+    yield case(make(4, 3, layout="transposed"), make(3, 5, layout="sliced"))
+    yield fails(make(3, 4), make(5, 6), error="K=4 .* K=5")
+    yield fails(make(), make(3), error="at least one dim")

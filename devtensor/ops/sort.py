@@ -1,0 +1,101 @@
+"""Order: sorting, searching in what is sorted, and values without repetition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.core.dtype import int64
+from devtensor.core.errors import ShapeError
+from devtensor.core.op import Dim, Plain, primitive
+from devtensor.core.rules import Operand, Types, index64, promoted, result_type
+from devtensor.ops.create import zeros_like_spec
+from devtensor.ops.examples import along_a_dim, case, fails
+from devtensor.ops.index import scatter
+
+
+def _both(op, inputs, params):
+    return [inputs[0].shape, inputs[0].shape]
+
+
+@primitive(dtype=(promoted, index64), shape=_both)
+def sort(input, dim: Dim = -1, descending: Plain = False):
+    """Values in order along `dim` and the places they came from; equal values keep their order, NaN is the largest.
+
+    Shapes: input (*S) -> values (*S), indices (*S)
+    """
+
+
+def _back(g: Any, outs: Any, like: Any, dim: int) -> Any:
+    """Each value's gradient goes to the place it came from."""
+    return scatter(zeros_like_spec(like.input), outs[1], g, dim)
+
+
+sort.vjp(input=_back)
+sort.examples(along_a_dim(distinct=True))
+
+
+@sort.examples
+def _(make):
+    yield case(make(2, 7, distinct=True), dim=-1, descending=True)
+    yield case(make(0, 3), dim=0)
+
+
+def _dictionary(op, inputs, params):
+    raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
+
+
+@primitive(dtype=(promoted, index64, index64), shape=_dictionary)
+def unique(input):
+    """Different values in ascending order, for each element the place of its value, and how often each occurs.
+
+    Shapes: input (*S) -> values (K,), inverse (*S), counts (K,)
+    """
+
+
+unique.vjp(None)
+
+
+@unique.examples
+def _(make):
+    yield case(make(3, 4, low=0, high=4, dtype="int64"))
+    yield case(make(5))
+    yield case(make())
+    yield case(make(0))
+    yield case(make(4, 3, layout="transposed", low=0, high=3, dtype="int64"))
+
+
+def _met(op: str, operands: list[Operand], params: tuple) -> Types:
+    return Types(result_type(operands), int64)
+
+
+def _places(op, inputs, params):
+    line, values = inputs[0].shape, inputs[1].shape
+    if not line:
+        raise ShapeError(f"[{op}] sorted is 0-d; it needs at least one dimension")
+    if len(line) > 1 and line[:-1] != values[:-1]:
+        raise ShapeError(
+            f"[{op}] sorted {line} and values {values}: the first N-1 dimensions of boundaries tensor and input value "
+            "tensor must match, unless sorted is 1-D"
+        )
+    return values
+
+
+@primitive(dtype=_met, shape=_places, eager=True)
+def searchsorted(sorted, values, right: Plain = False):
+    """Where in the last dim of `sorted` each value belongs, so that the order stays; behind equal ones if `right`.
+
+    Shapes: sorted (K,) and values (*S), or sorted (*B, K) and values (*B, N) -> like values
+    """
+
+
+searchsorted.vjp(None)
+
+
+@searchsorted.examples
+def _(make):
+    yield case(make(1), make(3, 4))
+    yield case(make(1), make(4), right=True)
+    yield case(make(1), make())
+    yield case(make(2, 1), make(2, 3))
+    yield case(make(0), make(3))
+    yield fails(make(2, 4), make(3, 4), error="must match")

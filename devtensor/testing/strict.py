@@ -1,0 +1,272 @@
+"""A test double: NumPy behind a wall, every kernel call checked against the contract.
+
+Its arrays are of a class of their own that refuses to mix with NumPy's, so that a silent copy to the host
+fails; its namespace offers no more than `arraylib` needs. To use it: `devtensor.backend.register(backend)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from devtensor.backend import arraylib
+from devtensor.backend.protocol import DTYPES, Kernel, MemoryStats
+
+VIEWS = frozenset({"reshape", "permute", "expand", "getitem", "unfold", "diagonal"})
+"""Kernels whose results are views of their first input."""
+
+OTHER_DTYPES: dict[str, Callable[[int], str | None]] = {
+    "where": lambda place: "bool" if place == 0 else None,
+    "index_get": lambda place: "int64" if place else None,
+    "index_put": lambda place: "int64" if place > 1 else None,
+    **dict.fromkeys(
+        ("index_select", "gather", "scatter", "scatter_add", "embedding", "embedding_grad", "max_pool_grad"),
+        lambda place: "int64" if place == 1 else None,
+    ),
+    **dict.fromkeys(("random_uniform", "random_normal", "random_integers"), lambda place: "int64"),
+}
+"""For kernels with index or mask inputs: the dtype wanted at each place, None for the common one."""
+
+FUNCTION_NAMES = """
+absolute add all amax amin any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax
+argmin argsort asarray bitwise_and bitwise_or bitwise_xor broadcast_to ceil concatenate copysign cos
+cosh cumprod cumsum empty equal exp exp2 expm1 flip floor floor_divide fmod greater greater_equal
+hypot invert isfinite isinf isnan left_shift less less_equal log log10 log1p log2 logical_and
+logical_not logical_or logical_xor matmul maximum minimum multiply negative nonzero not_equal power
+prod reciprocal remainder right_shift rint roll searchsorted sign sin sinh sqrt square stack
+subtract sum take tan tanh tril triu true_divide trunc unique where zeros
+"""
+"""What the namespace has of NumPy."""
+
+OPERATOR_NAMES = """
+add sub mul truediv and or xor rshift eq ne lt le gt ge radd rsub rmul rtruediv rpow mod iadd isub
+imul itruediv
+"""
+"""The operators of its arrays, beside negation."""
+
+
+class ContractError(AssertionError):
+    """A kernel, or a caller of one, broke the contract between devtensor and its backends."""
+
+
+class StrictArray:
+    """An array of the strict backend; only its namespace and its own methods can work on it."""
+
+    __slots__ = ("__weakref__", "held")
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, held: np.ndarray) -> None:
+        self.held = held
+
+    def __array__(self, *arguments: Any, **named: Any) -> np.ndarray:
+        raise TypeError("a strict array was handed to NumPy: something copied to the host in silence")
+
+    def __iter__(self) -> Any:
+        raise TypeError("a strict array was iterated over: something reads it element by element")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("shape", "ndim", "size", "strides", "dtype", "flags"):
+            return getattr(self.held, name)
+        if name in ("reshape", "transpose", "swapaxes", "astype", "copy", "fill", "sum", "all", "min", "max"):
+            return guarded(getattr(self.held, name))
+        raise AttributeError(f"strict arrays have no {name!r}")
+
+    def __getitem__(self, index: Any) -> Any:
+        return wrapped(self.held[unwrapped(index)])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.held[unwrapped(index)] = unwrapped(value)
+
+    def __neg__(self) -> StrictArray:
+        return wrapped(-self.held)
+
+    def __bool__(self) -> bool:
+        return bool(self.held)
+
+    def __int__(self) -> int:
+        return int(self.held)
+
+    def __repr__(self) -> str:
+        return f"StrictArray({self.held!r})"
+
+
+def operator_method(name: str) -> Callable[[StrictArray, Any], Any]:
+    """NumPy's operator between strict arrays, or a strict array and a number."""
+
+    def method(self: StrictArray, other: Any) -> Any:
+        result = getattr(self.held, name)(unwrapped(other))
+        return self if result is self.held else wrapped(result)
+
+    return method
+
+
+for operator in OPERATOR_NAMES.split():
+    setattr(StrictArray, f"__{operator}__", operator_method(f"__{operator}__"))
+
+
+def unwrapped(value: Any) -> Any:
+    """What NumPy gets for an argument; NumPy's own arrays are refused."""
+    if isinstance(value, StrictArray):
+        return value.held
+    if isinstance(value, np.ndarray):
+        raise TypeError("a NumPy array was mixed with strict arrays")
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(unwrapped, value))
+    return value
+
+
+def wrapped(value: Any) -> Any:
+    """What the caller gets for NumPy's result."""
+    if isinstance(value, np.ndarray | np.generic):
+        return StrictArray(np.asarray(value))
+    if isinstance(value, tuple):
+        return tuple(map(wrapped, value))
+    return value
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A NumPy function for strict arrays."""
+
+    def guard(*arguments: Any, **named: Any) -> Any:
+        result = function(*unwrapped(arguments), **{key: unwrapped(value) for key, value in named.items()})
+        return wrapped(result)
+
+    return guard
+
+
+def make_namespace() -> SimpleNamespace:
+    """The namespace `xp` of strict arrays."""
+    space = SimpleNamespace(**{name: guarded(getattr(np, name)) for name in FUNCTION_NAMES.split()})
+    space.add.at = guarded(np.add.at)
+    tricks = SimpleNamespace(as_strided=guarded(np.lib.stride_tricks.as_strided))
+    space.lib = SimpleNamespace(stride_tricks=tricks)
+    for name in ("uint64", "dtype", "bool_", *DTYPES):
+        if hasattr(np, name):
+            setattr(space, name, getattr(np, name))
+    return space
+
+
+xp = make_namespace()
+
+
+def arrays_in(values: Iterable[Any]) -> list[StrictArray]:
+    """The strict arrays among arguments or results."""
+    return [value for value in values if isinstance(value, StrictArray)]
+
+
+def require(truth: bool, name: str, what: str) -> None:
+    """Raise ContractError unless `truth`."""
+    if not truth:
+        raise ContractError(f"[{name}] {what}")
+
+
+def check_arguments(name: str, arguments: tuple[Any, ...]) -> None:
+    """Arrays come first, are strict, and share a dtype but for indices and masks; parameters are plain."""
+    arrays = arrays_in(arguments)
+    first = arguments[: len(arrays)]
+    require(all(isinstance(x, StrictArray) for x in first), name, "arrays must come before parameters")
+    special = OTHER_DTYPES.get(name, lambda place: None)
+    common = {a.dtype.name for place, a in enumerate(arrays) if special(place) is None}
+    require(len(common) <= 1, name, f"inputs have dtypes {', '.join(sorted(common))}; they must share one")
+    for place, array in enumerate(arrays):
+        wanted = special(place) or array.dtype.name
+        require(array.dtype.name == wanted, name, f"input {place} is {array.dtype.name}; it must be {wanted}")
+    for param in arguments[len(arrays) :]:
+        require(is_plain(param), name, f"parameter {param!r} is no plain Python value")
+
+
+def is_plain(param: Any) -> bool:
+    """True for numbers, names, None, Ellipsis, slices, and tuples of them."""
+    if isinstance(param, tuple):
+        return all(map(is_plain, param))
+    if isinstance(param, slice):
+        return all(map(is_plain, (param.start, param.stop, param.step)))
+    return param is None or param is Ellipsis or type(param) in (bool, int, float, str)
+
+
+def check_results(name: str, arguments: tuple[Any, ...], results: tuple[Any, ...]) -> None:
+    """Results are strict arrays of known dtypes: views where the op is one, fresh memory everywhere else."""
+    for place, result in enumerate(results):
+        require(type(result) is StrictArray, name, f"result {place} is a {type(result).__name__}, no array")
+        require(result.dtype.name in DTYPES, name, f"result {place} has dtype {result.dtype}")
+        others = [*arrays_in(arguments), *results[:place]]
+        shared = any(np.may_share_memory(result.held, other.held) for other in others)
+        if name in VIEWS:
+            require(shared or not result.size, name, "result is a copy; it must be a view")
+        elif name != "write":
+            require(not shared, name, "result shares memory with an input; it must be fresh")
+            require(result.flags.writeable, name, "result cannot be written")
+
+
+def checked(name: str, kernel: Kernel) -> Kernel:
+    """The kernel with its arguments and results checked, and its inputs compared before and after."""
+
+    def check(*arguments: Any) -> Any:
+        check_arguments(name, arguments)
+        kept = arrays_in(arguments)[1 if name == "write" else 0 :]
+        before = [array.held.tobytes() for array in kept]
+        with np.errstate(all="ignore"):
+            result = kernel(*arguments)
+        for array, content in zip(kept, before, strict=True):
+            require(array.held.tobytes() == content, name, "an input was changed")
+        check_results(name, arguments, result if isinstance(result, tuple) else (result,))
+        return result
+
+    return check
+
+
+class StrictBackend:
+    """The device type "strict"."""
+
+    name = "strict"
+    dtypes = frozenset(DTYPES)
+    amp_policy = "cuda"
+
+    def __init__(self) -> None:
+        self.unchecked = arraylib.kernels(xp)
+        self.kernels = {name: checked(name, kernel) for name, kernel in self.unchecked.items()}
+        self.by_name = arraylib.find_dtypes(np)
+
+    def specialise(self, name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel:
+        """Half types are computed in float32, checked as the others are."""
+        if dtype not in arraylib.HALF_TYPES:
+            return kernel
+        return checked(name, arraylib.half_kernel(xp, name, self.unchecked[name], dtype))
+
+    def device_count(self) -> int:
+        return 1
+
+    def on(self, index: int) -> nullcontext[None]:
+        return nullcontext()
+
+    def upload(self, host: memoryview, shape: tuple[int, ...], dtype: str, index: int) -> StrictArray:
+        content = np.frombuffer(bytes(host), np.uint8).view(self.by_name[dtype])
+        return StrictArray(content.reshape(shape).copy())
+
+    def download(self, array: StrictArray) -> memoryview:
+        return memoryview(array.held.tobytes())
+
+    def adopt(self, array: Any) -> StrictArray:
+        if not isinstance(array, StrictArray):
+            raise TypeError(f"[adopt] {type(array).__name__} is no strict array; upload it")
+        return array
+
+    def dtype_of(self, array: StrictArray) -> str:
+        return array.dtype.name
+
+    def strides_of(self, array: StrictArray) -> tuple[int, ...]:
+        return tuple(stride // array.dtype.itemsize for stride in array.strides)
+
+    def synchronize(self, index: int) -> None:
+        return None
+
+    def memory(self, index: int) -> MemoryStats:
+        return MemoryStats(0, 0, 0)
+
+
+backend = StrictBackend()

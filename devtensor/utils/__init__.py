@@ -1,0 +1,1 @@
+"""Helpers around the core: data loading, files, interchange."""

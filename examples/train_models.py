@@ -1,0 +1,63 @@
+"""The two models of the main job. Both take grey images as they are stored and give one logit per class."""
+
+from __future__ import annotations
+
+import devtensor
+from devtensor import nn
+
+CHANNELS = (16, 32, 64)
+HIDDEN = 128
+DROPOUT = {"mlp": 0.2, "cnn": 0.5}
+
+
+class Normalize(nn.Module):
+    """(pixels - mean) / std, in float32; the two numbers are buffers, so a checkpoint carries them.
+
+    Shapes: pixels (*S) of any dtype -> (*S) float32
+    """
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", devtensor.tensor(mean))
+        self.register_buffer("std", devtensor.tensor(std))
+
+    def forward(self, pixels: devtensor.Tensor) -> devtensor.Tensor:
+        return (pixels.float() - self.mean) / self.std
+
+
+def build_model(
+    name: str, image_size: tuple[int, int], classes: int, mean: float = 0.0, std: float = 1.0
+) -> nn.Module:
+    """Build the model called `name`, "mlp" or "cnn".
+
+    Shapes: the model maps pixels (N, 1, H, W) to logits (N, classes)
+    """
+    body = {"mlp": mlp_layers, "cnn": cnn_layers}[name](image_size, classes)
+    return nn.Sequential(Normalize(mean, std), *body)
+
+
+def mlp_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
+    """One hidden layer with dropout."""
+    height, width = image_size
+    return [
+        nn.Flatten(),
+        nn.Linear(height * width, HIDDEN),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT["mlp"]),
+        nn.Linear(HIDDEN, classes),
+    ]
+
+
+def cnn_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
+    """Three 3 x 3 convolutions with batch norm, each but the first halving the image; large images are halved by all."""
+    height, width = image_size
+    layers: list[nn.Module] = []
+    previous = 1
+    for depth, channels in enumerate(CHANNELS):
+        layers += [nn.Conv2d(previous, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+        if min(height, width) >= 16 or (depth > 0 and min(height, width) >= 2):
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        previous = channels
+    features = previous * height * width
+    return [*layers, nn.Flatten(), nn.Dropout(DROPOUT["cnn"]), nn.Linear(features, classes)]
