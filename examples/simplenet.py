@@ -1,10 +1,11 @@
 """A first network, written as for PyTorch: only the import says that it runs on devtensor."""
 
+from sklearn.datasets import load_digits
+
 import devtensor as torch
 from devtensor import nn, optim
 from devtensor.nn import functional as F
 from devtensor.utils.data import DataLoader, TensorDataset
-from sklearn.datasets import load_digits
 
 
 class SimpleNet(nn.Module):

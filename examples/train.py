@@ -47,18 +47,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="train.py", description="Train a classifier of small grey images.")
     add = parser.add_argument
-    add("--data", default="digits", metavar="digits|DIR", help="scikit-learn's digits or MNIST-format IDX files")
+    add("--data", default="digits", metavar="digits|DIR", help="scikit-learn's digits or IDX files")
     add("--model", default="cnn", choices=("mlp", "cnn"))
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 or any plug-in's device")
     add("--amp", default="float16", choices=tuple(AMP_DTYPES), help="precision of the forward pass")
-    add("--epochs", type=at_least(1, int), help=f"{DIGITS_EPOCHS} for digits, {DIRECTORY_EPOCHS} for a directory")
+    add("--epochs", type=at_least(1, int), help=f"{DIGITS_EPOCHS} for digits, {DIRECTORY_EPOCHS} for others")
     add("--batch-size", type=at_least(1, int), default=64)
     add("--lr", type=at_least(0, float), help=f"learning rate; by optimizer {LEARNING_RATES}")
     add("--optimizer", default="adamw", choices=tuple(LEARNING_RATES))
     add("--seed", type=at_least(0, int), default=0, help="of the split, the first weights and the batches")
     add("--workers", type=at_least(0, int), default=0, help="processes that fetch batches")
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help="where checkpoints and pictures go")
-    add("--resume", nargs="?", const="", metavar="PATH", help="go on from a checkpoint, by default the one in --out")
+    add("--resume", nargs="?", const="", metavar="PATH", help="go on from a checkpoint (that in --out)")
     return parser.parse_args(arguments)
 
 
@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> None:
         path = Path(options.resume) if options.resume else options.out / "checkpoint.safetensors"
         resume(training, path)
     print(
-        f"{settings.model} on {data.name}: {len(data.train)} images to learn from, {len(data.test)} held out; "
-        f"device {device}, amp {settings.amp}"
+        f"{settings.model} on {data.name}: {len(data.train)} images to learn from, "
+        f"{len(data.test)} held out; device {device}, amp {settings.amp}"
     )
     train(training, options.out)
     answers = training.answer()
@@ -112,7 +112,7 @@ def make_settings(options: argparse.Namespace) -> Settings:
 
 
 def choose_device(name: str) -> devtensor.device:
-    """The device called `name`, tried out; "auto" is the first accelerator that is available, else the CPU."""
+    """The device called `name`, tried out; "auto" is the first accelerator at hand, else the CPU."""
     if name == "auto":
         name = next(iter(accelerators()), "cpu")
     try:
@@ -125,8 +125,8 @@ def choose_device(name: str) -> devtensor.device:
 
 def accelerators() -> list[str]:
     """Device types that are available, hold values and are not the CPU."""
-    status = devtensor.backend.status()
-    return [entry.name for entry in status if entry.state == "available" and entry.name not in ("cpu", "meta")]
+    available = (entry.name for entry in devtensor.backend.status() if entry.state == "available")
+    return [name for name in available if name not in ("cpu", "meta")]
 
 
 def check_precision(amp: str, device: devtensor.device) -> None:

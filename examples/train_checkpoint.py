@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def save_checkpoint(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write `state` and the settings it was made with; an interrupted write leaves the older file as it was."""
+    """Write `state` and the settings it was made with; an interrupted write leaves the older file."""
     try:
         safetensors.save(path, {"kind": KIND, "version": VERSION, "settings": dict(settings), **state})
     except OSError as error:
@@ -24,10 +24,12 @@ def save_checkpoint(path: Path, settings: Mapping[str, Any], state: Mapping[str,
 def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Read the checkpoint at `path`, which must have been made with the same `settings`.
 
-    Errors: JobError if there is no file, it cannot be read, is no checkpoint of this job, or is of another run.
+    Errors: JobError if there is no such file, or it is no checkpoint of this job with these settings.
     """
     if not path.is_file():
-        raise JobError(f"[--resume] there is no checkpoint at {path}; start without --resume, or give its path")
+        raise JobError(
+            f"[--resume] there is no file {path}; start without --resume, or give another path"
+        )
     try:
         state = safetensors.load(path)
     except Exception as error:

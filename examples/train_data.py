@@ -48,7 +48,7 @@ def load_images(source: str, seed: int) -> ImageData:
 
 
 def load_digits(seed: int) -> ImageData:
-    """Load scikit-learn's 1797 digits of 8 by 8 pixels; a fifth, with the classes in proportion, is held out."""
+    """Load scikit-learn's 1797 digits of 8 x 8 pixels; a fifth of each class is held out."""
     try:
         from sklearn.datasets import load_digits as load
         from sklearn.model_selection import train_test_split
@@ -94,7 +94,7 @@ def find_idx(directory: Path, name: str) -> Path:
     for path in (directory / name, directory / f"{name}.gz"):
         if path.is_file():
             return path
-    raise JobError(f"[--data] {directory} has neither {name} nor {name}.gz; MNIST-format data needs one of them")
+    raise JobError(f"[--data] {directory} has neither {name} nor {name}.gz; it needs one of them")
 
 
 def read_idx(path: Path, ndim: int) -> devtensor.Tensor:
@@ -156,7 +156,7 @@ def size_text(images: devtensor.Tensor) -> str:
 def batches(dataset: TensorDataset, batch_size: int, *, shuffle: bool, workers: int = 0) -> DataLoader:
     """Yield (images, labels) by `batch_size`.
 
-    The sampler gives whole lists of indices, so that a batch is taken by one indexing call instead of one per image.
+    The sampler gives whole lists of indices, so that one indexing call takes a batch, not one per image.
     """
     order = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
     by_batch = BatchSampler(order, batch_size, drop_last=False)

@@ -1,4 +1,4 @@
-"""One run of the main job: model, optimizer, schedule and loss scale, and what they do in a step and an epoch."""
+"""One run of the main job: its parts, and what they do in a step and in an epoch."""
 
 from __future__ import annotations
 
@@ -64,11 +64,13 @@ def build_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> o
 class Training:
     """A model being trained on a device.
 
-    Random numbers: every epoch starts from its own seed, made of the run's seed and the epoch's number. A run that
-    is continued after some epoch therefore draws what an uninterrupted one would, on any device.
+    Every epoch starts its random numbers from a seed made of the run's seed and the epoch's number.
+    A run that goes on after a checkpoint therefore draws what an uninterrupted one would, on any device.
     """
 
-    def __init__(self, settings: Settings, data: ImageData, device: devtensor.device, workers: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, data: ImageData, device: devtensor.device, workers: int = 0
+    ) -> None:
         self.settings = settings
         self.data = data
         self.device = device

@@ -49,12 +49,13 @@ def mlp_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
 
 
 def cnn_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
-    """Three 3 x 3 convolutions with batch norm, each but the first halving the image; large images are halved by all."""
+    """Three 3 x 3 convolutions with batch norm and pooling; small images are not pooled after the first."""
     height, width = image_size
     layers: list[nn.Module] = []
     previous = 1
     for depth, channels in enumerate(CHANNELS):
-        layers += [nn.Conv2d(previous, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+        convolution = nn.Conv2d(previous, channels, 3, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(channels), nn.ReLU()]
         if min(height, width) >= 16 or (depth > 0 and min(height, width) >= 2):
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2

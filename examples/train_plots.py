@@ -82,11 +82,12 @@ def save_predictions(path: Path, data: ImageData, answers: Answers, title: str) 
 
 
 def images_to_show(answers: Answers, count: int) -> list[int]:
-    """Indices of at most `count` images: up to half mistakes by falling confidence, then evenly spread right answers."""
+    """Indices of at most `count` images: up to half mistakes by falling confidence, then right answers."""
     confidence = answers.confidence.tolist()
     right = (answers.chosen == answers.labels).tolist()
-    wrong = sorted((i for i, good in enumerate(right) if not good), key=lambda i: -confidence[i])[: count // 2]
-    good = [i for i, fine in enumerate(right) if fine]
+    everything = range(len(right))
+    wrong = sorted((i for i in everything if not right[i]), key=lambda i: -confidence[i])[: count // 2]
+    good = [i for i in everything if right[i]]
     wanted = min(count - len(wrong), len(good))
     return wrong + [good[k * len(good) // wanted] for k in range(wanted)]
 
@@ -99,7 +100,8 @@ def draw_answer(axes: Axes, data: ImageData, answers: Answers, index: int) -> No
     right = label == chosen
     colour = BLUE if right else VERMILION
     axes.imshow(image.numpy(), cmap="gray_r", interpolation="nearest")
-    axes.set_title(f"{chosen} ({sure})" if right else f"says {chosen} ({sure})\nis {label}", fontsize=8.5, color=colour)
+    title = f"{chosen} ({sure})" if right else f"says {chosen} ({sure})\nis {label}"
+    axes.set_title(title, fontsize=8.5, color=colour)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(color=colour, linewidth=1 if right else 3)

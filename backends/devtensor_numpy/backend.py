@@ -80,6 +80,9 @@ class NumpyBackend:
         itemsize = array.itemsize
         return tuple(stride // itemsize for stride in array.strides)
 
+    def is_contiguous(self, array: ndarray) -> bool:
+        return array.flags.c_contiguous
+
     def synchronize(self, index: int) -> None:
         return None
 

@@ -71,7 +71,7 @@ def unary(function: Callable[..., Any]) -> Kernel:
     """The ufunc, its scalar results made arrays; `out` as the contract of out_kernels has it."""
 
     def kernel(x: ndarray, out: ndarray | None = None) -> ndarray:
-        result = function(x, out)
+        result = function(x) if out is None else function(x, out=out)
         return result if result.__class__ is ndarray else asarray(result)
 
     return kernel
@@ -81,7 +81,7 @@ def binary(function: Callable[..., Any]) -> Kernel:
     """The same for two inputs."""
 
     def kernel(x: ndarray, y: ndarray, out: ndarray | None = None) -> ndarray:
-        result = function(x, y, out)
+        result = function(x, y) if out is None else function(x, y, out=out)
         return result if result.__class__ is ndarray else asarray(result)
 
     return kernel

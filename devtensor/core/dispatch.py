@@ -131,13 +131,10 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
             return call(op, inputs, params)
     if op.eager:
         op.shape_rule(op.name, specs_of(inputs), params)
-    mode = current()
-    wanted = mode.grad and any(i.requires_grad for i in inputs if isinstance(i, Tensor))
+    wanted = current().grad and needs_gradient(inputs)
     if plan.kernel is None or (wanted and op.differentiable is None):
         return run_body(op, inputs, params, wanted)
-    arrays = tuple([
-        i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i) for i in inputs
-    ])
+    arrays = [i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i) for i in inputs]
     try:
         data = plan.kernel(*arrays, *params)
     except Exception as error:
@@ -153,6 +150,14 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
     if wanted:
         tape.record_many(op, inputs, params, outs)
     return outs
+
+
+def needs_gradient(inputs: tuple) -> bool:
+    """Whether any input is a tensor whose gradient is wanted."""
+    for value in inputs:
+        if isinstance(value, Tensor) and value.requires_grad:
+            return True
+    return False
 
 
 def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
@@ -341,9 +346,13 @@ def _with_names(kernel: Callable, count: int) -> Callable:
     return named
 
 
+# What libraries raise on 1/0 or overflow when the user asked them to; PyTorch is silent there, and so are we.
+FLOATING_POINT_EVENTS = (FloatingPointError, RuntimeWarning)
+
+
 def recover(error: Exception, op: Op, plan: Plan, inputs: tuple, arrays: tuple, params: tuple) -> Any:
     """What to do when a kernel raised: run it again if only the user's floating-point traps fired, else explain."""
-    if isinstance(error, FloatingPointError):
+    if isinstance(error, FLOATING_POINT_EVENTS):
         rerun = getattr(plan.out[0].device.backend, "rerun", None)
         if rerun is not None:
             return rerun(plan.kernel, (*arrays, *params))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 OPS: dict[str, Op] = {}
 
@@ -20,11 +20,14 @@ class Marker:
         return self.name
 
 
-# Inputs that do not take part in promotion, and parameters that the entry normalises.
-Index, Mask, Raw = Marker("Index"), Marker("Mask"), Marker("Raw")
-Dim, Dims, Type, Place = Marker("Dim"), Marker("Dims"), Marker("Type"), Marker("Place")
-Plain = Marker("Plain")
-PARAMETER_MARKERS = (Dim, Dims, Type, Place, Plain)
+if TYPE_CHECKING:
+    Index = Mask = Raw = Dim = Dims = Type = Place = Plain = Any
+else:
+    # Inputs that do not take part in promotion: places, truths, and what a rule must not look at.
+    Index, Mask, Raw = Marker("Index"), Marker("Mask"), Marker("Raw")
+    # Parameters that the entry brings to their strict form; Plain ones it passes on.
+    Dim, Dims, Type, Place, Plain = map(Marker, ("Dim", "Dims", "Type", "Place", "Plain"))
+PARAMETER_MARKERS: tuple[Any, ...] = (Dim, Dims, Type, Place, Plain)
 
 
 class Rule(NamedTuple):
@@ -106,7 +109,7 @@ class Op:
         return OPS.__getitem__, (self.name,)
 
 
-MARKERS: dict[Any, Marker] = {m.name: m for m in (Index, Mask, Raw, *PARAMETER_MARKERS)}
+MARKERS: dict[Any, Any] = {m.name: m for m in (Index, Mask, Raw, *PARAMETER_MARKERS)}
 
 
 def _declare(function: Callable, **facts: Any) -> Any:
@@ -189,7 +192,7 @@ def _examples(op: Op, make: Callable[..., Iterable]) -> Callable:
 
 
 # How each kind of parameter is brought to its strict form; {n} the parameter, {x} the first input.
-NORMALISERS = {
+NORMALISERS: dict[Any, str] = {
     Dim: "{n} = one_dim({op!r}, {x}, {n})",
     Dims: "{n} = many_dims({op!r}, {x}, {n})",
     Type: "{n} = one_dtype({n})",

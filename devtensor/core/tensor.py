@@ -9,7 +9,7 @@ from typing import Any
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import AutogradError
-from devtensor.core.spec import Spec
+from devtensor.core.spec import Spec, is_contiguous
 from devtensor.core.state import current, hear
 
 
@@ -178,6 +178,13 @@ def share(tensor: Tensor) -> Tensor:
 def strides_of(tensor: Tensor) -> tuple[int, ...]:
     """Strides in elements."""
     return tensor.kind.device.backend.strides_of(tensor.array)
+
+
+def in_rows(tensor: Tensor) -> bool:
+    """Whether the elements lie in row-major order without gaps."""
+    backend = tensor.kind.device.backend
+    ask = getattr(backend, "is_contiguous", None)
+    return is_contiguous(tensor.array.shape, backend.strides_of(tensor.array)) if ask is None else ask(tensor.array)
 
 
 def spec_of(tensor: Tensor) -> Spec:

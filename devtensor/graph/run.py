@@ -78,7 +78,7 @@ def kernel_of(node: GraphNode) -> Callable:
         values = [next(given) if hole else constant for hole, constant in zip(holes, fixed, strict=True)]
         try:
             return kernel(*values, *params)
-        except FloatingPointError:
+        except dispatch.FLOATING_POINT_EVENTS:
             if rerun is None:
                 raise
             return rerun(kernel, (*values, *params))

@@ -9,7 +9,7 @@ from devtensor.core.errors import IndexingError, ShapeError
 from devtensor.core.op import Dim, Dims, Plain, primitive
 from devtensor.core.rules import same, same_shape
 from devtensor.core.spec import view_strides
-from devtensor.core.tensor import strides_of
+from devtensor.core.tensor import in_rows, strides_of
 from devtensor.ops.create import copy, overwrite, zeros_like_spec
 from devtensor.ops.examples import case, fails
 
@@ -43,7 +43,7 @@ def as_shape(input: Any, shape: tuple[int, ...]) -> Any:
     """`input` in another shape: itself if it has it, a view where the layout allows it, else a copy."""
     if input.array.shape == shape:
         return input
-    if view_strides(input.array.shape, strides_of(input), shape) is None:
+    if not in_rows(input) and view_strides(input.array.shape, strides_of(input), shape) is None:
         input = copy(input)
     return reshape(input, tuple(shape))
 

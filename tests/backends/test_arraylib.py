@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -84,18 +85,23 @@ def run(request):
     return runner
 
 
+def first(x):
+    """The first value as a 0-d array."""
+    return x.reshape(-1)[:1].reshape(())
+
+
 def layouts(x):
     """The same values laid out in several ways, and the degenerate shapes."""
     yield x
     yield np.asfortranarray(x)
     yield x[::-1, ::-2]
     yield np.broadcast_to(x[:1], x.shape)
-    yield x[0, 0].reshape(())
+    yield first(x)
     yield x[:0]
 
 
 def draw(shape, dtype="float64", low=-2.0, high=2.0, seed=0):
-    values = np.random.default_rng(seed).uniform(low, high, shape)
+    values = np.asarray(np.random.default_rng(seed).uniform(low, high, shape))
     return values.astype(KINDS[dtype])
 
 
@@ -233,7 +239,7 @@ def test_binary(run, name, dtype):
         if name == "pow":
             x = np.abs(x)
         if x.shape not in ((4, 6), (), (0, 6)) or (x.shape == (0, 6) and y.shape):
-            x, y = x, y[()].reshape(-1)[0].reshape(()) if y.ndim else y
+            x, y = x, first(y) if y.ndim else y
         expected = BINARY_REFERENCE[name](x.astype(np.float64), y.astype(np.float64))
         if name in DIVISIONS and dtype in ("float16", "bfloat16"):
             close(
@@ -320,7 +326,7 @@ def test_where(run, dtype):
     mask = np.array([[True], [False]])
     result = run("where", mask, x, y)
     assert result.dtype == x.dtype and result.astype(int).tolist() == [[1] * 3, [0] * 3]
-    assert run("where", np.array(True), x[0, 0].reshape(()), y[0].reshape(())).shape == ()
+    assert run("where", np.array(True), first(x), first(y)).shape == ()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -342,7 +348,7 @@ def test_arange_of_fractions_and_large_integers(run):
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(DTYPES, DTYPES)))
 def test_cast(run, source, target):
     values = np.array([[0, 1, 2], [1, 100, 3]]).astype(KINDS[source])
-    for x in (values, values.T, values[:, ::-1], values[1, 1].reshape(()), values[:0]):
+    for x in (values, values.T, values[:, ::-1], first(values), values[:0]):
         result = run("cast", x, target)
         assert result.dtype == KINDS[target] and result.shape == x.shape
         assert (
@@ -405,7 +411,7 @@ def test_reductions(run, name, keepdim, dtype):
             assert result.dtype == np.bool_ and result.tolist() == expected.tolist()
         else:
             close(result, expected, dtype, scale=20)
-    assert run(name, base[0, 0, 0].reshape(()), (), keepdim).shape == ()
+    assert run(name, first(base), (), keepdim).shape == ()
 
 
 def test_reductions_of_nothing(run):
@@ -433,7 +439,7 @@ def test_positions(run, name, dtype):
         result = run(name, x, dim, keepdim)
         expected = getattr(np, name)(x.astype(np.float64), axis=dim, keepdims=keepdim)
         assert result.dtype == np.int64 and result.tolist() == expected.tolist()
-    assert run(name, x[0, 0].reshape(()), 0, False).tolist() == 0
+    assert run(name, first(x), 0, False).tolist() == 0
     assert run(name, np.array([1, np.nan, 0, np.nan]), 0, False).tolist() == 1
 
 
@@ -443,7 +449,7 @@ def test_running(run, dtype):
     for dim, view in itertools.product((0, 1), (x, x.T, x[::-1])):
         close(run("cumsum", view, dim), view.astype(np.float64).cumsum(dim), dtype, scale=4)
         close(run("cumprod", view, dim), view.astype(np.float64).cumprod(dim), dtype, scale=4)
-    assert run("cumsum", x[0, 0].reshape(()), 0).shape == ()
+    assert run("cumsum", first(x), 0).shape == ()
     assert run("cumsum", np.arange(4, dtype=np.int8), 0).dtype == np.int8
 
 
@@ -562,7 +568,7 @@ def test_index_kernels(run, dtype):
     index = np.array([[0, 3], [2, 1]])
     assert np.array_equal(run("gather", x, index, 0), [[x[0, 0], x[3, 1]], [x[2, 0], x[1, 1]]])
     assert np.array_equal(run("gather", x, index, 1), [[x[0, 0], x[0, 3]], [x[1, 2], x[1, 1]]])
-    assert run("gather", x[0, 0].reshape(()), np.array(0), 0).shape == ()
+    assert run("gather", first(x), np.array(0), 0).shape == ()
     assert np.array_equal(run("embedding", x, index), x[index])
     assert run("embedding", x, np.array(2)).tolist() == x[2].tolist()
 
@@ -576,7 +582,7 @@ def test_scatter(run, dtype):
     assert added.astype(int).tolist() == [[1, 0, 0, 0], [0] * 4, [5, 8, 0, 0]] and added.dtype == x.dtype
     assert run("scatter_add", x, index, src, 1).astype(int).tolist() == [[1, 0, 2, 0], [0, 0, 11, 0], [0] * 4]
     assert run("scatter", x, index.T[:0], src, 1).tolist() == x.tolist()
-    scalar = run("scatter_add", x[0, 0].reshape(()), np.array(0), src[0, 0].reshape(()), 0)
+    scalar = run("scatter_add", first(x), np.array(0), first(src), 0)
     assert scalar.shape == () and scalar == 1
 
 
@@ -651,7 +657,7 @@ def test_sort(run, descending, dtype):
         expected = np.argsort(keys, dim, kind="stable")
         assert values.dtype == view.dtype and index.tolist() == expected.tolist()
         assert np.array_equal(values, np.take_along_axis(view, expected, dim))
-    values, index = run("sort", x[0, 0].reshape(()), 0, descending)
+    values, index = run("sort", first(x), 0, descending)
     assert values.shape == index.shape == ()
 
 
@@ -960,7 +966,8 @@ print("silent")
 @pytest.mark.parametrize("arguments", [["-W", "error"], ["-W", "always"], []])
 def test_kernels_never_warn(arguments):
     command = [sys.executable, *arguments, "-c", SILENT.format(setup="")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | paths)
     assert (done.stdout.strip(), done.stderr) == ("silent", "")
 
 

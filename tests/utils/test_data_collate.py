@@ -5,9 +5,10 @@ from __future__ import annotations
 import collections
 import types
 
-import devtensor
 import numpy
 import pytest
+
+import devtensor
 from devtensor.utils.data import default_collate, default_convert
 from devtensor.utils.data.collate import collate, default_collate_fn_map
 

@@ -13,8 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-import devtensor
 import pytest
+
+import devtensor
 from devtensor.utils.data import DataLoader, Dataset, IterableDataset, WorkerError
 
 pytestmark = [
@@ -90,7 +91,9 @@ def first_values(loader):
     return [batch[0, 0].item() for batch in loader]
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), KeyError("no"), FileNotFoundError(2, "no"), ZeroDivisionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), KeyError("no"), FileNotFoundError(2, "no"), ZeroDivisionError()]
+)
 def test_an_exception_keeps_its_type_and_shows_its_traceback(error):
     batches = iter(DataLoader(Failing(Raise(error)), num_workers=2))
     assert next(batches)[0, 0].item() == 0.0
@@ -146,7 +149,9 @@ def test_a_worker_that_fails_to_start():
 
 
 def test_a_batch_that_cannot_be_pickled():
-    loader = DataLoader([1], num_workers=1, collate_fn=lambda batch: lambda: 0, multiprocessing_context="fork")
+    loader = DataLoader(
+        [1], num_workers=1, collate_fn=lambda batch: lambda: 0, multiprocessing_context="fork"
+    )
     with pytest.raises(Exception, match=r"(?i)can't pickle .*lambda") as caught:
         list(loader)
     assert "DataLoader worker process 0" in str(caught.value)
@@ -252,7 +257,8 @@ SCRIPT = """
             return devtensor.tensor([float(index)] * 20_000)
 
     if __name__ == "__main__":
-        loader = DataLoader(Images(), num_workers=2, multiprocessing_context={method!r}, persistent_workers=True)
+        options = dict(num_workers=2, multiprocessing_context={method!r}, persistent_workers=True)
+        loader = DataLoader(Images(), **options)
         batches = iter(loader)
         kept = [next(batches), next(batches)]
         print(*[process.pid for process in batches._pool._processes], flush=True)
@@ -290,7 +296,6 @@ def is_running(pid: int) -> bool:
         return False
 
 
-
 @pytest.mark.parametrize(
     ("method", "ending", "code"),
     [
@@ -307,7 +312,6 @@ def test_the_end_of_the_interpreter(tmp_path, method, ending, code):
     assert process.returncode == code
     assert "leaked" not in err and "ignored" not in err
     assert wait_until_gone([int(pid) for pid in out.split()])
-
 
 
 def test_workers_end_when_their_user_is_killed(tmp_path):

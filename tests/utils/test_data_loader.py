@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import devtensor
 import pytest
+
+import devtensor
 from devtensor.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, get_worker_info
 
 

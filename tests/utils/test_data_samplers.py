@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 
-import devtensor
 import pytest
+
+import devtensor
 from devtensor.utils.data import (
     BatchSampler,
     DistributedSampler,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-import devtensor
 import pytest
+
+import devtensor
 from devtensor.utils.data import (
     ChainDataset,
     ConcatDataset,

@@ -7,9 +7,10 @@ import os
 import random
 import time
 
-import devtensor
 import numpy
 import pytest
+
+import devtensor
 from devtensor.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 from devtensor.utils.data import parcel as parcels
 
@@ -134,7 +135,9 @@ def test_tasks_go_to_the_workers_in_turn():
     assert [(index, worker, mark) for index, worker, _, mark in samples] == [
         (0, 0, "worker 0"), (1, 1, "worker 1"), (2, 0, "worker 0"), (3, 1, "worker 1")
     ]  # fmt: skip
-    assert len({pid for _, _, pid, _ in samples}) == 2 and os.getpid() not in {pid for _, _, pid, _ in samples}
+    assert len({pid for _, _, pid, _ in samples}) == 2 and os.getpid() not in {
+        pid for _, _, pid, _ in samples
+    }
 
 
 def test_seeds_differ_between_workers_and_epochs_and_repeat():
@@ -271,12 +274,14 @@ def test_without_shared_memory_batches_go_through_pipes(monkeypatch):
 
 def test_many_batches_with_little_room_in_the_pipes():
     # Tasks of 40 kB and replies of as much: each side would wait for the other if the worker did not listen.
-    loader = DataLoader(Numbers(), batch_sampler=[list(range(10)) * 2000] * 12, num_workers=2, prefetch_factor=4)
+    loader = DataLoader(
+        Numbers(), batch_sampler=[list(range(10)) * 2000] * 12, num_workers=2, prefetch_factor=4
+    )
     assert [tuple(batch.shape) for batch in loader] == [(20_000,)] * 12
 
 
 def test_too_many_workers_are_worth_a_warning():
-    from devtensor.utils.data.dataloader import _warn_of_too_many_workers
+    from devtensor.utils.data.options import warn_of_too_many_workers
 
     with pytest.warns(UserWarning, match="num_workers=100000"):
-        _warn_of_too_many_workers(100_000)
+        warn_of_too_many_workers(100_000)

@@ -31,7 +31,13 @@ def permute(lib: Library, x: Array, dims: tuple[int, ...]) -> Array:
 
 
 def expand(lib: Library, x: Array, shape: tuple[int, ...]) -> Array:
-    return lib.xp.broadcast_to(x, shape)
+    """Broadcast view by strides of 0; a library's own may be read-only, this one can be written with care."""
+    added = len(shape) - x.ndim
+    fits = added >= 0 and all(n in (1, wanted) for n, wanted in zip(x.shape, shape[added:], strict=True))
+    if not fits:
+        raise ValueError(f"shape {x.shape} cannot be expanded to {shape}")
+    strides = [0 if n == 1 else stride for n, stride in zip(x.shape, x.strides, strict=True)]
+    return lib.xp.lib.stride_tricks.as_strided(x, shape, (*(0,) * added, *strides))
 
 
 def getitem(lib: Library, x: Array, index: Index) -> Array:

@@ -17,8 +17,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Merge samples into a batch.
 
     Tensors and NumPy arrays are stacked along a new first dimension; numbers become a tensor (Python floats
-    float64); strings and bytes are left as they are; mappings, tuples and other sequences are merged field by field,
-    tuples into lists.
+    float64); strings and bytes are left as they are; mappings, tuples and other sequences are merged field by
+    field, tuples into lists.
 
     Errors: ArgumentTypeError for other types; ShapeError if sequences differ in length.
     Example: `default_collate([(1, "a"), (2, "b")])` gives `[tensor([1, 2]), ("a", "b")]`
@@ -38,15 +38,16 @@ def collate(batch: Sequence[Any], *, collate_fn_map: Mapping[Any, Rule] | None =
     if rule is not None:
         return rule(batch, collate_fn_map=collate_fn_map)
     if isinstance(first, Mapping):
+        columns = {key: [sample[key] for sample in batch] for key in first}
         return like_mapping(
-            first, {key: collate([item[key] for item in batch], collate_fn_map=collate_fn_map) for key in first}
+            first, {key: collate(column, collate_fn_map=collate_fn_map) for key, column in columns.items()}
         )
     if isinstance(first, Sequence):
         lengths = {len(item) for item in batch}
         if len(lengths) > 1:
             raise ShapeError(
-                f"[default_collate] got sequences of lengths {sorted(lengths)} in one batch; each element in the "
-                "list of samples should be of equal size, or the loader needs a collate_fn"
+                f"[default_collate] got sequences of lengths {sorted(lengths)} in one batch; "
+                "each element in the batch should be of equal size, or the loader needs a collate_fn"
             )
         fields = zip(*batch, strict=True)
         return like_sequence(first, [collate(field, collate_fn_map=collate_fn_map) for field in fields])
@@ -82,7 +83,7 @@ def like_mapping(model: Mapping, values: dict) -> Any:
 
 
 def like_sequence(model: Sequence, values: list) -> Any:
-    """Put `values` into a sequence of the type of `model`, or a list where that cannot be; tuples become lists."""
+    """Put `values` into a sequence of the type of `model`, or a list where that cannot be or is a tuple."""
     if isinstance(model, tuple):
         return type(model)(*values) if hasattr(model, "_fields") else values
     try:
@@ -160,8 +161,8 @@ def _holds_no_numbers(array: Any) -> bool:
 
 def _unknown(kind: Any) -> ArgumentTypeError:
     return ArgumentTypeError(
-        f"[default_collate] got {kind}; a batch must contain tensors, numpy arrays, numbers, strings, dicts or lists, "
-        "or the loader needs a collate_fn"
+        f"[default_collate] got {kind}; a batch must contain tensors, numpy arrays, numbers, strings, "
+        "dicts or lists, or the loader needs a collate_fn"
     )
 
 

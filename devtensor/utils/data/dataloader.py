@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.errors import ArgumentError
 from devtensor.utils.data.collate import default_collate, default_convert
 from devtensor.utils.data.dataset import Dataset, IterableDataset
 from devtensor.utils.data.fetch import Reading
-from devtensor.utils.data.iterate import BatchIterator, LocalIterator
+from devtensor.utils.data.iterate import LocalIterator
+from devtensor.utils.data.options import (
+    check_sampling_options,
+    check_stream_options,
+    check_worker_options,
+    context_of,
+    warn_of_too_many_workers,
+)
 from devtensor.utils.data.sampler import (
     BatchSampler,
     EndlessSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
-    check_count,
 )
 from devtensor.utils.data.worker_info import get_worker_info
 
@@ -40,15 +43,16 @@ class DataLoader(Generic[Sample]):
     """A dataset as batches: which samples, in which order, how merged, and by how many processes.
 
     `batch_size=None` gives single samples, or what a `sampler` of lists asks for; `batch_sampler` replaces
-    batch_size, shuffle, sampler and drop_last. With `num_workers` > 0 that many processes read `prefetch_factor`
-    batches (2 if None) ahead each; large tensors come through shared memory. Worker w is seeded with a number drawn
-    from `generator` plus w, and so are Python's `random` and NumPy in it; `persistent_workers` keeps the processes,
-    and their random state, for the next pass. Workers hold CPU tensors only: move batches in the loop.
+    batch_size, shuffle, sampler and drop_last. With `num_workers` > 0 that many processes read
+    `prefetch_factor` batches (2 if None) ahead each; large tensors come through shared memory. Worker w is
+    seeded with a number drawn from `generator` plus w, and so are Python's `random` and NumPy in it;
+    `persistent_workers` keeps the processes, and their random state, for the next pass. Workers hold CPU
+    tensors only: move batches in the loop.
 
     Units: timeout in seconds, the longest wait for one batch; 0 waits for ever.
-    Errors: ArgumentError for options that exclude each other. An exception in a worker is raised here with its
-    traceback in the message, of its own type where that can be built from a text or unpickled, else a WorkerError;
-    so is the death of a worker, and a timeout.
+    Errors: ArgumentError for options that exclude each other. An exception in a worker is raised here with
+    its traceback in the message, of its own type where that can be built from a text or unpickled, else as a
+    WorkerError; so are the death of a worker, and a timeout.
     Example: `for x, y in DataLoader(dataset, batch_size=64, shuffle=True, num_workers=2): ...`
     """
 
@@ -82,7 +86,7 @@ class DataLoader(Generic[Sample]):
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        check_worker_options(num_workers, timeout, prefetch_factor, persistent_workers)
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = 2 if num_workers > 0 and prefetch_factor is None else prefetch_factor
@@ -108,27 +112,19 @@ class DataLoader(Generic[Sample]):
         batch_sampler: Sampler[list] | Iterable[list] | None,
         drop_last: bool,
     ) -> None:
-        """Check the options that say which samples form a batch, and make the samplers that were not given."""
-        if isinstance(self.dataset, IterableDataset):
-            _check_stream(shuffle, sampler, batch_sampler)
+        """Make the samplers that were not given."""
+        dataset: Any = self.dataset
+        check_sampling_options(batch_size, shuffle, sampler, batch_sampler, drop_last)
+        if isinstance(dataset, IterableDataset):
+            check_stream_options(shuffle, sampler, batch_sampler)
             sampler = EndlessSampler()
-        elif sampler is not None and shuffle:
-            raise ArgumentError("[DataLoader] got a sampler and shuffle=True; the sampler alone chooses the order")
+        elif sampler is None and shuffle:
+            sampler = RandomSampler(dataset, generator=self.generator)
+        elif sampler is None:
+            sampler = SequentialSampler(dataset)
         if batch_sampler is not None:
-            if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ArgumentError(
-                    "[DataLoader] got a batch_sampler beside batch_size, shuffle, sampler or drop_last; it replaces them"
-                )
             batch_size = None
-        elif batch_size is None:
-            if drop_last:
-                raise ArgumentError("[DataLoader] got batch_size=None and drop_last=True; without batches none is short")
-        if sampler is None:
-            sampler = RandomSampler(self.dataset, generator=self.generator) if shuffle else (  # type: ignore[arg-type]
-                SequentialSampler(self.dataset)  # type: ignore[arg-type]
-            )
-        if batch_size is not None:
-            check_count("DataLoader", "batch_size", batch_size)
+        elif batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -137,7 +133,9 @@ class DataLoader(Generic[Sample]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and getattr(self, "_is_made", False):
-            raise ArgumentError(f"[DataLoader] {name} cannot be set after the loader is made; make another loader")
+            raise ArgumentError(
+                f"[DataLoader] {name} cannot be set after the loader is made; make another loader"
+            )
         super().__setattr__(name, value)
 
     @property
@@ -147,7 +145,7 @@ class DataLoader(Generic[Sample]):
 
     @multiprocessing_context.setter
     def multiprocessing_context(self, value: str | BaseContext | None) -> None:
-        self._context = _context_of(value, self.num_workers)
+        self._context = context_of(value, self.num_workers)
 
     @property
     def _is_batched(self) -> bool:
@@ -167,7 +165,7 @@ class DataLoader(Generic[Sample]):
         if self._iterator is not None and not self._iterator.is_closed:
             self._iterator.begin()
             return self._iterator
-        _warn_of_too_many_workers(self.num_workers)
+        warn_of_too_many_workers(self.num_workers)
         iterator = _worker_iterator(self)
         if self.persistent_workers:
             self._iterator = iterator
@@ -188,55 +186,3 @@ def _worker_iterator(loader: DataLoader) -> WorkerIterator:
     from devtensor.utils.data.prefetch import WorkerIterator
 
     return WorkerIterator(loader)
-
-
-def _check_workers(
-    num_workers: int, timeout: float, prefetch_factor: int | None, persistent_workers: bool
-) -> None:
-    if not isinstance(num_workers, int):
-        raise ArgumentTypeError(f"[DataLoader] got num_workers={num_workers!r}; an integer is needed")
-    if num_workers < 0:
-        raise ArgumentError(f"[DataLoader] got num_workers={num_workers}; 0 reads in this process")
-    if timeout < 0:
-        raise ArgumentError(f"[DataLoader] got timeout={timeout}; seconds, or 0 to wait for ever")
-    if prefetch_factor is not None:
-        if num_workers == 0:
-            raise ArgumentError(f"[DataLoader] got prefetch_factor={prefetch_factor}; it needs num_workers > 0")
-        check_count("DataLoader", "prefetch_factor", prefetch_factor)
-    if persistent_workers and num_workers == 0:
-        raise ArgumentError("[DataLoader] got persistent_workers=True; it needs num_workers > 0")
-
-
-def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
-    if shuffle:
-        raise ArgumentError("[DataLoader] got shuffle=True for an IterableDataset; a stream sets its own order")
-    for name, value in (("sampler", sampler), ("batch_sampler", batch_sampler)):
-        if value is not None:
-            raise ArgumentError(f"[DataLoader] got a {name} for an IterableDataset; a stream has no indices")
-
-
-def _context_of(value: Any, num_workers: int) -> BaseContext | None:
-    if value is None:
-        return None
-    if num_workers == 0:
-        raise ArgumentError(f"[DataLoader] got multiprocessing_context={value!r}; it needs num_workers > 0")
-    if isinstance(value, str):
-        methods = multiprocessing.get_all_start_methods()
-        if value not in methods:
-            raise ArgumentError(f"[DataLoader] got multiprocessing_context={value!r}; one of {methods} is needed")
-        return multiprocessing.get_context(value)
-    if not isinstance(value, BaseContext):
-        raise ArgumentTypeError(
-            f"[DataLoader] got multiprocessing_context={value!r}; a context or the name of a start method is needed"
-        )
-    return value
-
-
-def _warn_of_too_many_workers(num_workers: int) -> None:
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if num_workers > processors:
-        warnings.warn(
-            f"[DataLoader] got num_workers={num_workers}, but this process may use {processors} processors; "
-            "more workers than that slow each other down",
-            stacklevel=3,
-        )

@@ -57,7 +57,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
                     "use devtensor.as_tensor(...)"
                 )
             if not tensor.shape:
-                raise DimensionError("[TensorDataset] got a tensor without dimensions; samples lie along the first")
+                raise DimensionError("[TensorDataset] got a tensor without dimensions; samples are its rows")
         if len({tensor.shape[0] for tensor in tensors}) != 1:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "no tensors"
             raise ArgumentError(f"[TensorDataset] got {shapes}; tensors of one first size are needed")
@@ -94,7 +94,9 @@ class StackDataset(Dataset[Any]):
         return self.datasets.values() if isinstance(self.datasets, dict) else self.datasets
 
     def _sample(self, parts: Iterable[Any]) -> Any:
-        return dict(zip(self.datasets, parts, strict=True)) if isinstance(self.datasets, dict) else tuple(parts)
+        if isinstance(self.datasets, dict):
+            return dict(zip(self.datasets, parts, strict=True))
+        return tuple(parts)
 
     def __getitem__(self, index: Any) -> Any:
         return self._sample(dataset[index] for dataset in self._members())
@@ -104,7 +106,8 @@ class StackDataset(Dataset[Any]):
         for column in columns:
             if len(column) != len(indices):
                 raise ArgumentError(
-                    f"[StackDataset] a dataset's __getitems__ gave {len(column)} samples for {len(indices)} indices"
+                    f"[StackDataset] a dataset's __getitems__ gave {len(column)} samples "
+                    f"for {len(indices)} indices"
                 )
         return [self._sample(parts) for parts in zip(*columns, strict=True)]
 
@@ -115,7 +118,7 @@ class StackDataset(Dataset[Any]):
 class ConcatDataset(Dataset[Sample]):
     """Datasets one after another, as one.
 
-    Errors: ArgumentError if there is none, or for an index below -len; ArgumentTypeError for an IterableDataset.
+    Errors: ArgumentError if there is none, or for an index below -len; ArgumentTypeError for a stream.
     """
 
     datasets: list[Dataset[Sample]]
@@ -209,7 +212,7 @@ def random_split(
 
     Fractions are rounded down; what is left over goes to the first subsets, one sample each.
 
-    Errors: ArgumentError if lengths are negative or do not sum to the dataset's, or a fraction is outside [0, 1].
+    Errors: ArgumentError if lengths are negative or do not sum to the dataset's, or fractions leave [0, 1].
     Example: `train, test = random_split(dataset, [0.8, 0.2], devtensor.Generator().manual_seed(0))`
     """
     import devtensor
@@ -225,7 +228,9 @@ def random_split(
         )
     order = devtensor.randperm(size, generator=generator).tolist()
     ends = itertools.accumulate(map(int, lengths))
-    return [Subset(dataset, order[end - int(length) : end]) for length, end in zip(lengths, ends, strict=True)]
+    return [
+        Subset(dataset, order[end - int(length) : end]) for length, end in zip(lengths, ends, strict=True)
+    ]
 
 
 def _lengths_of_fractions(fractions: Sequence[float], size: int) -> list[int]:

@@ -11,10 +11,10 @@ from devtensor.utils.data.seeds import seeded_generator
 
 
 class DistributedSampler(Sampler[int]):
-    """The indices of process `rank` out of `num_replicas`: every num_replicas-th, so that all get equally many.
+    """The indices of process `rank` out of `num_replicas`: every num_replicas-th of a common order.
 
-    If the data cannot be dealt out evenly, the first indices are given again, or with `drop_last` the last ones
-    to nobody. `set_epoch(epoch)` before each epoch gives a new order, the same in every process.
+    All processes get equally many: if the data cannot be dealt out evenly, the first indices are given again,
+    or with `drop_last` the last ones to nobody. `set_epoch(epoch)` before each epoch gives a new order.
 
     Errors: ArgumentError if `num_replicas` or `rank` is missing, or `rank` is not in [0, num_replicas).
     """
@@ -35,7 +35,9 @@ class DistributedSampler(Sampler[int]):
             )
         check_count("DistributedSampler", "num_replicas", num_replicas)
         if not 0 <= rank < num_replicas:
-            raise ArgumentError(f"[DistributedSampler] got rank {rank}; it must lie in [0, {num_replicas - 1}]")
+            raise ArgumentError(
+                f"[DistributedSampler] got rank {rank}; it must lie in [0, {num_replicas - 1}]"
+            )
         self.dataset = dataset
         self.num_replicas = num_replicas
         self.rank = rank

@@ -42,14 +42,14 @@ class Fetcher:
     def fetch(self, indices: Any) -> Any:
         """Read and collate one batch.
 
-        Errors: Exhausted at the end of a stream; RuntimeError for a StopIteration of the user's code, which would
-        otherwise end the loop over the loader as if the data were over.
+        Errors: Exhausted at the end of a stream; RuntimeError for a StopIteration of the user's code, which
+        would otherwise end the loop over the loader as if the data were over.
         """
         try:
             return self.reading.collate_fn(self._read(indices))
         except StopIteration as error:
             raise RuntimeError(
-                "[DataLoader] the dataset or collate_fn raised StopIteration; only a stream's __iter__ may end"
+                "[DataLoader] the dataset or collate_fn raised StopIteration; only a stream's iterator may"
             ) from error
 
     def _read(self, indices: Any) -> Any:

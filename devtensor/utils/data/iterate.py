@@ -60,7 +60,9 @@ class LocalIterator(BatchIterator):
 
     def __init__(self, loader: DataLoader) -> None:
         if loader.timeout:
-            raise ArgumentError(f"[DataLoader] got timeout={loader.timeout} without workers; it needs num_workers > 0")
+            raise ArgumentError(
+                f"[DataLoader] got timeout={loader.timeout} without workers; it needs num_workers > 0"
+            )
         super().__init__(loader)
         self._fetcher = loader._reading.fetcher()
         self.begin()

@@ -1,7 +1,7 @@
 """Values that cross between processes, with the bytes of large tensors and arrays in shared memory.
 
-A parcel is a pickle stream and the names of shared memory segments. Where `/dev/shm` is a directory the receiver
-maps a segment and works on it in place; elsewhere it copies. A segment's name comes from the sender's prefix
+A parcel is a pickle stream and the names of shared memory segments. Where `/dev/shm` is a directory the
+receiver maps a segment and works on it in place; elsewhere it copies. A segment is named by the sender's prefix
 and a count, so that whoever knows the prefix can remove what a dead process left behind.
 """
 
@@ -14,7 +14,6 @@ import os
 import pickle
 import warnings
 import weakref
-from contextlib import suppress
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
@@ -84,17 +83,20 @@ def unpack(parcel: Parcel, keep: bool = False) -> Any:
     """The value of a parcel; its segments are unlinked, unless `keep` leaves them to other receivers."""
     if parcel.shortage is not None:
         _warn_once(parcel.shortage)
-    buffers = [_read_segment(name, size, keep) for name, size in parcel.segments]
-    return pickle.loads(parcel.stream, buffers=buffers)
+    try:
+        buffers = [_read_segment(name, size) for name, size in parcel.segments]
+        return pickle.loads(parcel.stream, buffers=buffers)
+    finally:
+        if not keep:
+            for name, _ in parcel.segments:
+                _remove_segment(name)
 
 
 def discard(prefix: str) -> None:
     """Remove the segments that `pack` made under a prefix and nobody has unpacked."""
-    with suppress(FileNotFoundError):
-        for count in itertools.count():
-            segment = SharedMemory(f"{prefix}-{count}")
-            segment.unlink()
-            segment.close()
+    for count in itertools.count():
+        if not _remove_segment(f"{prefix}-{count}"):
+            return
 
 
 class TensorPickler(ForkingPickler):
@@ -110,12 +112,13 @@ class TensorPickler(ForkingPickler):
             return NotImplemented
         if value.device.type != "cpu":
             raise DeviceError(
-                f"[DataLoader] got a tensor on {value.device} between processes; workers hold tensors on the CPU: "
-                "move each batch to the device in the loop over the loader"
+                f"[DataLoader] got a tensor on {value.device} between processes; workers hold tensors "
+                "on the CPU: move each batch to the device in the loop over the loader"
             )
         if value.requires_grad and not value.is_leaf:
             raise AutogradError(
-                f"[DataLoader] got a tensor {tuple(value.shape)} with a history between processes; detach() it"
+                f"[DataLoader] got a tensor {tuple(value.shape)} with a history between processes; "
+                "detach() it"
             )
         array = value.detach().contiguous().numpy()
         buffer = pickle.PickleBuffer(array.reshape(-1).view("uint8"))
@@ -145,7 +148,8 @@ def _write_segment(name: str, raw: memoryview) -> None:
             with open(os.path.join(SHARED_FILES, segment.name), "r+b", buffering=0) as file:
                 _write_all(file, raw)
         else:
-            segment.buf[: raw.nbytes] = raw
+            content: Any = segment.buf
+            content[: raw.nbytes] = raw
     except OSError:
         segment.unlink()
         raise
@@ -164,14 +168,14 @@ def _warn_once(shortage: str) -> None:
     if not _shortage_was_told:
         _shortage_was_told = True
         warnings.warn(
-            f"[DataLoader] no shared memory for {shortage}; batches go through pipes, which is slower: make "
-            f"{SHARED_FILES} larger (docker run --shm-size), or lower num_workers, prefetch_factor or batch_size",
+            f"[DataLoader] no shared memory for {shortage}; batches go through pipes, which is slower: "
+            f"make {SHARED_FILES} larger (docker run --shm-size), or lower num_workers or prefetch_factor",
             RuntimeWarning,
             stacklevel=2,
         )
 
 
-def _read_segment(name: str, size: int, keep: bool) -> memoryview | bytearray | mmap.mmap:
+def _read_segment(name: str, size: int) -> bytearray | mmap.mmap:
     segment = SharedMemory(name)
     try:
         if len(_mapped) < MOST_MAPPED and os.path.isdir(SHARED_FILES):
@@ -179,8 +183,18 @@ def _read_segment(name: str, size: int, keep: bool) -> memoryview | bytearray | 
                 mapping = mmap.mmap(file.fileno(), size)
             _mapped.add(mapping)
             return mapping
-        return bytearray(segment.buf[:size])
+        content: Any = segment.buf
+        return bytearray(content[:size])
     finally:
-        if not keep:
-            segment.unlink()
         segment.close()
+
+
+def _remove_segment(name: str) -> bool:
+    """Unlink a segment; False if there is none. Its memory lives until the last mapping of it is gone."""
+    try:
+        segment = SharedMemory(name)
+    except FileNotFoundError:
+        return False
+    segment.unlink()
+    segment.close()
+    return True

@@ -36,9 +36,9 @@ class Death:
 class WorkerPool:
     """Worker processes with one pipe each; every task that is sent gets exactly one reply.
 
-    Replies wait in `arrived` until they are taken. The tasks that a worker still owes when it dies are replied to
-    with a Death. An exception in the midst of a transfer (Ctrl-C, a signal handler's) closes the pool: a pipe that
-    was half read is of no more use.
+    Replies wait in `arrived` until they are taken. The tasks that a worker owes when it dies are replied to
+    with a Death. An exception in the midst of a transfer (Ctrl-C, a signal handler's) closes the pool: a
+    pipe that was half read is of no more use.
     """
 
     def __init__(self, setup: Setup, num_workers: int, context: Any, base_seed: int) -> None:
@@ -79,8 +79,8 @@ class WorkerPool:
             return pack(setup, f"{self._token}-setup", tensors_only=True)
         except Exception as error:
             error.add_note(
-                f"[DataLoader] workers started by {context.get_start_method()!r} get the dataset, collate_fn and "
-                "worker_init_fn pickled; define classes and functions at the top of a module"
+                f"[DataLoader] workers started by {context.get_start_method()!r} get the dataset, collate_fn "
+                "and worker_init_fn pickled; define classes and functions at the top of a module"
             )
             raise
 

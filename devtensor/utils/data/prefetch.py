@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class WorkerIterator(BatchIterator):
     """Keeps `prefetch_factor` tasks per worker on their way.
 
-    With `in_order` tasks go to the workers in turn and batches come in the order of their tasks, so that a pass
-    depends on the seeds alone; else each task goes to the least busy worker, and batches come as they are ready.
+    With `in_order` tasks go to the workers in turn and batches come in the order of their tasks, so that a
+    pass depends on the seeds alone; else a task goes to the least busy worker, and batches come when they are
+    ready.
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -98,7 +99,11 @@ class WorkerIterator(BatchIterator):
             if first is not None and first in self._pool.arrived:
                 return first
             if self._pool.closed:
-                raise WorkerError("[DataLoader] the workers of this pass were stopped; call iter(loader) to start anew")
+                raise WorkerError(
+                    "[DataLoader] the workers of this pass were stopped; call iter(loader) to start anew"
+                )
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not self._pool.receive(left):
-                raise WorkerError(f"[DataLoader] timed out after {self._loader.timeout} seconds without a batch")
+                raise WorkerError(
+                    f"[DataLoader] timed out after {self._loader.timeout} seconds without a batch"
+                )

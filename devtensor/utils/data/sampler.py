@@ -61,7 +61,9 @@ class RandomSampler(Sampler[int]):
         generator: Generator | None = None,
     ) -> None:
         if not isinstance(replacement, bool):
-            raise ArgumentTypeError(f"[RandomSampler] got replacement={replacement!r}; True or False is needed")
+            raise ArgumentTypeError(
+                f"[RandomSampler] got replacement={replacement!r}; True or False is needed"
+            )
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples
@@ -133,11 +135,14 @@ class WeightedRandomSampler(Sampler[int]):
 
         check_count("WeightedRandomSampler", "num_samples", num_samples)
         if not isinstance(replacement, bool):
-            raise ArgumentError(f"[WeightedRandomSampler] got replacement={replacement!r}; True or False is needed")
+            raise ArgumentError(
+                f"[WeightedRandomSampler] got replacement={replacement!r}; True or False is needed"
+            )
         self.weights = devtensor.as_tensor(weights, dtype=devtensor.float64)
         if len(self.weights.shape) != 1:
             raise ArgumentError(
-                f"[WeightedRandomSampler] got weights of shape {tuple(self.weights.shape)}; one dimension is needed"
+                f"[WeightedRandomSampler] got weights of shape {tuple(self.weights.shape)}; "
+                "one dimension is needed"
             )
         self.num_samples = num_samples
         self.replacement = replacement
@@ -146,7 +151,9 @@ class WeightedRandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         import devtensor
 
-        drawn = devtensor.multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        drawn = devtensor.multinomial(
+            self.weights, self.num_samples, self.replacement, generator=self.generator
+        )
         return iter(drawn.tolist())
 
     def __len__(self) -> int:

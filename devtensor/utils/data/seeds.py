@@ -39,5 +39,5 @@ def seed_process(seed: int) -> None:
     random.seed(seed)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
-        # The third word keeps NumPy's numbers apart from Python's: both run the same generator from such a key.
+        # The third word keeps NumPy's numbers apart from Python's, whose generator is the same one.
         numpy.random.seed([seed & 0xFFFFFFFF, seed >> 32, 1])

@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One batch to read. Streams start anew with each epoch, and tasks of an epoch that is over are dropped."""
+    """One batch to read. Streams start anew with each epoch; tasks of an epoch that is over are dropped."""
 
     number: int
     epoch: int
@@ -110,8 +110,8 @@ class BatchReader:
 
 def work(setup: Setup | Parcel, place: Place, connection: Connection) -> None:
     """Be a worker process until the user hangs up."""
-    # Ctrl-C goes to all processes of a terminal; the user's process decides what becomes of its workers. Its own
-    # handler of SIGTERM is not for them.
+    # Ctrl-C goes to all processes of a terminal; the user's process decides what becomes of its workers.
+    # Its own handler of SIGTERM is not for them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for end in list(user_ends):

@@ -1,0 +1,351 @@
+"""Number by number, in PyTorch's spellings: `alpha`, `rounding_mode`, `decimals`, limits and other names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.dispatch import call
+from devtensor.core.dtype import BOOL, FLOAT
+from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.inplace import apply_inplace, copy_into
+from devtensor.core.tensor import Tensor
+from devtensor.ops import combine, compare, elementwise
+from devtensor.ops import functions as real
+
+__all__ = [
+    "add",
+    "addcdiv",
+    "addcmul",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "deg2rad",
+    "div",
+    "divide",
+    "float_power",
+    "frac",
+    "heaviside",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "logaddexp",
+    "logit",
+    "masked_fill",
+    "mul",
+    "nan_to_num",
+    "pow",
+    "rad2deg",
+    "round",
+    "rsub",
+    "signbit",
+    "sub",
+    "subtract",
+    "true_divide",
+    "where",
+    "xlogy",
+]
+
+
+def into(out: Tensor | None, made: Tensor) -> Tensor:
+    """The result, or `out` with the result written into it."""
+    return made if out is None else copy_into(out, made)
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input` plus `alpha` times `other`."""
+    return into(out, elementwise.add(input, _times(other, alpha)))
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input` less `alpha` times `other`."""
+    return into(out, elementwise.sub(input, _times(other, alpha)))
+
+
+def _times(other: Any, alpha: Any) -> Any:
+    return other if alpha.__class__ is int and alpha == 1 else other * alpha
+
+
+def add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """In-place form of `add`."""
+    return apply_inplace(elementwise.add.op, self, (_times(number(other), alpha),), ())
+
+
+def sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """In-place form of `sub`."""
+    return apply_inplace(elementwise.sub.op, self, (_times(number(other), alpha),), ())
+
+
+def number(value: Any) -> Any:
+    """NumPy's scalars as the Python numbers they stand for; tensors and numbers as they are."""
+    if isinstance(value, (Tensor, bool, int, float)) and type(value).__module__ != "numpy":
+        return value
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """Product of `input` and `other`."""
+    return into(out, elementwise.mul(input, other))
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """`input` to the power `exponent`.
+
+    Errors: ArgumentError for integers to a negative integer power.
+    """
+    if isinstance(exponent, int) and exponent < 0 and isinstance(input, Tensor) and input.dtype.category != FLOAT:
+        raise ArgumentError("[pow] Integers to negative integer powers are not allowed; convert with .float() first")
+    return into(out, elementwise.pow(input, exponent))
+
+
+def _power(self: Tensor, exponent: Any) -> Any:
+    exponent = number(exponent)
+    return pow(self, exponent) if isinstance(exponent, (Tensor, bool, int, float)) else NotImplemented
+
+
+ROUNDINGS = {"floor": elementwise.floor_divide, "trunc": None}
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+    """Quotient of `input` and `other`, rounded as asked: None, "trunc" (towards zero) or "floor" (down)."""
+    if rounding_mode is None:
+        return into(out, elementwise.div(input, other))
+    if rounding_mode == "floor":
+        return into(out, elementwise.floor_divide(input, other))
+    if rounding_mode != "trunc":
+        raise ArgumentError(
+            f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, 'trunc', or 'floor'"
+        )
+    if any(isinstance(value, float) or getattr(value, "is_floating_point", bool)() for value in (input, other)):
+        return into(out, elementwise.trunc(elementwise.div(input, other)))
+    rest = elementwise.fmod(input, other)
+    return into(out, elementwise.floor_divide(elementwise.sub(input, rest), other))
+
+
+def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """In-place form of `div`."""
+    if rounding_mode is None:
+        return apply_inplace(elementwise.div.op, self, (number(other),), ())
+    return copy_into(self, div(self, other, rounding_mode=rounding_mode))
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input` plus `value` times the product of `tensor1` and `tensor2`."""
+    return into(out, combine.addcmul(input, tensor1, tensor2, value))
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input` plus `value` times the quotient of `tensor1` and `tensor2`."""
+    return into(out, combine.addcdiv(input, tensor1, tensor2, value))
+
+
+def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """In-place form of `addcmul`."""
+    return apply_inplace(combine.addcmul.op, self, (tensor1, tensor2, value), ())
+
+
+def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """In-place form of `addcdiv`."""
+    return apply_inplace(combine.addcdiv.op, self, (tensor1, tensor2, value), ())
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """`input` held between `min` and `max`, numbers or tensors.
+
+    Errors: ArgumentError if neither is given.
+    """
+    _some_limit(min, max)
+    return into(out, combine.clamp(input, number(min), number(max)))
+
+
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """In-place form of `clamp`."""
+    _some_limit(min, max)
+    return apply_inplace(combine.clamp.op, self, (number(min), number(max)), ())
+
+
+def _some_limit(min: Any, max: Any) -> None:
+    if min is None and max is None:
+        raise ArgumentError("[clamp] At least one of 'min' or 'max' must not be None")
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """`input`, but at least `min`."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """`input`, but at most `max`."""
+    return clamp(input, None, max)
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+    """`input` where `condition` holds, else `other`; with the condition alone, the places where it holds."""
+    if input is None and other is None:
+        from devtensor.functions.selecting import nonzero
+
+        return nonzero(condition, as_tuple=True)
+    return into(out, compare.where(condition, number(input), number(other)))
+
+
+def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """`self` where `condition` holds, else `other`."""
+    return compare.where(condition, self, number(other))
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`input` with `value` where `mask` holds.
+
+    Errors: ArgumentTypeError for a value with dimensions.
+    """
+    return compare.where(mask, _single("masked_fill", input, value), input)
+
+
+def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """In-place form of `masked_fill`."""
+    return copy_into(self, masked_fill(self, mask, value))
+
+
+def _single(op: str, input: Tensor, value: Any) -> Any:
+    """A value in the input's dtype, so that filling never widens."""
+    value = number(value)
+    if isinstance(value, Tensor):
+        if value.array.ndim:
+            raise ArgumentTypeError(
+                f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with {value.array.ndim} dimension(s)"
+            )
+        return value.to(input.device, input.dtype)  # type: ignore[attr-defined]
+    category = BOOL if isinstance(value, bool) else FLOAT if isinstance(value, float) else 1
+    if category > input.dtype.category:
+        raise ArgumentTypeError(
+            f"[{op}] value {value!r} cannot be converted to type {input.dtype.name} without loss; convert the input first"
+        )
+    return value
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """`input` rounded to `decimals` places, halves to the even digit."""
+    if not decimals:
+        return into(out, elementwise.round(input))
+    scale = 10.0 ** abs(decimals)
+    made = elementwise.round(input * scale) / scale if decimals > 0 else elementwise.round(input / scale) * scale
+    return into(out, made)
+
+
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN and infinities replaced by numbers; without one, infinities become the dtype's limits."""
+    if input.dtype.category != FLOAT:
+        return elementwise.add(input, 0)
+    from devtensor.core.dtype import finfo
+
+    limits = finfo.of(input.dtype)
+    made = compare.where(compare.isnan(input), 0.0 if nan is None else float(nan), input)
+    made = compare.where(isposinf(made), limits.max if posinf is None else float(posinf), made)
+    return compare.where(isneginf(made), limits.min if neginf is None else float(neginf), made)
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """Whether `input` is positive infinity."""
+    return compare.eq(input, float("inf"))
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """Whether `input` is negative infinity."""
+    return compare.eq(input, float("-inf"))
+
+
+def isreal(input: Tensor) -> Tensor:
+    """Whether `input` is real: always."""
+    return compare.eq(input * 0, input * 0) | True  # type: ignore[operator]
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign is negative, that of a zero too."""
+    if input.dtype.category != FLOAT:
+        return compare.lt(input, 0)
+    negative_zero = compare.logical_and(compare.eq(input, 0), compare.lt(real.reciprocal(input), 0))
+    return compare.logical_or(compare.lt(input, 0), negative_zero)
+
+
+def frac(input: Tensor) -> Tensor:
+    """What remains of `input` without its whole part."""
+    return input - elementwise.trunc(input)  # type: ignore[operator]
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below zero, 1 above, `values` at zero."""
+    return compare.where(compare.eq(input, 0), values, compare.gt(input, 0))
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(input / (1 - input)), with `input` first held in [eps, 1 - eps] if eps is given."""
+    held = input if eps is None else clamp(input, eps, 1 - eps)
+    return real.log(held / (1 - held))  # type: ignore[operator]
+
+
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(exp(input) + exp(other)) without overflow."""
+    top = elementwise.maximum(input, other)
+    gap = elementwise.abs(input - other)  # type: ignore[operator]
+    return compare.where(compare.isinf(top), top, top + real.log1p(real.exp(-compare.where(compare.isnan(gap), 0.0, gap))))
+
+
+def xlogy(input: Any, other: Any) -> Tensor:
+    """input * log(other), and 0 where `input` is 0."""
+    other = other if isinstance(other, Tensor) else input * 0 + other
+    product = input * real.log(other)
+    return compare.where(compare.eq(input * (other * 0 + 1), 0) & ~compare.isnan(other), 0.0, product)
+
+
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """`input` to the power `exponent`, computed in float64."""
+    double = [value.double() if isinstance(value, Tensor) else float(value) for value in (input, exponent)]
+    return elementwise.pow(*double)
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees as radians."""
+    return input * (3.141592653589793 / 180)  # type: ignore[operator]
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians as degrees."""
+    return input * (180 / 3.141592653589793)  # type: ignore[operator]
+
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`other` less `alpha` times `input`."""
+    return elementwise.sub(other, _times(input, alpha))
+
+
+def _inplace(function: Callable) -> Callable:
+    """The form with `_` of a function whose result has the input's shape and dtype."""
+
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return copy_into(self, function(self, *args, **kwargs))
+
+    inplace.__name__ = inplace.__qualname__ = f"{function.__name__}_"
+    inplace.__doc__ = f"In-place form of `{function.__name__}`."
+    return inplace
+
+
+clip, divide, true_divide, subtract = clamp, div, elementwise.div, sub
+METHODS: dict[str, Callable] = {
+    f.__name__: f
+    for f in (
+        add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div, div_,
+        float_power, frac, heaviside, isneginf, isposinf, isreal, logaddexp, logit, masked_fill, masked_fill_, mul,
+        nan_to_num, pow, rad2deg, round, signbit, sub, sub_, xlogy,
+    )
+} | {
+    f"{f.__name__}_": _inplace(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)
+} | {
+    "__pow__": _power, "where": where_method, "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
+    "true_divide": elementwise.div, "subtract": sub, "subtract_": sub_,
+}  # fmt: skip
+UNUSED = call

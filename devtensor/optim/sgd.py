@@ -1,0 +1,46 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.errors import ArgumentError
+from devtensor.optim.update_rule import UpdateRule, first_step, zeros_like
+
+
+class SGD(UpdateRule):
+    """Stochastic gradient descent, with momentum and Nesterov's variant.
+
+    v <- momentum v + (1 - dampening) g;  p <- p - lr v;  with `nesterov` p <- p - lr (g + momentum v).
+    `weight_decay` adds weight_decay * p to the gradient first.
+
+    Source: Sutskever et al. 2013, with the learning rate outside the velocity, as in PyTorch; the first
+    gradient enters v undampened.
+    """
+
+    defaults = dict(lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False)
+    uses = ("maximize", "foreach", "differentiable", "fused")
+
+    def check(self, group: dict[str, Any]) -> None:
+        super().check(group)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ArgumentError("[SGD] Nesterov momentum requires a momentum and zero dampening")
+
+    def slots_of(self, group: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
+        """A velocity if there is momentum; a step count only where the first step differs from later ones."""
+        if not group["momentum"]:
+            return {}
+        return {"momentum_buffer": zeros_like} | ({"step": first_step} if group["dampening"] else {})
+
+    def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
+        if h.weight_decay:
+            g = g + p * h.weight_decay
+        if not h.momentum:
+            return g * h.lr
+        s.momentum_buffer.mul_(h.momentum)
+        if h.dampening:
+            s.momentum_buffer.add_(g * (1 - h.dampening * (h.t > 1)))
+        else:
+            s.momentum_buffer.add_(g)
+        return (g + s.momentum_buffer * h.momentum if h.nesterov else s.momentum_buffer) * h.lr
