@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from math import copysign
 from typing import Any
 
 from devtensor.backend import registry
@@ -12,6 +13,9 @@ from devtensor.core.errors import ArgumentError, DeviceError
 
 # Device types that have exactly one device, written without an index as PyTorch does.
 UNINDEXED = frozenset({"cpu", "meta"})
+
+# How many Python numbers a Kind keeps as arrays before it starts anew.
+CONSTANTS = 4096
 
 _interned: dict[tuple[str, int | None], Device] = {}
 _current_index: dict[str, int] = {}
@@ -111,16 +115,15 @@ class Kind:
     def constant(self, value: float) -> Any:
         """A 0-d array that holds a Python scalar; made once per value.
 
-        The cache is keyed by value, so -0.0, which equals 0.0, is never cached.
+        The cache is keyed by value: -0.0, which equals 0.0, and NaN, which equals nothing, stay out of it.
         """
-        if value or str(value)[0] != "-":
-            found = self.constants.get(value)
-            if found is not None:
-                return found
-            if len(self.constants) > 4096:
+        found = self.constants.get(value)
+        if found is not None and (value or copysign(1.0, value) > 0):
+            return found
+        array = self.device.kernel("full", self.dtype)((), value, self.dtype.name)  # type: ignore[misc]
+        if value == value and (value or copysign(1.0, value) > 0):
+            if len(self.constants) > CONSTANTS:
                 self.constants.clear()
-        array = self.device.backend.kernels["full"]((), value, self.dtype.name)
-        if value == value and (value or str(value)[0] != "-"):
             self.constants[value] = array
         return array
 

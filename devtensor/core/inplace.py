@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core import tape
-from devtensor.core.device import Kind
 from devtensor.core.dispatch import call, recover
 from devtensor.core.errors import AutogradError, DTypeError, ShapeError
 from devtensor.core.op import OPS, Op
@@ -208,13 +207,20 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
     refuse_overlap("copy_", target)
     write(target, source)
     if recording:
-        rebase(target, detached_history(source, target.kind))
+        rebase(target, copied_history(target, source))
     return target
 
 
-def detached_history(source: Tensor, kind: Kind) -> Tensor:
-    """A value equal to the source for the tape: a copy op's history, so that target and source stay two nodes."""
-    made = wrap(source.array, kind)
-    if source.requires_grad:
+def copied_history(target: Tensor, source: Tensor) -> Tensor:
+    """The history of a target that was wholly overwritten: the source's, and none of what the target was.
+
+    A target that required a gradient goes on doing so, though nothing flows to what it was.
+    """
+    made = wrap(source.array, target.kind)
+    if target.requires_grad:
+        before = share(target)
+        before.node, before.requires_grad = target.node, True
+        tape.record(OPS["overwrite"], (before, source), ((),), made)
+    else:
         tape.record(OPS["copy"], (source,), (), made)
     return made

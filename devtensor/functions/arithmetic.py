@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dispatch import call
-from devtensor.core.dtype import BOOL, FLOAT
+from devtensor.core.dtype import BOOL, FLOAT, finfo
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.tensor import Tensor
+from devtensor.functions.selecting import nonzero
 from devtensor.ops import combine, compare, elementwise
 from devtensor.ops import functions as real
 
@@ -29,7 +30,6 @@ __all__ = [
     "heaviside",
     "isneginf",
     "isposinf",
-    "isreal",
     "logaddexp",
     "logit",
     "masked_fill",
@@ -44,7 +44,6 @@ __all__ = [
     "subtract",
     "true_divide",
     "where",
-    "xlogy",
 ]
 
 
@@ -101,14 +100,6 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     return into(out, elementwise.pow(input, exponent))
 
 
-def _power(self: Tensor, exponent: Any) -> Any:
-    exponent = number(exponent)
-    return pow(self, exponent) if isinstance(exponent, (Tensor, bool, int, float)) else NotImplemented
-
-
-ROUNDINGS = {"floor": elementwise.floor_divide, "trunc": None}
-
-
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
     """Quotient of `input` and `other`, rounded as asked: None, "trunc" (towards zero) or "floor" (down)."""
     if rounding_mode is None:
@@ -119,10 +110,14 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
         raise ArgumentError(
             f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, 'trunc', or 'floor'"
         )
-    if any(isinstance(value, float) or getattr(value, "is_floating_point", bool)() for value in (input, other)):
+    if any(_is_float(value) for value in (input, other)):
         return into(out, elementwise.trunc(elementwise.div(input, other)))
     rest = elementwise.fmod(input, other)
     return into(out, elementwise.floor_divide(elementwise.sub(input, rest), other))
+
+
+def _is_float(value: Any) -> bool:
+    return value.dtype.category == FLOAT if isinstance(value, Tensor) else isinstance(value, float)
 
 
 def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
@@ -185,8 +180,6 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
     """`input` where `condition` holds, else `other`; with the condition alone, the places where it holds."""
     if input is None and other is None:
-        from devtensor.functions.selecting import nonzero
-
         return nonzero(condition, as_tuple=True)
     return into(out, compare.where(condition, number(input), number(other)))
 
@@ -241,8 +234,6 @@ def nan_to_num(
     """NaN and infinities replaced by numbers; without one, infinities become the dtype's limits."""
     if input.dtype.category != FLOAT:
         return elementwise.add(input, 0)
-    from devtensor.core.dtype import finfo
-
     limits = finfo.of(input.dtype)
     made = compare.where(compare.isnan(input), 0.0 if nan is None else float(nan), input)
     made = compare.where(isposinf(made), limits.max if posinf is None else float(posinf), made)
@@ -257,11 +248,6 @@ def isposinf(input: Tensor) -> Tensor:
 def isneginf(input: Tensor) -> Tensor:
     """Whether `input` is negative infinity."""
     return compare.eq(input, float("-inf"))
-
-
-def isreal(input: Tensor) -> Tensor:
-    """Whether `input` is real: always."""
-    return compare.eq(input * 0, input * 0) | True  # type: ignore[operator]
 
 
 def signbit(input: Tensor) -> Tensor:
@@ -295,13 +281,6 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     return compare.where(compare.isinf(top), top, top + real.log1p(real.exp(-compare.where(compare.isnan(gap), 0.0, gap))))
 
 
-def xlogy(input: Any, other: Any) -> Tensor:
-    """input * log(other), and 0 where `input` is 0."""
-    other = other if isinstance(other, Tensor) else input * 0 + other
-    product = input * real.log(other)
-    return compare.where(compare.eq(input * (other * 0 + 1), 0) & ~compare.isnan(other), 0.0, product)
-
-
 def float_power(input: Any, exponent: Any) -> Tensor:
     """`input` to the power `exponent`, computed in float64."""
     double = [value.double() if isinstance(value, Tensor) else float(value) for value in (input, exponent)]
@@ -310,12 +289,12 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees as radians."""
-    return input * (3.141592653589793 / 180)  # type: ignore[operator]
+    return input * (math.pi / 180)  # type: ignore[operator]
 
 
 def rad2deg(input: Tensor) -> Tensor:
     """Radians as degrees."""
-    return input * (180 / 3.141592653589793)  # type: ignore[operator]
+    return input * (180 / math.pi)  # type: ignore[operator]
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
@@ -339,13 +318,12 @@ METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
         add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div, div_,
-        float_power, frac, heaviside, isneginf, isposinf, isreal, logaddexp, logit, masked_fill, masked_fill_, mul,
-        nan_to_num, pow, rad2deg, round, signbit, sub, sub_, xlogy,
+        float_power, frac, heaviside, isneginf, isposinf, logaddexp, logit, masked_fill, masked_fill_, mul,
+        nan_to_num, pow, rad2deg, round, signbit, sub, sub_,
     )
 } | {
     f"{f.__name__}_": _inplace(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)
 } | {
-    "__pow__": _power, "where": where_method, "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
+    "where": where_method, "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
     "true_divide": elementwise.div, "subtract": sub, "subtract_": sub_,
 }  # fmt: skip
-UNUSED = call

@@ -3,6 +3,245 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-METHODS: dict[str, Callable] = {}
-__all__: list[str] = []
+from devtensor.core.dtype import FLOAT, as_dtype
+from devtensor.core.errors import IndexingError
+from devtensor.core.inplace import copy_into
+from devtensor.core.spec import normalize_dim
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.arithmetic import into
+from devtensor.functions.results import aminmax as aminmax_result
+from devtensor.functions.results import max as max_result
+from devtensor.functions.results import min as min_result
+from devtensor.ops import elementwise, index
+from devtensor.ops import reduce as ops
+from devtensor.ops.compare import isnan, ne, where
+from devtensor.ops.create import cast
+from devtensor.ops.functions import exp, log, sqrt
+from devtensor.ops.shape import as_shape
+
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "aminmax",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "logcumsumexp",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "nanmean",
+    "nansum",
+    "prod",
+    "std",
+    "std_mean",
+    "sum",
+    "var",
+    "var_mean",
+]
+
+
+def either(dim: Any, axis: Any) -> Any:
+    """`axis` is NumPy's name of `dim`, which PyTorch takes too."""
+    return dim if axis is None else axis
+
+
+def as_type(input: Tensor, dtype: Any) -> Tensor:
+    """`input` in the dtype that was asked for, if one was."""
+    return input if dtype is None else cast(input, as_dtype(dtype))
+
+
+def _reducer(function: Callable, name: str, doc: str, typed: bool = False) -> Callable:
+    """A reduction of one kind with all of PyTorch's keyword names."""
+
+    def reduce(
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
+        keepdims: bool = False, out: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        if dtype is not None and typed:
+            input = as_type(input, dtype)
+            return into(out, as_type(function(input, either(dim, axis), keepdim or keepdims), dtype))
+        return into(out, function(input, either(dim, axis), keepdim or keepdims))
+
+    reduce.__name__ = reduce.__qualname__ = name
+    reduce.__doc__ = doc + "\n\nShapes: input (*S) -> S without dim; all dims if dim is None"
+    return reduce
+
+
+sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True)
+mean = _reducer(ops.mean, "mean", "Mean over `dim`.", typed=True)
+nansum = _reducer(
+    lambda input, dim, keepdim: ops.sum(where(isnan(input), 0.0, input) if _is_float(input) else input, dim, keepdim),
+    "nansum", "Sum over `dim` of what is not NaN.", typed=True,
+)  # fmt: skip
+nanmean = _reducer(
+    lambda input, dim, keepdim: nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim),
+    "nanmean", "Mean over `dim` of what is not NaN.", typed=True,
+)  # fmt: skip
+amax = _reducer(ops.amax, "amax", "Largest value over `dim`.")
+amin = _reducer(ops.amin, "amin", "Smallest value over `dim`.")
+any = _reducer(ops.any, "any", "Whether any value over `dim` is non-zero.")
+all = _reducer(ops.all, "all", "Whether all values over `dim` are non-zero.")
+logsumexp = _reducer(ops.logsumexp, "logsumexp", "log(sum(exp(input))) over `dim`, without overflow.")
+prod = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True)
+count_nonzero = _reducer(
+    lambda input, dim, keepdim: ops.sum(ne(input, 0), dim, keepdim),
+    "count_nonzero", "How many values over `dim` are not 0.",
+)  # fmt: skip
+
+
+def _is_float(input: Tensor) -> bool:
+    return input.dtype.category == FLOAT
+
+
+def _place(choose: Callable, name: str) -> Callable:
+    """argmax or argmin: along a dim, or of all elements seen in one dim."""
+
+    def place(
+        input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None
+    ) -> Tensor:
+        dim = either(dim, axis)
+        if not input.shape.numel() and (dim is None or not input.shape[dim]):
+            raise IndexingError(f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}")
+        if dim is not None:
+            return choose(input, dim, keepdim)
+        found = choose(as_shape(input, (input.shape.numel(),)), 0)
+        return as_shape(found, (1,) * input.array.ndim) if keepdim else found
+
+    place.__name__ = place.__qualname__ = name
+    place.__doc__ = f"{ops.__dict__[name].__doc__.splitlines()[0]} Without `dim`, of all elements in C order."
+    return place
+
+
+argmax = _place(ops.argmax, "argmax")
+argmin = _place(ops.argmin, "argmin")
+
+
+def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, result: Any) -> Callable:
+    """max or min in its three forms: of all, along a dim with the places, of two tensors."""
+
+    def extreme(
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None, axis: int | None = None,
+        keepdims: bool = False, out: Tensor | None = None,
+    ) -> Any:  # fmt: skip
+        other = dim if isinstance(dim, Tensor) else other
+        if other is not None:
+            return into(out, pair(input, other))
+        dim = either(dim, axis)
+        if dim is None:
+            _not_empty(name, input, input.shape.numel())
+            return into(out, whole(input, None, False))
+        _not_empty(name, input, input.shape[dim] if input.array.ndim else 1)
+        return _chosen(input, dim, keepdim or keepdims, choose, result)
+
+    extreme.__name__ = extreme.__qualname__ = name
+    extreme.__doc__ = (
+        f"{name}(input): of all elements; {name}(input, dim): values and places along dim; "
+        f"{name}(input, other): element by element."
+    )
+    return extreme
+
+
+def _not_empty(name: str, input: Tensor, count: int) -> None:
+    if not count:
+        raise IndexingError(f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}")
+
+
+def _chosen(input: Tensor, dim: int, keepdim: bool, choose: Callable, result: Any) -> Any:
+    """Values taken at the places chosen, so that the gradient goes to one element only, as PyTorch's does."""
+    places = choose(input, dim, True)
+    values = index.gather(input, places, dim)
+    if keepdim or not input.array.ndim:
+        return result(values, places)
+    at = normalize_dim("gather", dim, input.array.ndim)
+    shape = (*input.array.shape[:at], *input.array.shape[at + 1 :])
+    return result(as_shape(values, shape), as_shape(places, shape))
+
+
+max = _extreme("max", ops.amax, ops.argmax, elementwise.maximum, max_result)
+min = _extreme("min", ops.amin, ops.argmin, elementwise.minimum, min_result)
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Smallest and largest value, of all or along a dim."""
+    return aminmax_result(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
+
+
+def _spread(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
+    """The forms of var and std: (unbiased), (dim, unbiased), (dim, correction=)."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    return dim, correction
+
+
+def var(
+    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None,
+    axis: Any = None, keepdims: bool = False, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Variance over `dim`; `correction` (or unbiased=True: 1, False: 0) is taken from the count it is divided by."""
+    dim, correction = _spread(either(dim, axis), unbiased, correction)
+    return into(out, ops.var(input, dim, keepdim or keepdims, correction))
+
+
+def std(
+    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None,
+    axis: Any = None, keepdims: bool = False, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Standard deviation over `dim`: the root of `var`."""
+    dim, correction = _spread(either(dim, axis), unbiased, correction)
+    return into(out, sqrt(ops.var(input, dim, keepdim or keepdims, correction)))
+
+
+def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> tuple:
+    """Variance and mean over `dim`."""
+    dim, correction = _spread(dim, unbiased, correction)
+    return ops.var(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
+
+
+def std_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> tuple:
+    """Standard deviation and mean over `dim`."""
+    dim, correction = _spread(dim, unbiased, correction)
+    return sqrt(ops.var(input, dim, keepdim, correction)), ops.mean(input, dim, keepdim)
+
+
+def cumsum(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None) -> Tensor:
+    """Running sum along `dim`."""
+    return into(out, ops.cumsum(as_type(input, dtype), either(dim, axis)))
+
+
+def cumprod(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None) -> Tensor:
+    """Running product along `dim`."""
+    return into(out, ops.cumprod(as_type(input, dtype), either(dim, axis)))
+
+
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """log of the running sum of exp(input) along `dim`, computed after subtracting the largest value."""
+    top = ops.amax(input, dim, True).detach()
+    return log(ops.cumsum(exp(input - top), dim)) + top
+
+
+def _running(function: Callable, name: str) -> Callable:
+    def running(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+        return copy_into(self, function(self, dim, dtype=dtype))
+
+    running.__name__ = running.__qualname__ = name
+    running.__doc__ = f"In-place form of `{function.__name__}`."
+    return running
+
+
+METHODS: dict[str, Callable] = {
+    f.__name__: f
+    for f in (
+        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cumprod, cumsum, logcumsumexp, logsumexp, max,
+        mean, min, nanmean, nansum, prod, std, sum, var,
+    )
+} | {"cumsum_": _running(cumsum, "cumsum_"), "cumprod_": _running(cumprod, "cumprod_")}  # fmt: skip

@@ -106,7 +106,7 @@ class Replay:
             storages[slot.value.id] = storage, storage.root
         for value, getter in zip(self.graph.feeds, self.feeds, strict=True):
             kind = value.device.kind(value.dtype)
-            arrays[value.id] = kind.device.backend.kernels["full"]((), float(getter()), value.dtype.name)
+            arrays[value.id] = kind.device.kernel("full", value.dtype)((), float(getter()), value.dtype.name)
         return arrays, storages
 
     def _detach_results(self, arrays: dict[int, Any]) -> dict[Any, Any]:

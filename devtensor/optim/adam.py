@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.optim.update_rule import UpdateRule, zeros_like
+from devtensor.functions.creation import zeros_like
+from devtensor.optim.update_rule import SETTINGS, UpdateRule, no_steps
 
 
 class Adam(UpdateRule):
@@ -13,16 +14,41 @@ class Adam(UpdateRule):
 
     m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - lr m' / (sqrt(v') + eps) with the unbiased
     m' = m / (1 - b1^t) and v' = v / (1 - b2^t). `amsgrad` divides by the largest v so far. `weight_decay`
-    adds weight_decay * p to the gradient, or, if decoupled, shrinks p by lr * weight_decay beforehand.
+    adds weight_decay * p to the gradient, or, if decoupled, first shrinks p by the part lr * weight_decay.
 
     Source: Kingma & Ba 2015, algorithm 1, eps outside the root; AMSGrad: Reddi et al. 2018, on the biased v
     as in PyTorch; decoupled decay: Loshchilov & Hutter 2019, multiplied by lr as in PyTorch.
     """
 
     defaults = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False)
-    slots = dict(exp_avg=zeros_like, exp_avg_sq=zeros_like)
-    decoupled = False
+    settings = SETTINGS | dict(decoupled_weight_decay=False)
+    slots = dict(step=no_steps, exp_avg=zeros_like, exp_avg_sq=zeros_like)
 
-    def __init__(self, params: Any, *args: Any, decoupled_weight_decay: bool | None = None, **kwargs: Any) -> None:
-        self.decoupled = type(self).decoupled if decoupled_weight_decay is None else decoupled_weight_decay
-        super().__init__(params, *args, **kwargs)
+    def slots_of(self, group: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
+        """The running means, and with `amsgrad` the largest v."""
+        return self.slots | ({"max_exp_avg_sq": zeros_like} if group["amsgrad"] else {})
+
+    def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
+        beta1, beta2 = h.betas
+        if h.weight_decay:
+            if h.decoupled_weight_decay:
+                p.mul_(1 - h.lr * h.weight_decay)
+            else:
+                g = g + p * h.weight_decay
+        s.exp_avg.add_((g - s.exp_avg).mul_(1 - beta1))
+        s.exp_avg_sq.mul_(beta2).add_((g * g).mul_(1 - beta2))
+        square = s.exp_avg_sq
+        if h.amsgrad:
+            square = s.max_exp_avg_sq.maximum_(square)
+        root = square.sqrt().div_((1 - beta2**h.t).sqrt()).add_(h.eps)
+        return (s.exp_avg / root).mul_(h.lr / (1 - beta1**h.t))
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay.
+
+    Source: Loshchilov & Hutter 2019; see Adam.
+    """
+
+    defaults = Adam.defaults | dict(weight_decay=1e-2)
+    settings = Adam.settings | dict(decoupled_weight_decay=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
-from devtensor.optim.update_rule import UpdateRule, first_step, zeros_like
+from devtensor.functions.creation import zeros_like
+from devtensor.optim.update_rule import SETTINGS, UpdateRule, no_steps
 
 
 class SGD(UpdateRule):
@@ -20,7 +21,7 @@ class SGD(UpdateRule):
     """
 
     defaults = dict(lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False)
-    uses = ("maximize", "foreach", "differentiable", "fused")
+    settings = {name: value for name, value in SETTINGS.items() if name != "capturable"}
 
     def check(self, group: dict[str, Any]) -> None:
         super().check(group)
@@ -31,7 +32,18 @@ class SGD(UpdateRule):
         """A velocity if there is momentum; a step count only where the first step differs from later ones."""
         if not group["momentum"]:
             return {}
-        return {"momentum_buffer": zeros_like} | ({"step": first_step} if group["dampening"] else {})
+        return {"momentum_buffer": zeros_like} | ({"step": no_steps} if group["dampening"] else {})
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As for every optimizer; PyTorch counts no steps, but a velocity tells that the first is over."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state.get(p, {})
+                if state.get("momentum_buffer") is None:
+                    state.pop("momentum_buffer", None)
+                elif group["dampening"] and "step" not in state:
+                    state["step"] = no_steps(p) + 1
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         if h.weight_decay:

@@ -12,13 +12,13 @@ from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.feed import depend, feed
 from devtensor.core.state import enable_grad, set_grad_enabled
 from devtensor.core.tensor import Tensor
-from devtensor.functions.creation import zeros, zeros_like
+from devtensor.functions.creation import zeros
 from devtensor.optim.optimizer import Optimizer
 
-# What every rule's groups hold besides its own hyperparameters. `maximize` climbs instead of descending, and
-# `differentiable` lets autograd see the step; the others choose among PyTorch's implementations, of which
-# there is one here, so they are kept and change nothing.
-COMMON: dict[str, Any] = {
+# Keyword-only settings of most rules. `maximize` climbs instead of descending, and `differentiable` lets
+# autograd see the step; the others choose among PyTorch's implementations, of which there is one here, so
+# they are kept and change nothing.
+SETTINGS: dict[str, Any] = {
     "maximize": False,
     "foreach": None,
     "capturable": False,
@@ -33,6 +33,11 @@ NOT_NEGATIVE = {
     "weight_decay": "weight_decay value",
     "momentum": "momentum value",
 }
+
+
+def no_steps(p: Any) -> Tensor:
+    """A step count for parameter `p`."""
+    return zeros((), dtype=float32, device=p.device)
 
 
 class Hyperparameters:
@@ -61,22 +66,21 @@ class Hyperparameters:
 class UpdateRule(Optimizer):
     """An optimizer that writes only its mathematics.
 
-    A subclass states `defaults` (hyperparameters in the order of its arguments), `slots` (name in the state
-    -> what makes its first value from the parameter; always zeros), `counted` (whether the state holds a
-    step count), and `update`.
+    A subclass states `defaults` (hyperparameters in the order of its arguments), `settings` (keyword-only
+    ones), `slots` (name in the state -> what makes its first value from the parameter; always zeros; "step"
+    is counted up by itself), and `update`.
     """
 
     defaults: dict[str, Any] = {}
+    settings: dict[str, Any] = SETTINGS
     slots: dict[str, Callable[[Any], Any]] = {}
-    counted = True
-    uses = tuple(COMMON)
 
     def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
         names = list(type(self).defaults)
         if len(args) > len(names):
             raise ArgumentTypeError(f"[{type(self).__name__}] got {len(args)} arguments; it takes {', '.join(names)}")
         given = dict(zip(names, args, strict=False))
-        known = type(self).defaults | {name: COMMON[name] for name in self.uses}
+        known = type(self).defaults | self.settings
         for name, value in kwargs.items():
             if name not in known or name in given:
                 what = "is given twice" if name in given else f"is unknown; it takes {', '.join(known)}"
@@ -89,7 +93,7 @@ class UpdateRule(Optimizer):
         kinds = inspect.Parameter
         parameters = [kinds("params", kinds.POSITIONAL_OR_KEYWORD)]
         parameters += [kinds(n, kinds.POSITIONAL_OR_KEYWORD, default=v) for n, v in cls.defaults.items()]
-        parameters += [kinds(n, kinds.KEYWORD_ONLY, default=COMMON[n]) for n in cls.uses]
+        parameters += [kinds(n, kinds.KEYWORD_ONLY, default=v) for n, v in cls.settings.items()]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
 
     def check(self, group: dict[str, Any]) -> None:
@@ -106,7 +110,7 @@ class UpdateRule(Optimizer):
 
     def slots_of(self, group: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
         """The state that parameters of this group have; a subclass may let hyperparameters decide."""
-        return ({"step": _count} if self.counted else {}) | self.slots
+        return self.slots
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         """The step to subtract from parameter `p`, given its gradient `g`, state `s` and hyperparameters `h`.
@@ -144,10 +148,3 @@ class UpdateRule(Optimizer):
             step = self.update(p, -g if h.maximize else g, s, h)
             if step is not None:
                 p.sub_(step)
-
-
-def _count(p: Any) -> Tensor:
-    return zeros((), dtype=float32, device=p.device)
-
-
-__all__ = ["UpdateRule", "zeros_like"]

@@ -237,7 +237,7 @@ def test_binary(run, name, dtype):
         layouts(draw((4, 6), dtype)), [draw((4, 6), dtype, seed=1), draw((), dtype, seed=2)]
     ):
         if name == "pow":
-            x = np.abs(x)
+            x = np.asarray(np.abs(x))
         if x.shape not in ((4, 6), (), (0, 6)) or (x.shape == (0, 6) and y.shape):
             x, y = x, first(y) if y.ndim else y
         expected = BINARY_REFERENCE[name](x.astype(np.float64), y.astype(np.float64))
@@ -805,7 +805,7 @@ POOLS = [
     ((2, 3, 7, 8), (3, 2), (2, 3), (0, 1), (2, 1), True),
     ((1, 2, 5, 5), (3, 3), (1, 1), (1, 1), (1, 1), True),
     ((1, 2, 4, 5, 6), (2, 2, 2), (2, 1, 2), (0, 1, 1), (1, 1, 1), False),
-    ((70, 2, 40, 40), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((21, 2, 40, 40), (8, 8), (8, 8), (0, 0), (1, 1), False),
 ]
 
 
@@ -835,8 +835,6 @@ def test_max_pool(run, case, spoil, dtype):
     if spoil in ("nan", "-inf") and dtype == "int32":
         spoil = "ties"
     shape, *params = case
-    if shape[0] == 70 and spoil != "ties":
-        shape = (3, *shape[1:])
     x = draw(shape, low=-2 if spoil == "ties" else -100, high=2 if spoil == "ties" else 100)
     x = x.round().astype(KINDS[dtype])
     if spoil == "nan":
@@ -936,7 +934,7 @@ def test_specialised_kernels_are_ufuncs_where_no_input_is_scalar(dtype):
 SILENT = """
 import warnings
 import numpy as np
-{setup}
+import devtensor
 from devtensor_numpy import backend
 K, f = backend.kernels, np.float32
 x = np.array([-1, 0, 1, np.inf, -np.inf, np.nan, 3e38], f)
@@ -954,7 +952,7 @@ K["cast"](big, "float16"), K["erfinv"](big), K["matmul"](big, big)
 h = x.astype(np.float64).clip(-1e4, 1e4).astype(np.float16)
 for name in ("exp", "log"):
     backend.specialise(name, K[name], "float16")(h)
-assert np.geterr() == {{"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}}
+assert np.geterr() == {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
     np.log(x)
@@ -965,7 +963,7 @@ print("silent")
 
 @pytest.mark.parametrize("arguments", [["-W", "error"], ["-W", "always"], []])
 def test_kernels_never_warn(arguments):
-    command = [sys.executable, *arguments, "-c", SILENT.format(setup="")]
+    command = [sys.executable, *arguments, "-c", SILENT]
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | paths)
     assert (done.stdout.strip(), done.stderr) == ("silent", "")

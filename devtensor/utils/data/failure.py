@@ -42,7 +42,7 @@ class Failure:
         try:
             return kind(Verbatim(self.message) if issubclass(kind, KeyError) else self.message)
         except Exception:
-            # The constructor wants something else than a text: the exception itself then carries it as a note.
+            # It is not made from one text: the exception itself then carries the text as a note.
             error = _unpickled(self._error)
         if error is None:
             return WorkerError(self.message)

@@ -1,8 +1,8 @@
 """Values that cross between processes, with the bytes of large tensors and arrays in shared memory.
 
 A parcel is a pickle stream and the names of shared memory segments. Where `/dev/shm` is a directory the
-receiver maps a segment and works on it in place; elsewhere it copies. A segment is named by the sender's prefix
-and a count, so that whoever knows the prefix can remove what a dead process left behind.
+receiver maps a segment and works on it in place; elsewhere it copies. Segments are named by the sender's
+prefix and a count, so that whoever knows the prefix can remove what a dead process left behind.
 """
 
 from __future__ import annotations

@@ -1,0 +1,79 @@
+"""What an eager op costs over the library's own call."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+from measure import interleaved, options, report
+
+import devtensor as torch
+
+
+def pairs() -> dict[str, tuple]:
+    """Name -> (our call, NumPy's own) on 4x4 float32."""
+    x, y = torch.ones(4, 4), torch.ones(4, 4)
+    w = torch.ones(4, 4, requires_grad=True)
+    a, b = x.numpy(), y.numpy()
+    return {
+        "a + b": (lambda: x + y, lambda: np.add(a, b)),
+        "a + b, recorded": (lambda: w + y, lambda: np.add(a, b)),
+        "a * b, recorded": (lambda: w * y, lambda: np.multiply(a, b)),
+        "a * 2.0": (lambda: x * 2.0, lambda: a * 2.0),
+        "a.exp()": (lambda: x.exp(), lambda: np.exp(a)),
+        "a.add_(b)": (lambda: x.add_(y), lambda: np.add(a, b, a)),
+        "a.sum()": (lambda: x.sum(), lambda: np.add.reduce(a, None)),
+        "a @ b": (lambda: x @ y, lambda: a @ b),
+        "a.reshape(16)": (lambda: x.reshape(16), lambda: a.reshape(16)),
+        "a[1]": (lambda: x[1], lambda: a[1]),
+    }
+
+
+def import_cost() -> dict[str, float]:
+    """CPU milliseconds of `import devtensor`, and of `import numpy`, over an empty interpreter: medians of 7 fresh ones."""
+
+    def cpu(code: str) -> float:
+        before = os.times()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        after = os.times()
+        return (after.children_user - before.children_user + after.children_system - before.children_system) * 1e3
+
+    found = {code: [] for code in ("pass", "import devtensor", "import numpy")}
+    for _ in range(7):
+        for code, times in found.items():
+            times.append(cpu(code))
+    base = statistics.median(found.pop("pass"))
+    return {code: statistics.median(times) - base for code, times in found.items()}
+
+
+def main() -> None:
+    given = options(__doc__ or "")
+    candidates = {}
+    for name, (ours, theirs) in pairs().items():
+        candidates[name], candidates[f"numpy: {name}"] = ours, theirs
+    started = time.time()
+    seconds = interleaved(candidates, given.rounds, 1000)
+    rows = [
+        {
+            "op": name,
+            "devtensor us": round(seconds[name] * 1e6, 2),
+            "numpy us": round(seconds[f"numpy: {name}"] * 1e6, 2),
+            "over us": round((seconds[name] - seconds[f"numpy: {name}"]) * 1e6, 2),
+        }
+        for name in pairs()
+    ]
+    for code, milliseconds in import_cost().items():
+        rows.append({"op": f"{code} (ms)", "devtensor us": round(milliseconds, 1), "numpy us": "", "over us": ""})
+    report(rows, given.out)
+    print(f"{time.time() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
