@@ -37,13 +37,16 @@ def pairs() -> dict[str, tuple]:
 
 
 def import_cost() -> dict[str, float]:
-    """CPU milliseconds of `import devtensor`, and of `import numpy`, over an empty interpreter: medians of 7 fresh ones."""
+    """CPU milliseconds of `import devtensor`, and of `import numpy`, over an empty interpreter: medians of
+    7 fresh ones."""
 
     def cpu(code: str) -> float:
         before = os.times()
         subprocess.run([sys.executable, "-c", code], check=True)
         after = os.times()
-        return (after.children_user - before.children_user + after.children_system - before.children_system) * 1e3
+        return (
+            after.children_user - before.children_user + after.children_system - before.children_system
+        ) * 1e3
 
     found = {code: [] for code in ("pass", "import devtensor", "import numpy")}
     for _ in range(7):
@@ -70,7 +73,9 @@ def main() -> None:
         for name in pairs()
     ]
     for code, milliseconds in import_cost().items():
-        rows.append({"op": f"{code} (ms)", "devtensor us": round(milliseconds, 1), "numpy us": "", "over us": ""})
+        rows.append(
+            {"op": f"{code} (ms)", "devtensor us": round(milliseconds, 1), "numpy us": "", "over us": ""}
+        )
     report(rows, given.out)
     print(f"{time.time() - started:.0f} s")
 

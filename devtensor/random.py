@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,7 +68,7 @@ class Generator:
 
     def seed(self) -> int:
         """Seed from the system's own source of chance and return the seed."""
-        self.manual_seed(secrets.randbits(63))
+        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
         return self._seed
 
     def initial_seed(self) -> int:
@@ -181,7 +181,7 @@ def manual_seed(seed: int) -> Generator:
 
 def seed() -> int:
     """Seed all devices from the system's own source of chance and return the seed."""
-    value = secrets.randbits(63)
+    value = int.from_bytes(os.urandom(8), "little") >> 1
     manual_seed(value)
     return value
 

@@ -1,4 +1,4 @@
-"""A first network, written as for PyTorch: only the import says that it runs on devtensor."""
+"""A first network, written as for PyTorch: only the imports say what it runs on."""
 
 from sklearn.datasets import load_digits
 

@@ -27,9 +27,7 @@ def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     Errors: JobError if there is no such file, or it is no checkpoint of this job with these settings.
     """
     if not path.is_file():
-        raise JobError(
-            f"[--resume] there is no file {path}; start without --resume, or give another path"
-        )
+        raise JobError(f"[--resume] there is no file {path}; start without --resume, or give another path")
     try:
         state = safetensors.load(path)
     except Exception as error:

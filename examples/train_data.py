@@ -106,7 +106,7 @@ def read_idx(path: Path, ndim: int) -> devtensor.Tensor:
     content = read_bytes(path)
     start = 4 + 4 * ndim
     expected = bytes((0, 0, UNSIGNED_BYTE, ndim))
-    if content[:4] != expected:
+    if not expected.startswith(content[:4]):
         raise JobError(
             f"[--data] {path} starts with 0x{content[:4].hex()}; an IDX file of unsigned bytes "
             f"in {ndim} dimensions starts with 0x{expected.hex()}"
@@ -153,28 +153,20 @@ def size_text(images: devtensor.Tensor) -> str:
     return f"{height} x {width}"
 
 
-def batches(dataset: TensorDataset, batch_size: int, *, shuffle: bool, workers: int = 0) -> DataLoader:
-    """Yield (images, labels) by `batch_size`.
+def batches(
+    dataset: TensorDataset, batch_size: int, order: devtensor.Generator | None = None, workers: int = 0
+) -> DataLoader:
+    """Yield (images, labels) by `batch_size`, shuffled by the random numbers of `order` if it is given.
 
     The sampler gives whole lists of indices, so that one indexing call takes a batch, not one per image.
+    The loader draws its workers' seeds from a generator of its own, so that workers change no other number.
     """
-    order = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
-    by_batch = BatchSampler(order, batch_size, drop_last=False)
+    sampler = SequentialSampler(dataset) if order is None else RandomSampler(dataset, generator=order)
     return DataLoader(
-        dataset, batch_size=None, sampler=by_batch, num_workers=workers, persistent_workers=workers > 0
+        dataset,
+        batch_size=None,
+        sampler=BatchSampler(sampler, batch_size, drop_last=False),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        generator=devtensor.Generator(),
     )
-
-
-def shift_by_a_pixel(images: devtensor.Tensor) -> devtensor.Tensor:
-    """Move each image by -1, 0 or 1 pixel along each axis, at random; what comes in at the border is 0.
-
-    Shapes: images (N, 1, H, W) -> (N, 1, H, W)
-    """
-    count, _, height, width = images.shape
-    device = images.device
-    padded = devtensor.nn.functional.pad(images, (1, 1, 1, 1))
-    down, right = devtensor.randint(0, 3, (2, count, 1, 1), device=device)
-    rows = devtensor.arange(height, device=device)[:, None] + down
-    columns = devtensor.arange(width, device=device) + right
-    image = devtensor.arange(count, device=device)[:, None, None]
-    return padded[image, 0, rows, columns].unsqueeze(1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import devtensor
 from devtensor import nn, optim
-from train_data import ImageData, batches, shift_by_a_pixel
+from train_data import ImageData, batches
 from train_models import build_model
 
 TEST_BATCH = 512
@@ -76,19 +76,22 @@ class Training:
         self.device = device
         self.epoch = 0
         self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
-        self.seed_epoch()
+        self.order = devtensor.Generator()
+        devtensor.manual_seed(settings.seed)
         model = build_model(settings.model, data.image_size, data.classes, data.mean, data.std)
         self.model = model.to(device)
         self.optimizer = build_optimizer(settings, self.model.parameters())
         self.scheduler = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=settings.epochs)
         self.scaler = devtensor.amp.GradScaler(device.type, enabled=settings.amp == "float16")
         self.loss_function = nn.CrossEntropyLoss()
-        self.train_batches = batches(data.train, settings.batch_size, shuffle=True, workers=workers)
-        self.test_batches = batches(data.test, TEST_BATCH, shuffle=False)
+        self.train_batches = batches(data.train, settings.batch_size, self.order, workers)
+        self.test_batches = batches(data.test, TEST_BATCH)
 
     def seed_epoch(self) -> None:
         """Make the random numbers of the coming epoch depend on the run's seed and the epoch alone."""
-        devtensor.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
+        seed = self.settings.seed * 1_000_003 + 1 + self.epoch
+        devtensor.manual_seed(seed)
+        self.order.manual_seed(seed)
 
     def autocast(self) -> devtensor.autocast:
         """The precision of the forward pass."""
@@ -116,7 +119,7 @@ class Training:
         start = time.perf_counter()
         for images, labels in watch(self.train_batches):
             images, labels = images.to(self.device), labels.to(self.device)
-            total += self.step(shift_by_a_pixel(images), labels) * len(images)
+            total += self.step(images, labels) * len(images)
         mean_loss = total.item() / len(self.data.train)
         seconds = time.perf_counter() - start
         self.scheduler.step()

@@ -25,6 +25,24 @@ class Normalize(nn.Module):
         return (pixels.float() - self.mean) / self.std
 
 
+class ShiftByAPixel(nn.Module):
+    """While training, move each image by -1, 0 or 1 pixel along each axis at random; the border is 0.
+
+    Shapes: images (N, 1, H, W) -> (N, 1, H, W)
+    """
+
+    def forward(self, images: devtensor.Tensor) -> devtensor.Tensor:
+        if not self.training:
+            return images
+        count, _, height, width = images.shape
+        device = images.device
+        down, right = devtensor.randint(0, 3, (2, count, 1, 1), device=device)
+        rows = devtensor.arange(height, device=device)[:, None] + down
+        columns = devtensor.arange(width, device=device) + right
+        image = devtensor.arange(count, device=device)[:, None, None]
+        return nn.functional.pad(images, (1, 1, 1, 1))[image, 0, rows, columns].unsqueeze(1)
+
+
 def build_model(
     name: str, image_size: tuple[int, int], classes: int, mean: float = 0.0, std: float = 1.0
 ) -> nn.Module:
@@ -32,26 +50,27 @@ def build_model(
 
     Shapes: the model maps pixels (N, 1, H, W) to logits (N, classes)
     """
-    body = {"mlp": mlp_layers, "cnn": cnn_layers}[name](image_size, classes)
-    return nn.Sequential(Normalize(mean, std), *body)
+    build = {"mlp": build_mlp, "cnn": build_cnn}[name]
+    return build(Normalize(mean, std), image_size, classes)
 
 
-def mlp_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
+def build_mlp(normalize: Normalize, image_size: tuple[int, int], classes: int) -> nn.Module:
     """One hidden layer with dropout."""
     height, width = image_size
-    return [
+    return nn.Sequential(
+        normalize,
         nn.Flatten(),
         nn.Linear(height * width, HIDDEN),
         nn.ReLU(),
         nn.Dropout(DROPOUT["mlp"]),
         nn.Linear(HIDDEN, classes),
-    ]
+    )
 
 
-def cnn_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
+def build_cnn(normalize: Normalize, image_size: tuple[int, int], classes: int) -> nn.Module:
     """Three 3 x 3 convolutions with batch norm and pooling; small images are not pooled after the first."""
     height, width = image_size
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [ShiftByAPixel(), normalize]
     previous = 1
     for depth, channels in enumerate(CHANNELS):
         convolution = nn.Conv2d(previous, channels, 3, padding=1, bias=False)
@@ -61,4 +80,4 @@ def cnn_layers(image_size: tuple[int, int], classes: int) -> list[nn.Module]:
             height, width = height // 2, width // 2
         previous = channels
     features = previous * height * width
-    return [*layers, nn.Flatten(), nn.Dropout(DROPOUT["cnn"]), nn.Linear(features, classes)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(DROPOUT["cnn"]), nn.Linear(features, classes))

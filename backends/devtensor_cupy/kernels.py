@@ -29,9 +29,7 @@ SPECIAL = {
 }
 IN_FLOAT32 = frozenset({"logical_not", "logical_and", "logical_or", "logical_xor", "any", "all", "nonzero"})
 """Kernels that compute nothing but that CuPy does not have for bfloat16."""
-BY_BITS = frozenset(
-    {"where", "tril", "triu", "index_select", "gather", "scatter", "embedding", "index_get"}
-)
+BY_BITS = frozenset({"where", "tril", "triu", "index_select", "gather", "scatter", "embedding", "index_get"})
 """Kernels that move bfloat16 values as the 16-bit integers that CuPy knows better."""
 NATIVE = (frozenset(UFUNCS | DIVISIONS | ROUNDINGS) | halves.MOVING | {"matmul"}) - IN_FLOAT32
 """Kernels that CuPy runs on half types as they are; its ufuncs compute those in float32 inside."""

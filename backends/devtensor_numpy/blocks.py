@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from devtensor.backend.protocol import Kernel
 
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 """Elements in a block: with a few temporaries of float64 it fits a second-level cache."""
 
 

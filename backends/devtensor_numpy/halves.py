@@ -87,6 +87,27 @@ def half_kernel(name: str, kernel: Kernel, dtype: str) -> Kernel:
     return in_float32(kernel, HALVES[dtype], up, DOWN[dtype])
 
 
+def half_ufunc(name: str, kernel: Kernel, dtype: str, inputs: int) -> Kernel:
+    """The kernel for inputs of a half type where it is a ufunc, which takes an array to write into."""
+    if name in MOVING:
+        return kernel
+    computed = half_kernel(name, kernel, dtype)
+
+    def into(result: ndarray, out: ndarray | None) -> ndarray:
+        if out is None:
+            return result
+        out[...] = result
+        return out
+
+    def unary(x: ndarray, out: ndarray | None = None) -> ndarray:
+        return into(computed(x), out)
+
+    def binary(x: ndarray, y: ndarray, out: ndarray | None = None) -> ndarray:
+        return into(computed(x, y), out)
+
+    return unary if inputs == 1 else binary
+
+
 def cast(x: ndarray, dtype: str) -> ndarray:
     """Fresh array of another dtype, with the fast ways between float16 and float32."""
     if dtype == "float32" and x.dtype == np.float16:

@@ -13,9 +13,9 @@ from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS,
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import in_blocks
 from devtensor_numpy.convolution import convolution_kernels
-from devtensor_numpy.halves import HALVES, cast, half_kernel
+from devtensor_numpy.halves import HALVES, cast, half_kernel, half_ufunc
 from devtensor_numpy.index import embedding_grad
-from devtensor_numpy.matmul import matmul
+from devtensor_numpy.matmul import matmul, product
 from devtensor_numpy.pool import max_pool
 from devtensor_numpy.random import random_kernels
 from devtensor_numpy.softmax import log_softmax, softmax
@@ -60,8 +60,12 @@ def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -
     itself can serve: it gives scalars for 0-d inputs only.
     """
     if dtype in HALVES:
+        if name in OUT_KERNELS:
+            return half_ufunc(name, kernel, dtype, 2 if name in BINARY else 1)
         return half_kernel(name, kernel, dtype)
     checks_integers = name in DIVISIONS or name in ROUNDINGS
+    if name == "matmul" and dtype.startswith("float"):
+        return product
     if all_scalar or (checks_integers and not dtype.startswith("float")):
         return kernel
     return RAW.get(name, kernel)
@@ -89,7 +93,7 @@ def binary(function: Callable[..., Any]) -> Kernel:
 
 def reducing(function: np.ufunc) -> Kernel:
     """A reduction in the input's dtype over a tuple of dimensions."""
-    reduce = function.reduce
+    reduce: Any = function.reduce
     truth = function in (np.logical_or, np.logical_and)
 
     def kernel(x: ndarray, dims: tuple[int, ...], keepdim: bool) -> ndarray:
@@ -117,12 +121,28 @@ def power(x: ndarray, y: ndarray) -> ndarray:
     return asarray(np.power(x, y))
 
 
+def getitem(x: ndarray, index: tuple[Any, ...]) -> ndarray:
+    """Basic indexing; where NumPy would give a scalar, a view without dimensions."""
+    result = x[index]
+    return result if result.__class__ is ndarray else x[(*index, ...)]
+
+
 def where(mask: ndarray, x: ndarray, y: ndarray) -> ndarray:
     return asarray(np.where(mask, x, y))
 
 
 def expand(x: ndarray, shape: tuple[int, ...]) -> ndarray:
     """Broadcast view that can be written where it does not overlap itself, unlike np.broadcast_to's."""
+    added = len(shape) - x.ndim
+    if x.flags.c_contiguous and added >= 0:
+        strides = [0] * added
+        for n, stride, wanted in zip(x.shape, x.strides, shape[added:], strict=True):
+            if n == wanted:
+                strides.append(stride)
+            elif n == 1:
+                strides.append(0)
+        if len(strides) == len(shape):
+            return ndarray(shape, x.dtype, x, 0, strides)
     view = np.broadcast_to(x, shape)
     if x.flags.writeable:
         view.flags.writeable = True
@@ -134,6 +154,7 @@ FUNCTIONS: dict[str, Kernel] = {
     "cast": cast,
     "where": where,
     "expand": expand,
+    "getitem": getitem,
     "matmul": matmul,
     "softmax": softmax,
     "log_softmax": log_softmax,

@@ -32,9 +32,7 @@ def max_pool(generic: Kernel) -> Kernel:
     return kernel
 
 
-def pooled(
-    x: ndarray, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes
-) -> tuple[ndarray, ndarray]:
+def pooled(x: ndarray, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes) -> tuple[ndarray, ndarray]:
     """Maximum of each window, and the number of the place inside it where that was seen first."""
     samples, channels = x.shape[:2]
     values = np.empty((samples, channels, *counts), x.dtype)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 
 import numpy as np
 from numpy import ndarray
 
 from devtensor.backend import arraylib
-from devtensor.backend.arraylib.random import WORD
+from devtensor.backend.arraylib.random import UNIFORM_BITS, WORD
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import BLOCK, spans
 
 LANES = 4
+LIBRARY = arraylib.Library(np)
 
 
 class Source(threading.local):
@@ -47,9 +50,21 @@ def words(state: ndarray, count: int) -> ndarray:
     return source.words(seed, offset, count)
 
 
+def random_uniform(state: ndarray, shape: tuple[int, ...], dtype: str) -> ndarray:
+    """The generic conversion; where half of a word suffices, from that half, which converts faster."""
+    drawn = words(state, math.prod(shape))
+    bits = UNIFORM_BITS[dtype]
+    if bits > 32 or sys.byteorder != "little":
+        return arraylib.random.uniform(LIBRARY, drawn, dtype).reshape(shape)
+    top = drawn.view(np.uint32)[1::2] >> np.uint32(32 - bits)
+    result = top.view(np.int32).astype(np.float32)
+    result *= np.float32(2.0**-bits)
+    return result.astype(LIBRARY.dtypes[dtype], copy=False).reshape(shape)
+
+
 def random_kernels() -> dict[str, Kernel]:
     """The generic conversions over the fast words, large draws in blocks."""
-    table = arraylib.random.kernels(arraylib.Library(np), words)
+    table = arraylib.random.kernels(LIBRARY, words) | {"random_uniform": random_uniform}
     return {name: drawn_in_blocks(kernel) for name, kernel in table.items()}
 
 
@@ -57,14 +72,14 @@ def drawn_in_blocks(kernel: Kernel) -> Kernel:
     """Element i depends on offset + i alone, so that a draw is the sum of its blocks."""
 
     def drawn(state: ndarray, shape: tuple[int, ...], *params: object) -> ndarray:
-        first = kernel(state, (0,), *params)
-        result = np.empty(shape, first.dtype)
-        if result.size <= BLOCK:
+        count = math.prod(shape)
+        if count <= BLOCK:
             return kernel(state, shape, *params)
-        flat, place = result.reshape(-1), np.array(state)
-        for span in spans(result.size):
-            place[1] = state[1] + span.start
-            flat[span] = kernel(place, (span.stop - span.start,), *params)
-        return result
+        place = np.array(state)
+        result = np.empty(count, kernel(state, (0,), *params).dtype)
+        for span in spans(count):
+            result[span] = kernel(place, (span.stop - span.start,), *params)
+            place[1] += BLOCK
+        return result.reshape(shape)
 
     return drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -10,18 +11,21 @@ from numpy import ndarray
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import BLOCK, spans
 
+largest: Any = np.maximum.reduce
+total: Any = np.add.reduce
+
 
 def softmax_rows(x: ndarray, result: ndarray) -> None:
     """softmax of the rows of `x` into `result`."""
-    np.subtract(x, np.maximum.reduce(x, 1, None, None, True), out=result)
+    np.subtract(x, largest(x, 1, None, None, True), out=result)
     np.exp(result, out=result)
-    result /= np.add.reduce(result, 1, None, None, True)
+    result /= total(result, 1, None, None, True)
 
 
 def log_softmax_rows(x: ndarray, result: ndarray) -> None:
     """log_softmax of the rows of `x` into `result`."""
-    np.subtract(x, np.maximum.reduce(x, 1, None, None, True), out=result)
-    result -= np.log(np.add.reduce(np.exp(result), 1, None, None, True))
+    np.subtract(x, largest(x, 1, None, None, True), out=result)
+    result -= np.log(total(np.exp(result), 1, None, None, True))
 
 
 def along_rows(rows: Callable[[ndarray, ndarray], None]) -> Kernel:

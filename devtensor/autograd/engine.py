@@ -121,7 +121,8 @@ def release(node: Node) -> None:
 def check_alive(node: Node) -> None:
     if node.saved is None:
         raise AutogradError(
-            f"[backward] Trying to backward through the graph a second time: the values that {node.op.name} saved "
+            "[backward] Trying to backward through the graph a second time: the values that "
+            f"{node.op.name} saved "
             "have been freed; pass retain_graph=True to the first backward() or grad()"
         )
 
@@ -133,7 +134,8 @@ def _seed(root: Tensor, g: Tensor | None, name: str) -> Tensor:
     """
     if not root.requires_grad:
         raise AutogradError(
-            f"[{name}] element of tensors {describe(root)} does not require grad and does not have a grad_fn; "
+            f"[{name}] element of tensors {describe(root)} does not require grad and does not have a "
+            "grad_fn; "
             "set requires_grad on what should be differentiated, outside no_grad()"
         )
     if g is None:
@@ -237,7 +239,9 @@ def grad(
     try:
         _start(roots, gs, run, "grad")
         run.loop()
-        return tuple(_result(run, t, bool(allow_unused) or materialize_grads, materialize_grads) for t in wanted)
+        return tuple(
+            _result(run, t, bool(allow_unused) or materialize_grads, materialize_grads) for t in wanted
+        )
     finally:
         replace(grad=before.grad, layers=before.layers)
 
@@ -246,7 +250,8 @@ def _result(run: Run, tensor: Tensor, allow_unused: bool, materialize: bool) -> 
     found = run.collected.get(_key(tensor))
     if found is None and not allow_unused:
         raise AutogradError(
-            f"[grad] One of the differentiated Tensors appears to not have been used in the graph: {describe(tensor)}; "
+            "[grad] One of the differentiated Tensors appears to not have been used in the graph: "
+            f"{describe(tensor)}; "
             "set allow_unused=True if that is meant"
         )
     if found is None and materialize:

@@ -153,7 +153,9 @@ def resolve(value: Device | str | int | None) -> Device:
     count = backend.device_count()
     index = _current_index.get(device.type, 0) if device.index is None else device.index
     if index >= count:
-        raise DeviceError(f"[device] {device.type}:{index} does not exist; {device.type} has {count} device(s)")
+        raise DeviceError(
+            f"[device] {device.type}:{index} does not exist; {device.type} has {count} device(s)"
+        )
     return Device(device.type, index)
 
 

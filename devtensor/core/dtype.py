@@ -139,9 +139,12 @@ class finfo(NamedTuple):
         """Compute the limits from the widths of exponent and fraction."""
         if dtype.category != FLOAT:
             raise DTypeError(f"[finfo] {dtype} is no floating-point dtype; use iinfo for integers")
-        fraction, exponent = {"float16": (10, 15), "bfloat16": (7, 127), "float32": (23, 127), "float64": (52, 1023)}[
-            dtype.name
-        ]
+        fraction, exponent = {
+            "float16": (10, 15),
+            "bfloat16": (7, 127),
+            "float32": (23, 127),
+            "float64": (52, 1023),
+        }[dtype.name]
         largest = (2.0 - 2.0**-fraction) * 2.0**exponent
         tiny = 2.0 ** (1 - exponent)
         digits = int(fraction * 0.30103)

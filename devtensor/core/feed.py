@@ -1,4 +1,5 @@
-"""Python values that a captured graph must not swallow: `feed` for data, `depend` for what shapes the graph."""
+"""Python values that a captured graph must not swallow: `feed` for data, `depend` for what shapes the
+graph."""
 
 from __future__ import annotations
 

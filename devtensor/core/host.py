@@ -26,8 +26,12 @@ class HostCopy(NamedTuple):
         """All elements as Python numbers, in C order."""
         if self.dtype.name == "bfloat16":
             halves = struct.unpack(f"<{len(self.data) // 2}H", self.data)
-            return list(struct.unpack(f"<{len(halves)}f", struct.pack(f"<{len(halves)}I", *(h << 16 for h in halves))))
-        return list(struct.unpack(f"<{len(self.data) // self.dtype.itemsize}{FORMATS[self.dtype.name]}", self.data))
+            return list(
+                struct.unpack(f"<{len(halves)}f", struct.pack(f"<{len(halves)}I", *(h << 16 for h in halves)))
+            )
+        return list(
+            struct.unpack(f"<{len(self.data) // self.dtype.itemsize}{FORMATS[self.dtype.name]}", self.data)
+        )
 
     def nested(self) -> Any:
         """The elements as lists nested by dimension, or one number."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core import tape
-from devtensor.core.dispatch import call, recover
+from devtensor.core.dispatch import call
 from devtensor.core.errors import AutogradError, DTypeError, ShapeError
+from devtensor.core.explain import recover
 from devtensor.core.op import OPS, Op
 from devtensor.core.state import Mode, current, replace
 from devtensor.core.tensor import Tensor, View, describe, share, storage_of, wrap
@@ -92,7 +93,8 @@ def put(name: str, target: Tensor, value: Tensor, recording: bool) -> None:
         value = call(OPS["cast"], (value,), (target.kind.dtype,))
     if value.array.shape != target.array.shape:
         raise ShapeError(
-            f"[{name}] output {describe(target)} doesn't match the broadcast shape {tuple(value.array.shape)}; "
+            f"[{name}] output {describe(target)} doesn't match the broadcast shape "
+            f"{tuple(value.array.shape)}; "
             "an in-place op cannot change its target's shape"
         )
     refuse_overlap(name, target)
@@ -111,13 +113,16 @@ def refuse_overlap(name: str, target: Tensor) -> None:
     overlapping = any(step[0] in ("expand", "unfold") for step in target.alias.chain)
     if overlapping and _one_to_many(target):
         raise ShapeError(
-            f"[{name}] target {describe(target)} holds one element of memory in several places; clone() it first"
+            f"[{name}] target {describe(target)} holds one element of memory in several places; clone() "
+            "it first"
         )
 
 
 def _one_to_many(target: Tensor) -> bool:
     strides = target.kind.device.backend.strides_of(target.array)
-    dims = sorted((stride, size) for stride, size in zip(strides, target.array.shape, strict=True) if size > 1)
+    dims = sorted(
+        (stride, size) for stride, size in zip(strides, target.array.shape, strict=True) if size > 1
+    )
     reach = 0
     for stride, size in dims:
         if stride <= reach:

@@ -85,7 +85,9 @@ class Op:
             else:
                 self.parameters.append(name)
                 self.defaults[name] = parameter.default
-        self.type_places = tuple(i for i, n in enumerate(self.parameters) if self.markers.get(n) in (Type, Place))
+        self.type_places = tuple(
+            i for i, n in enumerate(self.parameters) if self.markers.get(n) in (Type, Place)
+        )
         self.free_inputs = frozenset(
             i for i, n in enumerate(self.inputs) if self.markers.get(n) in (Index, Mask, Raw)
         )
@@ -140,10 +142,12 @@ def primitive(
 
     `operator` is the Python operator it serves; `inplace` gives it a form with `_`; `view` says that the
     result shares the first input's memory; `eager` runs the shape rule before every call, for ops where a
-    library would accept what must be refused; `data_dependent` that the result's shape depends on the numbers,
-    so that no graph can hold the op.
+    library would accept what must be refused; `data_dependent` that the result's shape depends on the
+    numbers, so that no graph can hold the op.
     """
-    facts = dict(dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=view, eager=eager)
+    facts = dict(
+        dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=view, eager=eager
+    )
     return lambda function: _declare(function, composite=False, data_dependent=data_dependent, **facts)
 
 
@@ -157,7 +161,9 @@ def composite(
     eager: bool = False,
 ) -> Callable[[Callable], Any]:
     """Declare an op whose meaning is the function's body; a backend's kernel of that name may replace it."""
-    facts = dict(dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=False, eager=eager)
+    facts = dict(
+        dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=False, eager=eager
+    )
     return lambda function: _declare(function, composite=True, data_dependent=False, **facts)
 
 
@@ -166,7 +172,9 @@ def _vjp(op: Op, none: tuple, rules: dict[str, Callable | None]) -> None:
     op.differentiable = none != (None,)
     for name, function in rules.items():
         if name not in op.inputs:
-            raise ValueError(f"[{op.name}] has no input {name!r} to differentiate; its inputs are {op.inputs}")
+            raise ValueError(
+                f"[{op.name}] has no input {name!r} to differentiate; its inputs are {op.inputs}"
+            )
         if function is not None:
             op.rules[name] = _rule(op, function)
 
@@ -202,12 +210,12 @@ NORMALISERS: dict[Any, str] = {
 
 def _entry(op: Op) -> Any:
     """Compile the function that users call: the declared signature, then one call into dispatch."""
-    from devtensor.core import dispatch
+    from devtensor.core import arguments, dispatch
 
     scope = {
         "op": op,
         **{name: getattr(dispatch, name) for name in ("call", "call1", "call2")},
-        **{name: getattr(dispatch, name) for name in ("one_dim", "many_dims", "one_dtype", "one_device")},
+        **{name: getattr(arguments, name) for name in ("one_dim", "many_dims", "one_dtype", "one_device")},
         **{f"default_{n}": v for n, v in op.defaults.items() if v is not inspect.Parameter.empty},
     }
     arguments = []
@@ -228,7 +236,7 @@ def _entry(op: Op) -> Any:
             lines.append("    " + pattern.format(n=name, x=first, op=op.name))
     lines.append("    return " + _call_text(op))
     source, file = "\n".join(lines) + "\n", f"<entry of {op.name}>"
-    exec(compile(source, file, "exec"), scope)  # noqa: S102 - the one place that generates code
+    exec(compile(source, file, "exec"), scope)
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     entry: Any = scope[op.name]
     entry.__doc__, entry.__module__ = op.doc, (op.body or entry).__module__ or "devtensor"

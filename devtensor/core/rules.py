@@ -29,7 +29,8 @@ class Operand(NamedTuple):
 
 
 class Types(NamedTuple):
-    """What a dtype rule says: the dtype all promoted inputs are cast to (None: leave them), and the result's."""
+    """What a dtype rule says: the dtype all promoted inputs are cast to (None: leave them), and the
+    result's."""
 
     cast: DType | None
     out: DType | tuple[DType, ...]
@@ -38,7 +39,8 @@ class Types(NamedTuple):
 def result_type(operands: Sequence[Operand]) -> DType:
     """PyTorch's promotion: a lower level widens the result only if its category is higher.
 
-    Source: PyTorch's documented type promotion (tensors with dimensions, then zero-dimensional ones, then scalars).
+    Source: PyTorch's documented type promotion (tensors with dimensions, then zero-dimensional ones, then
+    scalars).
     """
     result: DType | None = None
     for level in (TENSOR, ZERO_DIM, SCALAR):
@@ -72,7 +74,9 @@ def only_floating(op: str, operands: Sequence[Operand], params: tuple) -> Types:
     """Like `promoted`, and anything but floating point is refused."""
     common = result_type(operands)
     if common.category != FLOAT:
-        raise DTypeError(f"[{op}] got {common.name}; it needs floating-point input; convert with .float() first")
+        raise DTypeError(
+            f"[{op}] got {common.name}; it needs floating-point input; convert with .float() first"
+        )
     return Types(common, common)
 
 
@@ -158,14 +162,17 @@ def reduced(op: str, inputs: Sequence[Spec], params: tuple) -> tuple[int, ...]:
 
 
 def strides_like(inputs: Sequence[Any], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The layout libraries give the result of an elementwise op: that of its full-sized inputs when they agree.
+    """The layout libraries give the result of an elementwise op: that of its full-sized inputs when they
+    agree.
 
     Anything else is row-major. Only dims of size > 1 tell a layout.
     """
     orders = set()
     for item in inputs:
         if item.shape == shape and all(item.strides[d] for d, size in enumerate(shape) if size > 1):
-            orders.add(tuple(sorted(range(len(shape)), key=lambda d: -item.strides[d] if shape[d] > 1 else 0)))
+            orders.add(
+                tuple(sorted(range(len(shape)), key=lambda d: -item.strides[d] if shape[d] > 1 else 0))
+            )
     if len(orders) != 1:
         return contiguous_strides(shape)
     order = orders.pop()

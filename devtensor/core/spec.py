@@ -53,7 +53,9 @@ def normalize_dim(op: str, dim: int, ndim: int) -> int:
     """
     span = max(ndim, 1)
     if not -span <= dim < span:
-        raise DimensionError(f"[{op}] dim {dim} is out of range; a {ndim}-d tensor has dims {-span} to {span - 1}")
+        raise DimensionError(
+            f"[{op}] dim {dim} is out of range; a {ndim}-d tensor has dims {-span} to {span - 1}"
+        )
     return dim + span if dim < 0 else dim
 
 
@@ -103,7 +105,9 @@ def infer_size(op: str, shape: Sequence[int], count: int) -> tuple[int, ...]:
     if unknown == 1 and known and count % known == 0:
         return tuple(count // known if size == -1 else size for size in shape)
     if unknown or known != count or any(size < 0 for size in shape):
-        raise ShapeError(f"[{op}] shape {tuple(shape)} does not hold {count} elements; give sizes whose product is that")
+        raise ShapeError(
+            f"[{op}] shape {tuple(shape)} does not hold {count} elements; give sizes whose product is that"
+        )
     return tuple(shape)
 
 

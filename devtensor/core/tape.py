@@ -36,7 +36,9 @@ class Plan:
         needs |= set(op.joint.needs if op.joint else ())
         self.save = tuple(place for place in range(len(mask)) if op.input_name(place) in needs)
         self.formulas = tuple(
-            Formula(place, rule.function, _sources(op, rule, self.save)) for place, rule in rules.items() if rule
+            Formula(place, rule.function, _sources(op, rule, self.save))
+            for place, rule in rules.items()
+            if rule
         )
         self.joint = Formula(-1, op.joint.function, _sources(op, op.joint, self.save)) if op.joint else None
         self.save_out = bool(needs & {"out", "outs"})
@@ -98,7 +100,9 @@ class Node:
     @property
     def next_functions(self) -> tuple:
         """The nodes that made the inputs, with the place of the output; None where nothing is recorded."""
-        return tuple((e if e is None or isinstance(e, Tensor) else e.node, getattr(e, "place", 0)) for e in self.edges)
+        return tuple(
+            (e if e is None or isinstance(e, Tensor) else e.node, getattr(e, "place", 0)) for e in self.edges
+        )
 
     def with_extra(self) -> Extra:
         """The node's Extra, made now if it has none."""
@@ -225,9 +229,9 @@ def _node(op: Op, inputs: tuple, params: tuple) -> Node | None:
     node.params = params
     node.seq = _sequence()
     node.extra = None
-    node.edges = tuple([
-        None if not need else i if i.node is None else i.node for i, need in zip(inputs, mask, strict=True)
-    ])
+    node.edges = tuple(
+        [None if not need else i if i.node is None else i.node for i, need in zip(inputs, mask, strict=True)]
+    )
     node.saved = saved = tuple([inputs[place] for place in plan.save])
     node.versions = tuple([_version(value) for value in saved])
     node.shapes = None
@@ -253,7 +257,9 @@ def apply(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
     plan = node.plan
     if plan.joint is not None:
         results = plan.joint.function(*_arguments(node, plan.joint, gs))
-        return [(place, g) for place, g in enumerate(results) if g is not None and node.edges[place] is not None]
+        return [
+            (place, g) for place, g in enumerate(results) if g is not None and node.edges[place] is not None
+        ]
     found = []
     for formula in plan.formulas:
         g = formula.function(*_arguments(node, formula, gs))
@@ -317,7 +323,8 @@ def _check(node: Node, name: str, value: Tensor, version: int) -> None:
     now = value.alias.storage.version
     if now != version:
         raise VersionError(
-            f'[{node.op.name}] needs "{name}" {tuple(value.array.shape)} {value.kind.dtype.name} as it was at version '
+            f'[{node.op.name}] needs "{name}" {tuple(value.array.shape)} {value.kind.dtype.name} as it '
+            "was at version "
             f"{version}, but it is now at version {now}: an in-place op changed it; "
             "write out of place, or clone() it before"
         )

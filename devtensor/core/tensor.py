@@ -127,7 +127,8 @@ class Tensor:
                 raise AutogradError(f"[grad] got {type(value).__name__}; assign a Tensor or None")
             if value.array.shape != self.array.shape or value.kind is not self.kind:
                 raise AutogradError(
-                    f"[grad] got {describe(value)} for {describe(self)}; shape, dtype and device must be equal"
+                    f"[grad] got {describe(value)} for {describe(self)}; shape, dtype and device must be "
+                    "equal"
                 )
         if current().layers:
             hear("grad_read", self)
@@ -184,7 +185,11 @@ def in_rows(tensor: Tensor) -> bool:
     """Whether the elements lie in row-major order without gaps."""
     backend = tensor.kind.device.backend
     ask = getattr(backend, "is_contiguous", None)
-    return is_contiguous(tensor.array.shape, backend.strides_of(tensor.array)) if ask is None else ask(tensor.array)
+    return (
+        is_contiguous(tensor.array.shape, backend.strides_of(tensor.array))
+        if ask is None
+        else ask(tensor.array)
+    )
 
 
 def spec_of(tensor: Tensor) -> Spec:

@@ -47,4 +47,6 @@ def check_holds(device: Device, dtype: DType) -> None:
     """
     if dtype.name not in device.backend.dtypes:
         held = ", ".join(sorted(device.backend.dtypes))
-        raise DTypeError(f"[{device}] cannot hold {dtype.name}; it holds {held}; convert first, or use another device")
+        raise DTypeError(
+            f"[{device}] cannot hold {dtype.name}; it holds {held}; convert first, or use another device"
+        )

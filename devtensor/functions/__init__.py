@@ -4,6 +4,40 @@ Each module names in METHODS the functions that are Tensor methods too, and in P
 Its `__all__` names what `devtensor` itself offers.
 """
 
-from devtensor.functions import creation, indexing, reducing, sampling, shaping, tensors
+from devtensor.functions import (
+    arithmetic,
+    comparing,
+    creation,
+    distinct,
+    grids,
+    indexing,
+    joining,
+    masking,
+    ordering,
+    products,
+    reducing,
+    sampling,
+    selecting,
+    shaping,
+    tensors,
+    windows,
+)
 
-MODULES = (creation, indexing, reducing, sampling, shaping, tensors)
+MODULES = (
+    arithmetic,
+    comparing,
+    creation,
+    distinct,
+    grids,
+    indexing,
+    joining,
+    masking,
+    ordering,
+    products,
+    reducing,
+    sampling,
+    selecting,
+    shaping,
+    tensors,
+    windows,
+)

@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import BOOL, FLOAT, finfo
-from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.dtype import FLOAT, finfo
+from devtensor.core.errors import ArgumentError
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.functions.selecting import nonzero
 from devtensor.ops import combine, compare, elementwise
 from devtensor.ops import functions as real
 
@@ -32,7 +31,6 @@ __all__ = [
     "isposinf",
     "logaddexp",
     "logit",
-    "masked_fill",
     "mul",
     "nan_to_num",
     "pow",
@@ -43,7 +41,6 @@ __all__ = [
     "sub",
     "subtract",
     "true_divide",
-    "where",
 ]
 
 
@@ -177,48 +174,6 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
     return clamp(input, None, max)
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
-    """`input` where `condition` holds, else `other`; with the condition alone, the places where it holds."""
-    if input is None and other is None:
-        return nonzero(condition, as_tuple=True)
-    return into(out, compare.where(condition, number(input), number(other)))
-
-
-def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """`self` where `condition` holds, else `other`."""
-    return compare.where(condition, self, number(other))
-
-
-def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`input` with `value` where `mask` holds.
-
-    Errors: ArgumentTypeError for a value with dimensions.
-    """
-    return compare.where(mask, _single("masked_fill", input, value), input)
-
-
-def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """In-place form of `masked_fill`."""
-    return copy_into(self, masked_fill(self, mask, value))
-
-
-def _single(op: str, input: Tensor, value: Any) -> Any:
-    """A value in the input's dtype, so that filling never widens."""
-    value = number(value)
-    if isinstance(value, Tensor):
-        if value.array.ndim:
-            raise ArgumentTypeError(
-                f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with {value.array.ndim} dimension(s)"
-            )
-        return value.to(input.device, input.dtype)  # type: ignore[attr-defined]
-    category = BOOL if isinstance(value, bool) else FLOAT if isinstance(value, float) else 1
-    if category > input.dtype.category:
-        raise ArgumentTypeError(
-            f"[{op}] value {value!r} cannot be converted to type {input.dtype.name} without loss; convert the input first"
-        )
-    return value
-
-
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """`input` rounded to `decimals` places, halves to the even digit."""
     if not decimals:
@@ -318,12 +273,12 @@ METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
         add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div, div_,
-        float_power, frac, heaviside, isneginf, isposinf, logaddexp, logit, masked_fill, masked_fill_, mul,
+        float_power, frac, heaviside, isneginf, isposinf, logaddexp, logit, mul,
         nan_to_num, pow, rad2deg, round, signbit, sub, sub_,
     )
 } | {
     f"{f.__name__}_": _inplace(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)
 } | {
-    "where": where_method, "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
+    "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
     "true_divide": elementwise.div, "subtract": sub, "subtract_": sub_,
 }  # fmt: skip

@@ -2,51 +2,296 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.device import resolve
-from devtensor.core.dtype import as_dtype, default_dtype
+from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float64, int64
+from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
 from devtensor.functions.shaping import sizes
 from devtensor.ops import create as ops
+from devtensor.ops.compare import eq
+from devtensor.ops.create import cast
+from devtensor.ops.shape import as_shape
 
-__all__ = ["full", "ones", "ones_like", "zeros", "zeros_like"]
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "range",
+    "scalar_tensor",
+    "tril_indices",
+    "triu_indices",
+    "zeros",
+    "zeros_like",
+]
 
 
-def _finish(made: Tensor, requires_grad: bool) -> Tensor:
+def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
+    """The tensor made, or `out` with it written in; with its gradient wanted if asked."""
+    if out is not None:
+        return copy_into(out, made)
     return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined]
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of one number; without `dtype` that of the number decides."""
+    if isinstance(fill_value, Tensor):
+        dtype, fill_value = dtype or fill_value.dtype, fill_value.item()  # type: ignore[attr-defined]
+    elif hasattr(fill_value, "item"):
+        fill_value = fill_value.item()
     dtype = as_dtype(type(fill_value)) if dtype is None else as_dtype(dtype)
-    return _finish(ops.full(sizes((size,)), fill_value, dtype, resolve(device)), requires_grad)
+    return finish(ops.full(_shape((size,)), fill_value, dtype, resolve(device)), requires_grad, out)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros."""
-    return full(sizes(size), 0, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad)
+def _shape(size: tuple) -> tuple[int, ...]:
+    shape = sizes(size)
+    if any(n < 0 for n in shape):
+        raise ArgumentError(f"[create] Trying to create tensor with negative dimension: {shape}; give sizes of at least 0")
+    return shape
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones."""
-    return full(sizes(size), 1, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad)
+def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
+    """`zeros` and `zeros_like`, and their kin."""
+
+    def filled(
+        *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Tensor | None = None,
+        layout: Any = None, pin_memory: bool = False, memory_format: Any = None, names: Any = None, **named: Any,
+    ) -> Tensor:  # fmt: skip
+        shape = _shape(size or (named.get("size", ()),))
+        dtype = default_dtype() if dtype is None else as_dtype(dtype)
+        return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
+
+    def like(
+        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+        memory_format: Any = None, pin_memory: bool = False,
+    ) -> Tensor:  # fmt: skip
+        return full_like(input, value, dtype=dtype, device=device, requires_grad=requires_grad)
+
+    filled.__name__ = filled.__qualname__ = name
+    filled.__doc__ = f"A tensor of {doc}."
+    like.__name__ = like.__qualname__ = f"{name}_like"
+    like.__doc__ = f"A tensor of {doc}, in the shape of `input`."
+    return filled, like
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape of `input`."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape of `input`."""
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+zeros, zeros_like = _filled("zeros", 0, "zeros")
+ones, ones_like = _filled("ones", 1, "ones")
+empty, empty_like = _filled("empty", 0, "no particular numbers; here zeros")
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    memory_format: Any = None,
 ) -> Tensor:
     """A tensor of one number in the shape of `input`."""
     dtype = input.dtype if dtype is None else dtype
     device = input.device if device is None else device
     return full(tuple(input.array.shape), fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros whose dims lie in memory in the order that the strides tell."""
+    shape = sizes((size,))
+    order = sorted(builtin_range(len(shape)), key=lambda d: -stride[d])
+    made = zeros([shape[d] for d in order], dtype=dtype, device=device)
+    places = [order.index(d) for d in builtin_range(len(shape))]
+    return finish(made.permute(*places), requires_grad)  # type: ignore[attr-defined]
+
+
+builtin_range = range
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Numbers from `start` to before `end`, `step` apart; with one limit, from 0.
+
+    Errors: ArgumentError if the step is 0 or leads away from the end.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = (_number(value) for value in (start, end, step))
+    if not step or not all(math.isfinite(v) for v in (start, end, step)):
+        raise ArgumentError(f"[arange] step must be nonzero and all finite; got start={start}, end={end}, step={step}")
+    if (end - start) * step < 0:
+        raise ArgumentError(f"[arange] upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    count = -((start - end) // step) if whole else math.ceil((end - start) / step)
+    kind = as_dtype(dtype) if dtype is not None else int64 if whole else default_dtype()
+    return finish(ops.arange(start, step, count, kind, resolve(device)), requires_grad, out)
+
+
+def _number(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def range(start: Any, end: Any = None, step: Any = 1, **facts: Any) -> Tensor:
+    """Numbers from `start` to `end`, both included, `step` apart."""
+    start, end = (0, start) if end is None else (start, end)
+    facts["dtype"] = facts.get("dtype") or default_dtype()
+    return arange(start, start + (math.floor((end - start) / step) + 0.5) * step, step, **facts)
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+) -> Tensor:
+    """`steps` numbers evenly spaced from `start` to `end`, both exact."""
+    return finish(_spaced("linspace", start, end, steps, dtype, device), requires_grad, out)
+
+
+def _spaced(op: str, start: Any, end: Any, steps: int, dtype: Any, device: Any) -> Tensor:
+    if steps < 0:
+        raise ArgumentError(f"[{op}] number of steps must be non-negative, got {steps}")
+    start, end = _number(start), _number(end)
+    kind, place = default_dtype() if dtype is None else as_dtype(dtype), resolve(device)
+    exact = float64 if kind.category != FLOAT or kind.bits == 64 else kind
+    if "float64" not in place.backend.dtypes and exact is float64:
+        exact = default_dtype()
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    # From both ends to the middle, so that both are exact and the spacing is even.
+    half = (steps + 1) // 2
+    front = ops.arange(start, step, half, exact, place)
+    back = ops.arange(end - step * (steps - half - 1), step, steps - half, exact, place)
+    from devtensor.ops.join import cat
+
+    made = cat(front, back, dim=0)
+    return made if kind is exact else cast(made, kind)
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """`base` to the powers that `linspace` gives."""
+    powers = _spaced("logspace", start, end, steps, float64, device)
+    kind = default_dtype() if dtype is None else as_dtype(dtype)
+    return finish(cast(base**powers, kind), requires_grad, out)  # type: ignore[operator]
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+) -> Tensor:
+    """The unit matrix: ones on the diagonal, else zeros.
+
+    Shapes: -> (n, m), or (n, n)
+    """
+    place = resolve(device)
+    rows, columns = (ops.arange(0, 1, size, int64, place) for size in (n, n if m is None else m))
+    kind = default_dtype() if dtype is None else as_dtype(dtype)
+    return finish(cast(eq(as_shape(rows, (n, 1)), columns), kind), requires_grad, out)
+
+
+def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a 0-d tensor of the default dtype."""
+    return full((), value, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad)
+
+
+def _triangle(name: str, keep: Callable[[int, int], bool]) -> Callable:
+    def triangle(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Tensor:
+        from devtensor.interop import tensor
+
+        pairs = [
+            (i, j) for i in builtin_range(row) for j in builtin_range(col) if keep(j - i, offset)
+        ]
+        lines = [[i for i, _ in pairs], [j for _, j in pairs]]
+        return tensor(lines, dtype=dtype, device=device)
+
+    triangle.__name__ = triangle.__qualname__ = name
+    triangle.__doc__ = f"Rows and columns of a matrix's {'lower' if name[3] == 'l' else 'upper'} triangle.\n\nShapes: -> (2, K)"
+    return triangle
+
+
+tril_indices = _triangle("tril_indices", lambda apart, offset: apart <= offset)
+triu_indices = _triangle("triu_indices", lambda apart, offset: apart >= offset)
+
+
+def _new(name: str, function: Callable) -> Callable:
+    """`x.new_zeros(...)`: like the function, with dtype and device of `x` where none is named."""
+
+    def new(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        dtype = self.dtype if dtype is None else dtype
+        return function(*args, dtype=dtype, device=self.device if device is None else device, **kwargs)
+
+    new.__name__ = new.__qualname__ = name
+    new.__doc__ = f"{function.__doc__.splitlines()[0]} Dtype and device as this tensor's where none is named."
+    return new
+
+
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of `data`, with dtype and device as this tensor's where none is named."""
+    from devtensor.interop import tensor
+
+    kind: DType = self.dtype if dtype is None else dtype
+    return tensor(data, dtype=kind, device=self.device if device is None else device, requires_grad=requires_grad)
+
+
+def new(self: Tensor, *args: Any) -> Tensor:
+    """A tensor of this dtype and device: of zeros in a shape, or from data."""
+    if len(args) == 1 and not isinstance(args[0], int) and not hasattr(args[0], "numel"):
+        return new_tensor(self, args[0])
+    if any(isinstance(a, float) for a in args):
+        raise ArgumentTypeError(f"[new] got {args}; it takes sizes or a sequence of numbers")
+    return zeros(*args, dtype=self.dtype, device=self.device) if args else zeros(0, dtype=self.dtype, device=self.device)
+
+
+METHODS: dict[str, Callable] = {
+    f"new_{f.__name__}": _new(f"new_{f.__name__}", f) for f in (empty, full, ones, zeros)
+} | {"new_tensor": new_tensor, "new": new}  # fmt: skip

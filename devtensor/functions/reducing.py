@@ -14,11 +14,11 @@ from devtensor.functions.arithmetic import into
 from devtensor.functions.results import aminmax as aminmax_result
 from devtensor.functions.results import max as max_result
 from devtensor.functions.results import min as min_result
-from devtensor.ops import elementwise, index
+from devtensor.ops import elementwise, index, lengths
 from devtensor.ops import reduce as ops
 from devtensor.ops.compare import isnan, ne, where
 from devtensor.ops.create import cast
-from devtensor.ops.functions import exp, log, sqrt
+from devtensor.ops.functions import exp, log
 from devtensor.ops.shape import as_shape
 
 __all__ = [
@@ -198,7 +198,7 @@ def std(
 ) -> Tensor:  # fmt: skip
     """Standard deviation over `dim`: the root of `var`."""
     dim, correction = _spread(either(dim, axis), unbiased, correction)
-    return into(out, sqrt(ops.var(input, dim, keepdim or keepdims, correction)))
+    return into(out, lengths.std(input, dim, keepdim or keepdims, correction))
 
 
 def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> tuple:
@@ -210,7 +210,7 @@ def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool
 def std_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> tuple:
     """Standard deviation and mean over `dim`."""
     dim, correction = _spread(dim, unbiased, correction)
-    return sqrt(ops.var(input, dim, keepdim, correction)), ops.mean(input, dim, keepdim)
+    return lengths.std(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
 
 
 def cumsum(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None) -> Tensor:

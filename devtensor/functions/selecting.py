@@ -12,9 +12,7 @@ from devtensor.core.spec import broadcast_shapes, normalize_dim
 from devtensor.core.tensor import Tensor
 from devtensor.functions.indexing import get, set
 from devtensor.ops import index as ops
-from devtensor.ops.compare import where
 from devtensor.ops.create import arange, cast, copy, full
-from devtensor.ops.reduce import cumsum
 from devtensor.ops.shape import as_shape, expand, getitem
 
 __all__ = [
@@ -25,8 +23,6 @@ __all__ = [
     "index_fill",
     "index_put",
     "index_select",
-    "masked_scatter",
-    "masked_select",
     "nonzero",
     "put",
     "scatter",
@@ -183,35 +179,6 @@ def argwhere(input: Tensor) -> Tensor:
     return ops.nonzero(input)
 
 
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where `mask` holds, in C order, in one dim.
-
-    Shapes: input (*A), mask (*B), broadcast together -> (count,)
-    """
-    shape = broadcast_shapes("masked_select", [tuple(input.array.shape), tuple(mask.array.shape)])
-    return get(expand(input, shape), expand(mask, shape))
-
-
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """`input` with the elements of `source`, in order, where `mask` holds.
-
-    Errors: IndexingError if `source` has fewer elements than `mask` holds.
-    """
-    shape = broadcast_shapes("masked_scatter", [tuple(input.array.shape), tuple(mask.array.shape)])
-    mask = expand(mask, shape)
-    order = cumsum(as_shape(mask, (mask.shape.numel(),)), 0) - 1
-    order = where(order < 0, 0, order)
-    if not source.shape.numel():
-        raise ShapeError("[masked_scatter] source is empty; it needs an element for each place of the mask")
-    taken = ops.index_select(as_shape(source, (source.shape.numel(),)), order, 0)
-    return where(mask, as_shape(taken, shape), input)
-
-
-def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """In-place form of `masked_scatter`."""
-    return copy_into(self, masked_scatter(self, mask, source))
-
-
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of `input`, seen in one dim, that `index` names.
 
@@ -276,7 +243,7 @@ METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
         argwhere, gather, index_add, index_add_, index_copy, index_copy_, index_fill, index_fill_, index_put,
-        index_put_, index_select, masked_scatter, masked_scatter_, masked_select, nonzero, put, put_, scatter,
+        index_put_, index_select, nonzero, put, put_, scatter,
         scatter_, scatter_add, scatter_add_, take, take_along_dim, tril, tril_, triu, triu_,
     )
 }  # fmt: skip

@@ -5,18 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.errors import ShapeError
+from devtensor.core.inplace import check_leaf
 from devtensor.core.spec import infer_size, normalize_dim
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, View, describe
 from devtensor.ops import shape as ops
+from devtensor.ops.create import copy
+from devtensor.ops.shape import getitem
 
-__all__ = ["flatten", "permute", "reshape", "squeeze", "transpose", "unsqueeze"]
+__all__ = [
+    "adjoint",
+    "broadcast_to",
+    "diagonal",
+    "flatten",
+    "flip",
+    "fliplr",
+    "flipud",
+    "moveaxis",
+    "movedim",
+    "narrow",
+    "permute",
+    "ravel",
+    "reshape",
+    "roll",
+    "rot90",
+    "select",
+    "squeeze",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "tile",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+]
 
 
 def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    return tuple(a if isinstance(a, int) else a.__index__() for a in args)
+    return tuple([a if a.__class__ is int else a.__index__() for a in args])
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -27,15 +56,38 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     return ops.as_shape(input, infer_size("reshape", sizes(shape), input.shape.numel()))
 
 
-def view(self: Tensor, *shape: Any) -> Tensor:
+def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
     """The same memory in another shape; refused where that needs a copy."""
-    return ops.reshape(self, infer_size("view", sizes(shape), self.shape.numel()))
+    if shape and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
+        return self.to(shape[0]) if shape[0] is self.dtype else _as_dtype(self, shape[0])  # type: ignore[attr-defined]
+    wanted = sizes(shape) if size is None else sizes((size,))
+    return ops.reshape(self, infer_size("view", wanted, self.shape.numel()))
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
-    """The dimensions in another order."""
+def _as_dtype(self: Tensor, dtype: Any) -> Tensor:
+    raise ShapeError(f"[view] {describe(self)} as {dtype}: bits are not read as another dtype; convert with .to(dtype)")
+
+
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """The same memory in another tensor's shape."""
+    return view(self, tuple(other.array.shape))
+
+
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """The same elements in another tensor's shape."""
+    return reshape(self, tuple(other.array.shape))
+
+
+def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
+    """The dimensions in another order.
+
+    Errors: ShapeError unless every dimension is named once.
+    """
     ndim = input.array.ndim
-    return ops.permute(input, tuple(normalize_dim("permute", d, ndim) for d in sizes(dims)))
+    order = tuple([normalize_dim("permute", d, ndim) for d in sizes(dims or (named["dims"],))])
+    if sorted(order) != list(range(ndim)):
+        raise ShapeError(f"[permute] dims {order} of {describe(input)}; each of its {ndim} dimensions must be named once")
+    return ops.permute(input, order)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -48,10 +100,29 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return ops.permute(input, tuple(order))
 
 
+def t(input: Tensor) -> Tensor:
+    """A matrix's transpose; vectors and numbers stay."""
+    if input.array.ndim > 2:
+        raise ShapeError(f"[t] t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D; use .mT")
+    return transpose(input, 0, 1) if input.array.ndim == 2 else input
+
+
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Dimensions moved to new places; the others keep their order."""
+    ndim = input.array.ndim
+    old = [normalize_dim("movedim", d, ndim) for d in sizes((source,))]
+    new = [normalize_dim("movedim", d, ndim) for d in sizes((destination,))]
+    if len(old) != len(new) or len(set(old)) != len(old) or len(set(new)) != len(new):
+        raise ShapeError(f"[movedim] source {source} and destination {destination} must name as many dims, each once")
+    placed = dict(zip(new, old, strict=True))
+    rest = iter([d for d in range(ndim) if d not in old])
+    return ops.permute(input, tuple([placed[d] if d in placed else next(rest) for d in range(ndim)]))
+
+
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new dimension of size 1 in front of place `dim`."""
     place = normalize_dim("unsqueeze", dim, input.array.ndim + 1)
-    return ops.getitem(input, (*(slice(None),) * place, None))
+    return getitem(input, (*(slice(None),) * place, None))
 
 
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -59,7 +130,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     ndim = input.array.ndim
     chosen = range(ndim) if dim is None else {normalize_dim("squeeze", d, ndim) for d in sizes((dim,))}
     index = tuple(0 if d in chosen and size == 1 else slice(None) for d, size in enumerate(input.array.shape))
-    return ops.getitem(input, index)
+    return getitem(input, index)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -67,10 +138,21 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     shape = input.shape
     start = normalize_dim("flatten", start_dim, len(shape))
     end = normalize_dim("flatten", end_dim, len(shape))
-    middle = 1
-    for size in shape[start : end + 1]:
-        middle *= size
-    return ops.as_shape(input, (*shape[:start], middle, *shape[end + 1 :]))
+    if start > end:
+        raise ShapeError(f"[flatten] start_dim {start_dim} cannot come after end_dim {end_dim}")
+    return ops.as_shape(input, (*shape[:start], shape[start : end + 1].numel(), *shape[end + 1 :]))
+
+
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return ops.as_shape(input, (input.shape.numel(),))
+
+
+def unflatten(input: Tensor, dim: int, sizes_: Any) -> Tensor:
+    """One dimension made into several; one size may be -1."""
+    at = normalize_dim("unflatten", dim, input.array.ndim)
+    shape = tuple(input.array.shape)
+    return ops.as_shape(input, (*shape[:at], *infer_size("unflatten", sizes((sizes_,)), shape[at]), *shape[at + 1 :]))
 
 
 def expand(self: Tensor, *sizes_: Any) -> Tensor:
@@ -81,10 +163,133 @@ def expand(self: Tensor, *sizes_: Any) -> Tensor:
     return ops.expand(self, shape)
 
 
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """Dimensions of size 1 stretched to another tensor's shape."""
+    return ops.expand(self, tuple(other.array.shape))
+
+
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """Dimensions of size 1 stretched to a shape."""
+    return expand(input, *size)
+
+
+def repeat(self: Tensor, *repeats: Any) -> Tensor:
+    """Copies side by side: each dimension as often as its number says.
+
+    Shapes: self (*S) -> S times repeats; more repeats than dims add dims in front
+    """
+    counts = sizes(repeats)
+    extra = len(counts) - self.array.ndim
+    if extra < 0:
+        raise ShapeError(
+            f"[repeat] Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
+            f"{counts} for {describe(self)}"
+        )
+    shape = (*(1,) * extra, *self.array.shape)
+    thin = tuple(part for size in shape for part in (1, size))
+    wide = tuple(part for count, size in zip(counts, shape, strict=True) for part in (count, size))
+    stretched = ops.expand(ops.as_shape(self, thin), wide)
+    return ops.as_shape(stretched, tuple(c * s for c, s in zip(counts, shape, strict=True)))
+
+
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """Copies side by side, as `repeat`; missing numbers in front are 1."""
+    counts = sizes(dims)
+    return repeat(input, *(1,) * (input.array.ndim - len(counts)), *counts)
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """One slice along `dim`, without it; a view."""
+    return getitem(input, (*(slice(None),) * normalize_dim("select", dim, input.array.ndim), int(index)))
+
+
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """`length` slices along `dim` from `start` on; a view.
+
+    Errors: ShapeError if they reach past the end.
+    """
+    at = normalize_dim("narrow", dim, input.array.ndim)
+    size, start = input.array.shape[at], int(start)
+    first = start + size if start < 0 else start
+    if length < 0 or not 0 <= first <= size - length:
+        raise ShapeError(f"[narrow] start ({start}) + length ({length}) exceeds dimension size ({size}) of dim {dim}")
+    return getitem(input, (*(slice(None),) * at, slice(first, first + length)))
+
+
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """The order of elements reversed along `dims`."""
+    chosen = sizes(dims)
+    return ops.flip(input, chosen) if chosen else copy(input)
+
+
+def fliplr(input: Tensor) -> Tensor:
+    """The order of columns reversed."""
+    return ops.flip(input, 1)
+
+
+def flipud(input: Tensor) -> Tensor:
+    """The order of rows reversed."""
+    return ops.flip(input, 0)
+
+
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved along `dims`, those that fall off coming in at the other end; without dims, in C order."""
+    if dims is None:
+        return reshape(ops.roll(ravel(input), sizes((shifts,)), (0,)), tuple(input.array.shape))
+    moves, chosen = sizes((shifts,)), sizes((dims,))
+    if len(moves) != len(chosen):
+        raise ShapeError(f"[roll] shifts and dimensions must align; shifts: {len(moves)}, dims: {len(chosen)}")
+    return ops.roll(input, moves, tuple([normalize_dim("roll", d, input.array.ndim) for d in chosen]))
+
+
+def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
+    """Two dimensions turned by `k` quarter turns, from the first towards the second."""
+    first, second = (normalize_dim("rot90", d, input.array.ndim) for d in dims)
+    turns = k % 4
+    if turns == 2:
+        return ops.flip(input, (first, second))
+    if turns == 0:
+        return copy(input)
+    turned = transpose(input, first, second)
+    return ops.flip(turned, first if turns == 1 else second)
+
+
+def _in_place(change: Callable[..., Tensor]) -> Callable:
+    """A form that makes the tensor itself the view that `change` gives."""
+
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_leaf(inplace.__name__, self, False)
+        made = change(self, *args, **kwargs)
+        alias = made.alias
+        self.alias = View(alias.storage, alias.chain, None) if alias.base is self else alias
+        self.array, self.node, self.requires_grad = made.array, made.node, made.requires_grad
+        return self
+
+    inplace.__name__ = inplace.__qualname__ = f"{change.__name__}_"
+    inplace.__doc__ = f"In-place form of `{change.__name__}`: the tensor itself takes the new shape."
+    return inplace
+
+
+def adjoint(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    return transpose(input, -2, -1)
+
+
+diagonal = ops.diagonal
+swapaxes = swapdims = transpose
+moveaxis = movedim
 METHODS: dict[str, Callable] = {
-    f.__name__: f for f in (expand, flatten, permute, reshape, squeeze, transpose, unsqueeze, view)
-}
+    f.__name__: f
+    for f in (
+        adjoint, broadcast_to, expand, expand_as, flatten, flip, fliplr, flipud, movedim, narrow, permute, ravel, repeat,
+        reshape, reshape_as, roll, rot90, select, squeeze, t, tile, transpose, unflatten, unsqueeze, view, view_as,
+    )
+} | {f"{f.__name__}_": _in_place(f) for f in (squeeze, t, transpose, unsqueeze)} | {
+    "swapaxes": transpose, "swapdims": transpose, "moveaxis": movedim,
+}  # fmt: skip
 PROPERTIES = {
-    "T": property(lambda self: permute(self, *reversed(range(self.array.ndim)))),
+    "T": property(lambda self: permute(self, *reversed(range(self.array.ndim))) if self.array.ndim else self),
     "mT": property(lambda self: transpose(self, -2, -1)),
+    "H": property(t),
+    "mH": property(adjoint),
 }

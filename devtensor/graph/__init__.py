@@ -1,19 +1,22 @@
-"""Static graphs: captured by listening, printed, checked, saved, and replayed by a backend's kernels."""
+"""Static graphs: captured by listening, printed, checked, and replayed by a backend's kernels."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-_HOMES = {
-    "Graph": "ir", "GraphNode": "ir", "Value": "ir", "check": "checker", "capture": "program", "trace": "tracing",
-    "TensorSpec": "tracing",
-}  # fmt: skip
+_ROOMS = {
+    "ir": ("Graph", "GraphNode", "Value"),
+    "checker": ("check",),
+    "program": ("capture",),
+    "tracing": ("TensorSpec", "trace"),
+}
 __all__ = ["Graph", "GraphNode", "TensorSpec", "Value", "capture", "check", "trace"]
 
 
 def __getattr__(name: str) -> Any:
     """Load a room of the package when something in it is first asked for."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"devtensor.graph.{_HOMES[name]}"), name)
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(importlib.import_module(f"devtensor.graph.{room}"), name)
     raise AttributeError(f"module 'devtensor.graph' has no attribute {name!r}")

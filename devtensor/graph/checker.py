@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from devtensor.core.errors import DevtensorError, GraphError
 from devtensor.core.op import OPS
 from devtensor.core.rules import as_tuple
@@ -19,7 +21,9 @@ def check(graph: Graph) -> Graph:
         _define(known, value, "given from outside")
     for node in graph.nodes:
         if node.op not in OPS:
-            raise GraphError(f"[check] {node!r}: no op is called {node.op!r}; import the module that declares it")
+            raise GraphError(
+                f"[check] {node!r}: no op is called {node.op!r}; import the module that declares it"
+            )
         for value in node.inputs:
             if isinstance(value, Value):
                 _known(known, value, repr(node))
@@ -28,10 +32,11 @@ def check(graph: Graph) -> Graph:
             _define(known, value, repr(node))
     for value in graph.outputs:
         _known(known, value, "return")
-    for slot in (*graph.inputs, *graph.slots):
-        if slot.written is not None:
-            _known(known, slot.written, f"write {slot.name}")
-            _same_type(slot.value, slot.written, f"write {slot.name}")
+    for slot in graph.written():
+        for value in (slot.written, slot.unless):
+            if value is not None:
+                _known(known, value, str(slot))
+        _same_type(slot.value, slot.written, str(slot))
     for name, bound in graph.binds:
         if bound is not None:
             _known(known, bound, f"grad {name}")
@@ -40,7 +45,9 @@ def check(graph: Graph) -> Graph:
 
 def _define(known: dict[int, Value], value: Value, where: str) -> None:
     if value.id in known:
-        raise GraphError(f"[check] {value!r} is made twice, the second time by {where}; each value is made once")
+        raise GraphError(
+            f"[check] {value!r} is made twice, the second time by {where}; each value is made once"
+        )
     known[value.id] = value
 
 
@@ -49,9 +56,11 @@ def _known(known: dict[int, Value], value: Value, where: str) -> None:
         raise GraphError(f"[check] {where} uses {value!r} before it is made; order nodes by what they use")
 
 
-def _same_type(a: Value, b: Value, where: str) -> None:
+def _same_type(a: Value, b: Any, where: str) -> None:
     if (a.shape, a.dtype, a.device) != (b.shape, b.dtype, b.device):
-        raise GraphError(f"[check] {where}: {b.typed()} does not fit {a.typed()}; shape, dtype and device must be equal")
+        raise GraphError(
+            f"[check] {where}: {b.typed()} does not fit {a.typed()}; shape, dtype and device must be equal"
+        )
 
 
 def _check_shapes(node: GraphNode) -> None:

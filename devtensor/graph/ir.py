@@ -42,12 +42,24 @@ class GraphNode:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """Memory outside the graph that it reads, writes, or both; `name` says which to a reader."""
+    """Memory outside the graph that it reads, writes, or both; `name` says which to a reader.
+
+    `unless` is a flag under which every write only puts back what was there, as in a skipped optimizer step.
+    """
 
     value: Value
     name: str
     written: Value | None = None
     writes: int = 0
+    unless: Value | None = None
+
+    def key(self) -> tuple:
+        """The slot by value."""
+        return _type(self.value), self.name, _id(self.written), self.writes, _id(self.unless)
+
+    def __str__(self) -> str:
+        condition = "" if self.unless is None else f" unless {self.unless!r}"
+        return f"write {self.name} <- {self.written!r}{condition}"
 
 
 @dataclass(eq=False)
@@ -69,20 +81,24 @@ class Graph:
         lines += [f"{value.typed()} = feed" for value in self.feeds]
         lines += [f"{slot.value.typed()} = slot {slot.name}" for slot in self.slots]
         lines += [repr(node) for node in self.nodes]
-        lines += [f"write {s.name} <- {s.written!r}" for s in (*self.inputs, *self.slots) if s.written is not None]
+        lines += [str(slot) for slot in self.written()]
         lines += [f"grad {name} <- {value!r}" for name, value in self.binds]
         return "\n".join([*lines, f"return {', '.join(map(repr, self.outputs))}"])
 
     def signature(self) -> tuple:
         """Everything that makes two captures the same graph; lines of code do not."""
         return (
-            tuple((_type(s.value), s.name, _id(s.written), s.writes) for s in self.inputs),
+            tuple(slot.key() for slot in self.inputs),
             tuple(_type(v) for v in self.feeds),
-            tuple((_type(s.value), s.name, _id(s.written), s.writes) for s in self.slots),
+            tuple(slot.key() for slot in self.slots),
             tuple(_node_key(node) for node in self.nodes),
             tuple(map(_id, self.outputs)),
             tuple((name, _id(value)) for name, value in self.binds),
         )
+
+    def written(self) -> list[Slot]:
+        """The inputs and slots that the graph writes into."""
+        return [slot for slot in (*self.inputs, *self.slots) if slot.written is not None]
 
     def given(self) -> Iterable[Value]:
         """The values that no node makes."""
@@ -104,7 +120,8 @@ def _type(value: Value) -> tuple:
 
 
 def _node_key(node: GraphNode) -> tuple:
-    """The node by value: ids for Values; numbers with their class, since 1 == 1.0 == True, and -0.0 == 0.0."""
+    """The node by value: ids for Values; numbers with their class, since 1 == 1.0 == True, and -0.0 ==
+    0.0."""
     inputs = tuple(("v", i.id) if isinstance(i, Value) else (type(i).__name__, repr(i)) for i in node.inputs)
     return node.op, inputs, comparable(node.params), tuple(_type(o) for o in node.outputs)
 

@@ -14,7 +14,7 @@ from devtensor.core.dtype import float64
 from devtensor.core.errors import TraceError
 from devtensor.core.op import OPS, Op
 from devtensor.core.spec import contiguous_strides
-from devtensor.core.state import Layer
+from devtensor.core.state import Layer, current
 from devtensor.core.tensor import Storage, Tensor, describe, storage_of
 from devtensor.graph.ir import Graph, GraphNode, Slot, Value, comparable
 
@@ -27,7 +27,7 @@ class Entry:
     `prefix` is the chain of view ops that the value already has: an input that is a view enters as that view.
     """
 
-    __slots__ = ("line", "prefix", "slot", "value", "writes")
+    __slots__ = ("flags", "line", "prefix", "slot", "value", "writes")
 
     def __init__(self, value: Value, slot: Slot | None, prefix: tuple = (), line: str = "") -> None:
         self.value = value
@@ -35,6 +35,8 @@ class Entry:
         self.prefix = prefix
         self.line = line
         self.writes = 0
+        # The flags under which writes were masked; None among them is a write that always counts.
+        self.flags: set[Value | None] = set()
 
 
 class Outside:
@@ -48,7 +50,8 @@ class Outside:
         self.tensors: list[tuple[weakref.ref[Tensor], bool]] = []
 
     def saw(self, tensor: Tensor) -> None:
-        """Remember a tensor through which the memory was reached, to ask at replay if it still is the same."""
+        """Remember a tensor through which the memory was reached, to ask at replay if it still is the
+        same."""
         if not any(ref() is tensor for ref, _ in self.tensors):
             self.tensors.append((weakref.ref(tensor), tensor.requires_grad))
 
@@ -104,7 +107,9 @@ class Capture(Layer):
             value = self.view(value, name, params)
         return value
 
-    def open_slot(self, storage: Storage, tensor: Tensor, leaf: Tensor | None = None, name: str = "") -> Entry:
+    def open_slot(
+        self, storage: Storage, tensor: Tensor, leaf: Tensor | None = None, name: str = ""
+    ) -> Entry:
         """Memory met for the first time that nothing here made: it is read by reference."""
         value = self.new_value(storage.root.shape, tensor.kind)
         slot = Slot(value, name or f"s{len(self.graph.slots)}")
@@ -127,7 +132,8 @@ class Capture(Layer):
         """Let an op happen, then note it, unless it dissolved into ops already heard or is a view."""
         if op.data_dependent:
             raise TraceError(
-                f"[{op.name}] the result's shape depends on the numbers of {describe(inputs[0])}, which a graph cannot "
+                f"[{op.name}] the result's shape depends on the numbers of {describe(inputs[0])}, which a "
+                "graph cannot "
                 f"hold; use where() or a mask of fixed shape, or do it outside\n{user_line()}"
             )
         out = below(op, inputs, params)
@@ -160,13 +166,24 @@ class Capture(Layer):
         entry = self.table[storage_of(dst)]
         chain = dst.alias.chain[len(entry.prefix) :]
         entry.writes += 1
+        entry.flags.add(self.flag_of(dst))
         if not chain:
             entry.value = source
             return
         value = Value(self.made, entry.value.shape, entry.value.dtype, entry.value.device)
         self.made += 1
-        self.graph.nodes.append(GraphNode("overwrite", (entry.value, source), (chain,), (value,), user_line()))
+        self.graph.nodes.append(
+            GraphNode("overwrite", (entry.value, source), (chain,), (value,), user_line())
+        )
         entry.value = value
+
+    def flag_of(self, dst: Tensor) -> Value | None:
+        """The flag of the layer above that masks writes, if one does."""
+        for layer in current().layers:
+            flag = getattr(layer, "flag_on", None)
+            if flag is not None:
+                return self.value_of(flag(dst.device))
+        return None
 
     def host_read(self, tensor: Tensor, asked: str) -> None:
         raise TraceError(
@@ -224,13 +241,22 @@ class Capture(Layer):
         for entry in list(self.table.values()):
             if entry.slot is not None and entry.writes:
                 entry.slot.written, entry.slot.writes = entry.value, entry.writes
+                entry.slot.unless = next(iter(entry.flags)) if len(entry.flags) == 1 else None
         return graph
 
     def left_alive(self, outputs: list[Tensor]) -> list[str]:
         """Lines that made storages which outlive the call, though they are no output and no gradient."""
         kept = {storage_of(out) for out in outputs}
-        kept |= {storage_of(leaf._grad) for leaf, _, _ in self.leaves.values() if getattr(leaf, "_grad", None) is not None}
-        return [entry.line for s, entry in self.table.items() if entry.slot is None and entry.line and s not in kept]
+        kept |= {
+            storage_of(leaf._grad)
+            for leaf, _, _ in self.leaves.values()
+            if getattr(leaf, "_grad", None) is not None
+        }
+        return [
+            entry.line
+            for s, entry in self.table.items()
+            if entry.slot is None and entry.line and s not in kept
+        ]
 
 
 def view_shape(name: str, shape: tuple[int, ...], params: tuple) -> tuple[int, ...]:

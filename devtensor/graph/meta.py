@@ -70,13 +70,17 @@ def _write(dst: MetaArray, src: MetaArray) -> MetaArray:
 
 def _kernel(op: Op) -> Callable:
     """The op's shape rule as a kernel."""
-    hidden = sum(1 for name in op.parameters if op.markers.get(name) is not None and op.markers[name].name == "Place")
+    hidden = sum(
+        1 for name in op.parameters if op.markers.get(name) is not None and op.markers[name].name == "Place"
+    )
     count = len(op.parameters) - hidden
 
     def kernel(*args: Any) -> Any:
         arrays, params = (args[:-count], args[-count:]) if count else (args, ())
         if op.data_dependent:
-            raise DeviceError(f"[{op.name}] the result's shape depends on numbers, which a meta tensor does not have")
+            raise DeviceError(
+                f"[{op.name}] the result's shape depends on numbers, which a meta tensor does not have"
+            )
         specs = [None if a is None else Spec(a.shape, None, None, a.strides) for a in arrays]  # type: ignore[arg-type]
         result = op.shape_rule(op.name, specs, params)
         if op.view:
@@ -113,7 +117,9 @@ class MetaBackend:
     def download(self, array: MetaArray) -> memoryview:
         if self.target is not None:
             return memoryview(b"")
-        raise DeviceError("[meta] Cannot copy out of meta tensor; no data! Use .to_empty() to make it on a device")
+        raise DeviceError(
+            "[meta] Cannot copy out of meta tensor; no data! Use .to_empty() to make it on a device"
+        )
 
     def adopt(self, array: Any) -> MetaArray:
         return MetaArray(array.shape)

@@ -9,8 +9,8 @@ from typing import Any
 from devtensor.core.errors import TraceError
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, storage_of
-from devtensor.graph.listen import Capture
 from devtensor.graph.ir import Graph, comparable
+from devtensor.graph.listen import Capture
 from devtensor.graph.replay import Replay
 from devtensor.graph.tree import Nest, flatten, unflatten
 
@@ -83,7 +83,9 @@ def call_key(shape: Any, leaves: list) -> tuple:
     described = tuple(
         (leaf.kind, tuple(leaf.array.shape), leaf.requires_grad, leaf.node is None)
         if isinstance(leaf, Tensor)
-        else comparable(leaf) if leaf.__hash__ else (type(leaf).__name__, id(leaf))
+        else comparable(leaf)
+        if leaf.__hash__
+        else (type(leaf).__name__, id(leaf))
         for leaf in leaves
     )
     nest = shape.key() if isinstance(shape, Nest) else None
@@ -117,7 +119,8 @@ def refuse_escapes(capture: Capture, outputs: list[Tensor]) -> None:
     lines = capture.left_alive(outputs)
     if lines:
         raise TraceError(
-            "[capture] the function leaves tensors alive that it made and does not return; a replay could not renew "
+            "[capture] the function leaves tensors alive that it made and does not return; a replay "
+            "could not renew "
             "them. Return them, or write them into tensors that exist (copy_). They were made at\n" + lines[0]
         )
 
@@ -127,12 +130,16 @@ def difference(a: Graph, b: Graph) -> str:
     for first, second in zip(a.nodes, b.nodes, strict=False):
         if repr(first) != repr(second):
             return (
-                f"[capture] {ATTEMPTS} runs gave no two equal graphs; the last two part at\n  {first!r}\n  {second!r}\n"
-                f"{second.line}\na Python value that changes from call to call is baked in: make it a tensor, or feed it"
+                f"[capture] {ATTEMPTS} runs gave no two equal graphs; the last two part at\n  {first!r}\n "
+                f" {second!r}\n"
+                f"{second.line}\na Python value that changes from call to call is baked in: make it a "
+                "tensor, or feed it"
             )
     return (
-        f"[capture] {ATTEMPTS} runs gave no two equal graphs: they have {len(a.nodes)} and {len(b.nodes)} nodes, "
-        f"{len(a.slots)} and {len(b.slots)} slots; memory outside is new at every call: keep it, and write into it"
+        f"[capture] {ATTEMPTS} runs gave no two equal graphs: they have {len(a.nodes)} and {len(b.nodes)} "
+        "nodes, "
+        f"{len(a.slots)} and {len(b.slots)} slots; memory outside is new at every call: keep it, and "
+        "write into it"
     )
 
 

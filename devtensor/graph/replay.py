@@ -8,8 +8,8 @@ from devtensor.core.device import Kind
 from devtensor.core.inplace import replay as replay_views
 from devtensor.core.state import replace
 from devtensor.core.tensor import Storage, Tensor, storage_of, wrap
+from devtensor.graph.ir import Graph, Value
 from devtensor.graph.listen import Capture
-from devtensor.graph.ir import Graph, Slot, Value
 from devtensor.graph.run import Runner
 from devtensor.graph.tree import unflatten
 
@@ -83,8 +83,9 @@ class Replay:
         try:
             arrays, storages = self._gather(leaves)
             self.runner.run(arrays)
-            results = self._detach_results(arrays)
-            self._write(storages, results)
+            skipped = self._skipped(arrays)
+            results = self._detach_results(arrays, skipped)
+            self._write(storages, results, skipped)
             self._bind(results)
             return unflatten(self.shape, self._build(leaves, storages, results))
         finally:
@@ -109,10 +110,24 @@ class Replay:
             arrays[value.id] = kind.device.kernel("full", value.dtype)((), float(getter()), value.dtype.name)
         return arrays, storages
 
-    def _detach_results(self, arrays: dict[int, Any]) -> dict[Any, Any]:
+    def _skipped(self, arrays: dict[int, Any]) -> set[str]:
+        """Slots that need no write, since a flag says that they stay, where reading the flag costs no
+        waiting."""
+        flags: dict[int, bool] = {}
+        for slot in self.graph.written():
+            flag = slot.unless
+            if (
+                flag is not None
+                and flag.id not in flags
+                and getattr(flag.device.backend, "free_host_reads", False)
+            ):
+                flags[flag.id] = any(flag.device.backend.download(arrays[flag.id]))
+        return {slot.name for slot in self.graph.written() if slot.unless and flags.get(slot.unless.id)}
+
+    def _detach_results(self, arrays: dict[int, Any], skipped: set[str]) -> dict[Any, Any]:
         """Results by what they are for; those that alias memory outside, or each other, are copied first."""
-        wanted: list[tuple[Any, Value]] = [
-            (("write", slot.name), slot.written) for slot in self._written() if slot.written is not None
+        wanted: list[tuple[Any, Any]] = [
+            (("write", slot.name), slot.written) for slot in self.graph.written() if slot.name not in skipped
         ]
         wanted += [(("grad", name), value) for name, value in self.graph.binds if value is not None]
         made = {plan[2][0]: plan[2][2] for plan in self.outs if plan[0] == "made"}
@@ -131,11 +146,10 @@ class Replay:
     def given(self) -> set[int]:
         return {value.id for value in self.graph.given()}
 
-    def _written(self) -> list[Slot]:
-        return [slot for slot in (*self.graph.inputs, *self.graph.slots) if slot.written is not None]
-
-    def _write(self, storages: dict[int, Any], results: dict[Any, Any]) -> None:
-        for slot in self._written():
+    def _write(self, storages: dict[int, Any], results: dict[Any, Any], skipped: set[str]) -> None:
+        for slot in self.graph.written():
+            if slot.name in skipped:
+                continue
             storage, array = storages[slot.value.id]
             slot.value.device.kernel("write", slot.value.dtype)(array, results["write", slot.name])
             storage.version += slot.writes

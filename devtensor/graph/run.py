@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core import dispatch
+from devtensor.core.explain import FLOATING_POINT_EVENTS
 from devtensor.core.op import OPS
+from devtensor.core.plan import key_of, make_plan
 from devtensor.core.spec import view_strides
 from devtensor.core.state import replace
 from devtensor.core.tensor import Tensor, wrap
@@ -33,7 +34,7 @@ class Runner:
 
     def __init__(self, graph: Graph) -> None:
         kept = {v.id for v in graph.outputs} | {v.id for _, v in graph.binds if v is not None}
-        kept |= {s.written.id for s in (*graph.inputs, *graph.slots) if s.written is not None}
+        kept |= {v.id for slot in graph.written() for v in (slot.written, slot.unless) if v is not None}
         kept |= {v.id for v in graph.given()}
         last: dict[int, int] = {}
         for place, node in enumerate(graph.nodes):
@@ -63,7 +64,7 @@ def kernel_of(node: GraphNode) -> Callable:
     """A function of the node's arrays."""
     op = OPS[node.op]
     stand_ins = tuple(_stand_in(i) for i in node.inputs)
-    plan = dispatch.make_plan(op, dispatch.key_of(op, stand_ins, node.params), stand_ins, node.params)
+    plan = make_plan(op, key_of(op, stand_ins, node.params), stand_ins, node.params)
     if plan.kernel is None:
         return _by_body(node)
     kernel, params, device = plan.kernel, node.params, plan.out[0].device
@@ -78,7 +79,7 @@ def kernel_of(node: GraphNode) -> Callable:
         values = [next(given) if hole else constant for hole, constant in zip(holes, fixed, strict=True)]
         try:
             return kernel(*values, *params)
-        except dispatch.FLOATING_POINT_EVENTS:
+        except FLOATING_POINT_EVENTS:
             if rerun is None:
                 raise
             return rerun(kernel, (*values, *params))

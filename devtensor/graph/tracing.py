@@ -1,4 +1,5 @@
-"""trace(fn, *specs): the same layer over the meta backend, so that a graph is made without a number computed."""
+"""trace(fn, *specs): the same layer over the meta backend, so that a graph is made without a number
+computed."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class TensorSpec:
 
 
 class Trace(Capture):
-    """A capture in which every array is meta: tensors met from outside are replaced by twins without numbers."""
+    """A capture in which every array is meta: tensors met from outside are replaced by twins without
+    numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +44,9 @@ class Trace(Capture):
 
     def call(self, op: Op, inputs: tuple, params: tuple, below: Any) -> Any:
         inputs = tuple(self.twin(i) if isinstance(i, Tensor) else i for i in inputs)
-        params = tuple(standing_for(p) if isinstance(p, Device) and not self._stands(p) else p for p in params)
+        params = tuple(
+            standing_for(p) if isinstance(p, Device) and not self._stands(p) else p for p in params
+        )
         return super().call(op, inputs, params, below)
 
     def write(self, dst: Tensor, src: Tensor, below: Any) -> None:
@@ -60,7 +64,9 @@ class Trace(Capture):
         if self._stands(tensor.kind.device):
             return tensor
         if tensor.requires_grad and tensor.node is not None:
-            raise TraceError(f"[trace] {describe(tensor)} has history from outside; detach() it, or use capture()")
+            raise TraceError(
+                f"[trace] {describe(tensor)} has history from outside; detach() it, or use capture()"
+            )
         storage = storage_of(tensor)
         if storage not in self.twins:
             root = MetaArray(tuple(storage.root.shape))
@@ -79,7 +85,9 @@ class Trace(Capture):
 class TracedGraph:
     """A graph made by `trace`: prints, runs on arrays given, and reads memory outside where it stands."""
 
-    def __init__(self, graph: Graph, outside: list[Outside], storages: list[Storage], shape: Any, outs: list) -> None:
+    def __init__(
+        self, graph: Graph, outside: list[Outside], storages: list[Storage], shape: Any, outs: list
+    ) -> None:
         self.graph = graph
         self.outside = outside
         self._kept = storages
@@ -99,12 +107,16 @@ class TracedGraph:
         flatten(args, given)
         tensors = [g for g in given if isinstance(g, Tensor)]
         if len(tensors) != len(self.graph.inputs):
-            raise GraphError(f"[graph.run] got {len(tensors)} tensors; the graph has {len(self.graph.inputs)} inputs")
+            raise GraphError(
+                f"[graph.run] got {len(tensors)} tensors; the graph has {len(self.graph.inputs)} inputs"
+            )
         arrays: dict[int, Any] = {}
         for slot, tensor in zip(self.graph.inputs, tensors, strict=True):
             value = slot.value
             if tuple(tensor.array.shape) != value.shape or tensor.kind is not value.device.kind(value.dtype):
-                raise GraphError(f"[graph.run] {slot.name} is {describe(tensor)}; the graph was built for {value.typed()}")
+                raise GraphError(
+                    f"[graph.run] {slot.name} is {describe(tensor)}; the graph was built for {value.typed()}"
+                )
             arrays[value.id] = tensor.array
         for slot, outside in zip(self.graph.slots, self.outside, strict=True):
             arrays[slot.value.id] = outside.storage().root  # type: ignore[union-attr]
@@ -121,9 +133,10 @@ class TracedGraph:
 def trace(function: Callable, *specs: Any) -> TracedGraph:
     """The graph of a function, made without running it on numbers.
 
-    `specs` stand for the arguments: TensorSpecs, Tensors (only what they are is used), nested, or plain values.
-    Parameters that the function reaches are read where they stand. What it writes into them is refused: `capture`
-    serves whole training steps.
+    `specs` stand for the arguments: TensorSpecs, Tensors (only what they are is used), nested, or plain
+    values.
+    Parameters that the function reaches are read where they stand. What it writes into them is refused:
+    `capture` serves whole training steps.
 
     Errors: TraceError for what a graph cannot hold, with the user's line.
     Example: `graph = devtensor.graph.trace(lambda x: x.exp().sum(), devtensor.graph.TensorSpec((2, 3)))`
@@ -145,6 +158,8 @@ def trace(function: Callable, *specs: Any) -> TracedGraph:
         outs = [tracing.twin(o) if isinstance(o, Tensor) else o for o in outs]
         graph = tracing.finish([o for o in outs if isinstance(o, Tensor)])
     if any(slot.written is not None for slot in graph.slots):
-        raise TraceError("[trace] the function writes into memory outside; use capture() for whole training steps")
+        raise TraceError(
+            "[trace] the function writes into memory outside; use capture() for whole training steps"
+        )
     storages = [s for o in tracing.outside if (s := o.storage()) is not None]
     return TracedGraph(graph, tracing.outside, storages, shape, outs)

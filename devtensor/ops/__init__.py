@@ -1,5 +1,45 @@
 """Every op, declared once: families of declarations and nothing else."""
 
-from devtensor.ops import combine, compare, create, elementwise, functions, index, join, linalg, random, reduce, shape, sort
+from devtensor.ops import (
+    activation,
+    combine,
+    compare,
+    conv,
+    create,
+    elementwise,
+    functions,
+    index,
+    join,
+    lengths,
+    linalg,
+    linear,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+)
 
-FAMILIES = (combine, compare, create, elementwise, functions, index, join, linalg, random, reduce, shape, sort)
+FAMILIES = (
+    activation,
+    combine,
+    compare,
+    conv,
+    create,
+    elementwise,
+    functions,
+    index,
+    join,
+    lengths,
+    linalg,
+    linear,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+)

@@ -142,5 +142,7 @@ def zeros_like_spec(spec):
 @overwrite.examples
 def _(make):
     yield case(make(3, 4), make(4), chain=(("getitem", ((1,),)),))
-    yield case(make(3, 4), make(2, 3), chain=(("permute", ((1, 0),)), ("getitem", ((slice(0, 2), slice(None)),))))
+    yield case(
+        make(3, 4), make(2, 3), chain=(("permute", ((1, 0),)), ("getitem", ((slice(0, 2), slice(None)),)))
+    )
     yield case(make(6), make(2, 3), chain=(("reshape", ((2, 3),)),))

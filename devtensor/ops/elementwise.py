@@ -110,7 +110,9 @@ fmod.examples(pairs(low=-9, high=9, right_apart=0.9))
 def _pow_input(g: Any, input: Any, other: Any) -> Any:
     """0 where the exponent is 0, whatever the base."""
     slope = other * pow(input, other - 1)
-    return g * (where(eq(other, 0), 0.0, slope) if hasattr(other, "array") else (slope if other else slope * 0))
+    return g * (
+        where(eq(other, 0), 0.0, slope) if hasattr(other, "array") else (slope if other else slope * 0)
+    )
 
 
 def _pow_other(g: Any, input: Any, out: Any) -> Any:

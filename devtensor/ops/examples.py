@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 class Draw(NamedTuple):
     """A tensor to be drawn: its shape, range and layout.
 
-    `dtype` None means the dtype under test; `layout` is contiguous, transposed, sliced or expanded; `distinct`
-    values have no ties; `apart` keeps values at least so far from zero.
+    `dtype` None means the dtype under test; `layout` is contiguous, transposed, sliced or expanded;
+    `distinct` values have no ties; `apart` keeps values at least so far from zero.
     """
 
     shape: tuple[int, ...]
@@ -73,7 +73,8 @@ def singles(**facts: Any) -> Examples:
 
 
 def pairs(**facts: Any) -> Examples:
-    """Two tensors: equal shapes, broadcast both ways, 0-d, empty, layouts, a Python number, sizes that differ.
+    """Two tensors: equal shapes, broadcast both ways, 0-d, empty, layouts, a Python number, sizes that
+    differ.
 
     Facts named `left_*` or `right_*` belong to one of the two alone.
     """
@@ -81,7 +82,14 @@ def pairs(**facts: Any) -> Examples:
     right = {k.removeprefix("right_"): v for k, v in facts.items() if not k.startswith("left_")}
 
     def examples(make: Callable[..., Draw]) -> Iterator[Case]:
-        for a, b in (((), ()), ((3, 4), (3, 4)), ((2, 3, 4), (3, 1)), ((4,), (3, 1)), ((3, 4), ()), ((2, 0), (1, 0))):
+        for a, b in (
+            ((), ()),
+            ((3, 4), (3, 4)),
+            ((2, 3, 4), (3, 1)),
+            ((4,), (3, 1)),
+            ((3, 4), ()),
+            ((2, 0), (1, 0)),
+        ):
             yield case(make(*a, **left), make(*b, **right))
         for layout in LAYOUTS:
             yield case(make(3, 4, layout=layout, **left), make(3, 4, **right))

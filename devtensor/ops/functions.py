@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from math import log as _log
-from math import pi, sqrt as _sqrt
+from math import pi
+from math import sqrt as _sqrt
 
 from devtensor.core.op import primitive
 from devtensor.core.rules import broadcast, floating

@@ -19,7 +19,9 @@ def _joined(op, inputs, params):
             a != b for d, (a, b) in enumerate(zip(spec.shape, first, strict=True)) if d != dim
         ):
             shapes = ", ".join(str(i.shape) for i in inputs)
-            raise ShapeError(f"[{op}] shapes {shapes} differ outside dim {dim}; all other sizes must be equal")
+            raise ShapeError(
+                f"[{op}] shapes {shapes} differ outside dim {dim}; all other sizes must be equal"
+            )
     return (*first[:dim], sum(i.shape[dim] for i in inputs), *first[dim + 1 :])
 
 

@@ -17,7 +17,9 @@ def matmul_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     """Rows of the first by columns of the second; vectors lose their dim; leading dims broadcast."""
     left, right = inputs[0].shape, inputs[1].shape
     if not left or not right:
-        raise ShapeError(f"[{op}] input {left} @ other {right}: both need at least one dim; use * for numbers")
+        raise ShapeError(
+            f"[{op}] input {left} @ other {right}: both need at least one dim; use * for numbers"
+        )
     inner = right[0] if len(right) == 1 else right[-2]
     if left[-1] != inner:
         raise ShapeError(f"[{op}] input {left} @ other {right}: K={left[-1]} and K={inner} must be equal")

@@ -6,7 +6,16 @@ from math import prod as _product
 from typing import Any
 
 from devtensor.core.op import Dim, Dims, composite, primitive
-from devtensor.core.rules import accumulated, boolean, floating, index64, only_floating, promoted, reduced, same_shape
+from devtensor.core.rules import (
+    accumulated,
+    boolean,
+    floating,
+    index64,
+    only_floating,
+    promoted,
+    reduced,
+    same_shape,
+)
 from devtensor.ops.compare import eq, isinf, where
 from devtensor.ops.create import cast
 from devtensor.ops.examples import along_a_dim, case, reductions
@@ -90,7 +99,9 @@ def prod(input, dim: Dims = None, keepdim=False):
 
 prod.vjp(
     input=lambda g, input, like, dim, keepdim: (
-        _prod_gradient(g, input, like, dim, keepdim) if _product(like.input.shape) else spread(g, like, dim, keepdim)
+        _prod_gradient(g, input, like, dim, keepdim)
+        if _product(like.input.shape)
+        else spread(g, like, dim, keepdim)
     )
 )
 prod.examples(reductions())
@@ -256,4 +267,3 @@ def _(make):
     yield case(make(2, 3, 4, low=-50, high=50), dim=(0, 2))
     yield case(make(2, 3), dim=-1, keepdim=True)
     yield case(make(2, 0), dim=1)
-

@@ -21,7 +21,8 @@ def _reshaped(op, inputs, params):
     strides = view_strides(source.shape, source.strides, shape)
     if strides is None:
         raise ShapeError(
-            f"[{op}] shape {source.shape} with strides {source.strides} cannot be seen as {shape} without a copy; "
+            f"[{op}] shape {source.shape} with strides {source.strides} cannot be seen as {shape} without "
+            "a copy; "
             "use reshape(), or contiguous() first"
         )
     return shape, strides
@@ -97,7 +98,8 @@ def _expanded(op, inputs, params):
     for size, stride, want in zip(source.shape, source.strides, shape[max(extra, 0) :], strict=False):
         if extra < 0 or (size != want and size != 1):
             raise ShapeError(
-                f"[{op}] shape {source.shape} does not stretch to {shape}; only dims of size 1 stretch, and dims are "
+                f"[{op}] shape {source.shape} does not stretch to {shape}; only dims of size 1 stretch, "
+                "and dims are "
                 "added in front"
             )
         strides.append(stride if size == want else 0)
@@ -167,7 +169,15 @@ getitem.vjp(input=lambda g, like, index: overwrite(zeros_like_spec(like.input), 
 
 @getitem.examples
 def _(make):
-    for index in ((1,), (-1, 2), (slice(1, 3),), (slice(None), slice(None, None, 2)), (None, 0), (0, slice(5, 2)), ()):
+    for index in (
+        (1,),
+        (-1, 2),
+        (slice(1, 3),),
+        (slice(None), slice(None, None, 2)),
+        (None, 0),
+        (0, slice(5, 2)),
+        (),
+    ):
         yield case(make(3, 4), index=index)
     yield case(make(), index=(None,))
     yield fails(make(3, 4), index=(3,), error="index 3 is out of bounds for dim 0 with size 3")
@@ -320,7 +330,10 @@ def pad(input, widths: Plain, value=0):
 
 pad.vjp(
     input=lambda g, like, widths: getitem(
-        g, tuple(slice(before, before + size) for size, (before, _) in zip(like.input.shape, widths, strict=True))
+        g,
+        tuple(
+            slice(before, before + size) for size, (before, _) in zip(like.input.shape, widths, strict=True)
+        ),
     )
 )
 

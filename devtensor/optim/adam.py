@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.functions.creation import zeros_like
-from devtensor.optim.update_rule import SETTINGS, UpdateRule, no_steps
+from devtensor.ops.create import cast
+from devtensor.optim.update_rule import SETTINGS, UpdateRule, bias_correction, no_steps
 
 
 class Adam(UpdateRule):
@@ -40,8 +41,10 @@ class Adam(UpdateRule):
         square = s.exp_avg_sq
         if h.amsgrad:
             square = s.max_exp_avg_sq.maximum_(square)
-        root = square.sqrt().div_((1 - beta2**h.t).sqrt()).add_(h.eps)
-        return (s.exp_avg / root).mul_(h.lr / (1 - beta1**h.t))
+        # Both corrections meet in the step's factor and in eps, so that the arrays are passed over less often.
+        scale = bias_correction(beta2, h.t).sqrt()
+        root = square.sqrt().add_(cast(scale * h.eps, p.dtype))
+        return (s.exp_avg / root).mul_(cast(scale / bias_correction(beta1, h.t) * h.lr, p.dtype))
 
 
 class AdamW(Adam):

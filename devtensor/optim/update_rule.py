@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from math import log
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from devtensor.core.feed import depend, feed
 from devtensor.core.state import enable_grad, set_grad_enabled
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import zeros
+from devtensor.ops.create import cast
 from devtensor.optim.optimizer import Optimizer
 
 # Keyword-only settings of most rules. `maximize` climbs instead of descending, and `differentiable` lets
@@ -38,6 +40,13 @@ NOT_NEGATIVE = {
 def no_steps(p: Any) -> Tensor:
     """A step count for parameter `p`."""
     return zeros((), dtype=float32, device=p.device)
+
+
+def bias_correction(beta: Any, t: Any) -> Any:
+    """1 - beta^t: what a running mean that began at zero must be divided by."""
+    if isinstance(beta, Tensor) or beta == 0:
+        return 1 - beta**t
+    return -(t * log(beta)).expm1()
 
 
 class Hyperparameters:
@@ -144,7 +153,7 @@ class UpdateRule(Optimizer):
             s = SimpleNamespace(**state)
             if "step" in slots:
                 s.step.add_(1)
-                h.t = s.step.to(float64)
+                h.t = cast(s.step, float64)
             step = self.update(p, -g if h.maximize else g, s, h)
             if step is not None:
                 p.sub_(step)

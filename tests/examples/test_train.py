@@ -1,19 +1,18 @@
-"""The main job: it learns, goes on bit for bit after a stop, skips bad steps, and refuses bad input plainly."""
+"""The main job: it learns, goes on bit for bit after a stop, skips bad steps, refuses bad input plainly."""
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import os
 import re
 import signal
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
-import devtensor
 import pytest
+
+import devtensor
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -66,7 +65,9 @@ def copied(tensors: dict[str, devtensor.Tensor]) -> dict[str, devtensor.Tensor]:
 def same(left: object, right: object) -> bool:
     """Whether two nested states are equal to the last bit."""
     if isinstance(left, devtensor.Tensor):
-        return isinstance(right, devtensor.Tensor) and left.dtype == right.dtype and devtensor.equal(left, right)
+        return (
+            isinstance(right, devtensor.Tensor) and left.dtype == right.dtype and devtensor.equal(left, right)
+        )
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple):
@@ -98,12 +99,12 @@ class TestLearning:
     @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
     def test_each_optimizer_brings_the_loss_down(self, tmp_path, capsys, optimizer):
         text = printed(capsys, *job(tmp_path, "--epochs", "6", "--optimizer", optimizer))
-        assert float(epochs(text)[-1][1]) < 0.45
-        assert float(LAST_LINE.fullmatch(text.splitlines()[-1])[1]) >= 91.0
+        assert float(epochs(text)[-1][1]) < 0.15
+        assert float(LAST_LINE.fullmatch(text.splitlines()[-1])[1]) >= 94.0
 
     def test_bfloat16_learns_without_a_scale(self, tmp_path, capsys):
         text = printed(capsys, *job(tmp_path, "--epochs", "6", "--amp", "bfloat16"))
-        assert float(epochs(text)[-1][1]) < 0.45
+        assert float(epochs(text)[-1][1]) < 0.15
         assert {line[3] for line in epochs(text)} == {"1"}
 
     def test_workers_change_no_number(self, tmp_path, capsys):
@@ -133,11 +134,13 @@ class TestLearning:
         devtensor.manual_seed(0)
         images = devtensor.zeros(200, 1, 5, 6)
         images[:, 0, 2, 3] = 1
-        moved = train_data.shift_by_a_pixel(images)
+        shift = train_models.ShiftByAPixel()
+        moved = shift(images)
         assert moved.shape == images.shape
         places = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
         assert places == {(row, column) for row in (1, 2, 3) for column in (2, 3, 4)}
         assert moved.sum().item() == 200
+        assert shift.eval()(images) is images
 
 
 class TestResume:
@@ -193,7 +196,9 @@ class TestResume:
         printed(capsys, *job(tmp_path, "--epochs", "1"))
         arguments = job(tmp_path, "--epochs", "1", "--model", "cnn", "--batch-size", "32", "--resume")
         message = printed(capsys, *arguments, code=2)
-        assert "was made with --model mlp --batch-size 64, this run has --model cnn --batch-size 32" in message
+        assert (
+            "was made with --model mlp --batch-size 64, this run has --model cnn --batch-size 32" in message
+        )
 
     @pytest.mark.parametrize("damage", ["missing", "text", "cut", "foreign"])
     def test_an_unreadable_checkpoint_is_refused(self, tmp_path, capsys, damage):
@@ -267,78 +272,7 @@ class TestSkippedStep:
         text = printed(capsys, *job(tmp_path, "--epochs", "6", "--amp", "float16"))
         lines = epochs(text)
         assert {line[3] for line in lines} == {"32768"}
-        assert float(lines[-1][1]) < 0.45
-
-
-def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:
-    return bytes((0, 0, 8, len(shape))) + struct.pack(f">{len(shape)}I", *shape) + content
-
-
-def write_idx_directory(path: Path, packed: bool = False) -> Path:
-    """Twenty images of 4 x 6 pixels to learn from and ten to be tested on, in three classes."""
-    path.mkdir()
-    for part, count in (("train", 20), ("t10k", 10)):
-        pixels = bytes((7 * i) % 256 for i in range(count * 24))
-        labels = bytes(i % 3 for i in range(count))
-        files = {
-            f"{part}-images-idx3-ubyte": idx_bytes((count, 4, 6), pixels),
-            f"{part}-labels-idx1-ubyte": idx_bytes((count,), labels),
-        }
-        for name, content in files.items():
-            if packed:
-                (path / f"{name}.gz").write_bytes(gzip.compress(content))
-            else:
-                (path / name).write_bytes(content)
-    return path
-
-
-class TestIdxFiles:
-    @pytest.mark.parametrize("packed", [False, True])
-    def test_images_and_labels_arrive_as_written(self, tmp_path, packed):
-        data = train_data.load_images(str(write_idx_directory(tmp_path / "data", packed)), seed=0)
-        images, labels = data.train.tensors
-        assert images.shape == (20, 1, 4, 6) and images.dtype == devtensor.uint8
-        assert images.flatten().tolist() == [(7 * i) % 256 for i in range(480)]
-        assert labels.tolist() == [i % 3 for i in range(20)] and labels.dtype == devtensor.int64
-        assert data.image_size == (4, 6) and data.classes == 3 and data.name == "data"
-        assert data.mean == pytest.approx(images.float().mean().item())
-
-    def test_the_job_runs_on_them(self, tmp_path, capsys):
-        directory = write_idx_directory(tmp_path / "data")
-        text = printed(capsys, *job(tmp_path / "out", "--data", str(directory), "--model", "cnn"))
-        assert len(epochs(text)) == 5
-        assert "cnn on data: 20 images to learn from, 10 held out; device cpu, amp off" in text
-
-    @pytest.mark.parametrize(
-        ("name", "content", "message"),
-        [
-            ("train-images-idx3-ubyte", None, "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz"),
-            ("train-images-idx3-ubyte", b"", "starts with 0x;"),
-            ("train-images-idx3-ubyte", bytes((0, 0, 8, 3, 0)), "ends inside its header of 16 bytes"),
-            (
-                "train-images-idx3-ubyte",
-                idx_bytes((20, 4, 6), bytes(479)),
-                "20 x 4 x 6 = 480 bytes after its header, but holds 479",
-            ),
-            ("train-images-idx3-ubyte", idx_bytes((20, 4, 6), bytes(481)), "but holds 481"),
-            ("train-images-idx3-ubyte", idx_bytes((20,), bytes(20)), "starts with 0x00000801"),
-            ("train-images-idx3-ubyte", idx_bytes((0, 4, 6), b""), "is empty: its sizes are 0 x 4 x 6"),
-            ("train-images-idx3-ubyte", b"\x89PNG\r\n", "starts with 0x89504e47"),
-            ("train-labels-idx1-ubyte", idx_bytes((19,), bytes(19)), "train has 20 images and 19 labels"),
-            ("t10k-images-idx3-ubyte", idx_bytes((10, 6, 4), bytes(240)), "4 x 6 pixels, test images 6 x 4"),
-            ("t10k-labels-idx1-ubyte.gz", b"not gzip at all", "cannot be read"),
-            ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(500))[:-9], "cannot be read"),
-        ],
-    )
-    def test_bad_files_are_named(self, tmp_path, capsys, name, content, message):
-        directory = write_idx_directory(tmp_path / "data")
-        path = directory / name
-        path.with_suffix("").unlink() if path.suffix == ".gz" else path.unlink()
-        if content is not None:
-            path.write_bytes(content)
-        error = printed(capsys, *job(tmp_path / "out", "--data", str(directory)), code=2)
-        assert message in error and str(directory) in error
-        assert not (tmp_path / "out").exists()
+        assert float(lines[-1][1]) < 0.15
 
 
 class TestCommandLine:

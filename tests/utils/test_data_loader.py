@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import devtensor
+from devtensor import backend
 from devtensor.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, get_worker_info
 
 
@@ -186,7 +187,7 @@ def test_a_stray_stop_iteration_does_not_end_the_loop():
 
 
 def test_pinning_without_an_accelerator_warns():
-    if devtensor.cuda.is_available():
+    if backend.available("cuda"):
         assert next(iter(DataLoader(Numbers(), pin_memory=True))).tolist() == [0]
         return
     with pytest.warns(UserWarning, match="pin_memory"):

@@ -22,7 +22,7 @@ class Library:
 
     xp: Any
     host: bool = True
-    add_at: Callable[[Any, Any, Any], None] | None = None
+    add_at: Any = None
     dtypes: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:

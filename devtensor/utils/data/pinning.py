@@ -5,18 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from devtensor import backend
 from devtensor.core.tensor import Tensor
 from devtensor.utils.data.collate import map_leaves
 
 
 def can_pin() -> bool:
-    """Whether there is an accelerator to pin memory for; warns if not."""
-    import devtensor
-
-    if devtensor.cuda.is_available():
+    """Whether there is a device that pinned memory is for; warns if not."""
+    if backend.available("cuda"):
         return True
     warnings.warn(
-        "[DataLoader] got pin_memory=True, but no accelerator is available; batches stay in pageable memory",
+        "[DataLoader] got pin_memory=True, but no CUDA device is available; batches stay in pageable memory",
         stacklevel=4,
     )
     return False

@@ -1,0 +1,57 @@
+"""How an op's entry brings parameters to their strict form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.core.device import resolve
+from devtensor.core.dtype import as_dtype
+from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.spec import normalize_dim, normalize_dims
+from devtensor.core.tensor import Tensor, describe
+
+
+def one_dim(op: str, source: Tensor, dim: int) -> int:
+    """What an entry does with a parameter marked Dim."""
+    if not isinstance(dim, int):
+        dim = as_index(op, "dim", dim)
+    return normalize_dim(op, dim, tensor_only(op, source).array.ndim)
+
+
+def many_dims(op: str, source: Tensor, dims: Any) -> tuple[int, ...]:
+    """What an entry does with a parameter marked Dims: None means all."""
+    if not isinstance(dims, (int, tuple, list, type(None))):
+        dims = as_index(op, "dim", dims)
+    if isinstance(dims, list):
+        dims = tuple(dims)
+    return normalize_dims(op, dims, tensor_only(op, source).array.ndim)
+
+
+def as_index(op: str, name: str, value: Any) -> int:
+    """A Python int from anything that can index.
+
+    Errors: ArgumentTypeError that names the parameter.
+    """
+    try:
+        return value.__index__()
+    except (AttributeError, TypeError):
+        raise ArgumentTypeError(
+            f"[{op}] {name} is {describe(value)} of type {type(value).__name__}; it needs an int"
+        ) from None
+
+
+def tensor_only(op: str, value: Any) -> Tensor:
+    """The value, if it is a Tensor.
+
+    Errors: ArgumentTypeError that says what it is instead.
+    """
+    if isinstance(value, Tensor):
+        return value
+    raise ArgumentTypeError(
+        f"[{op}] got a {type(value).__name__}; it needs a Tensor; make one with devtensor.tensor(...)"
+    )
+
+
+# What an entry does with parameters marked Type and Place.
+one_dtype = as_dtype
+one_device = resolve

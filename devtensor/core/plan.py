@@ -1,0 +1,198 @@
+"""Plans: what the rules say of one op for one combination of input kinds, computed once and looked up
+after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.backend import registry
+from devtensor.core import rules
+from devtensor.core.device import Device, Kind, forget_devices, resolve
+from devtensor.core.dtype import DType, bool_, int64
+from devtensor.core.errors import ArgumentTypeError, DeviceError, DTypeError, KernelMissing
+from devtensor.core.op import OPS, Op
+from devtensor.core.tensor import Tensor, describe
+
+
+def _unchanged(array: Any) -> Any:
+    return array
+
+
+class Plan:
+    """What the rules say of one op for one combination of input kinds; computed once, then looked up."""
+
+    __slots__ = ("array_type", "as_array", "casts", "inplace", "kernel", "literal", "out", "single")
+
+    def __init__(self) -> None:
+        self.kernel: Any = None
+        self.casts: tuple[Kind | None, ...] | None = None
+        self.literal: Any = None
+        self.out: tuple[Kind, ...] = ()
+        self.single: Any = None
+        self.inplace: Any = None
+        # A raw library function may give a scalar for 0-d inputs: then `as_array` makes it an array again.
+        self.array_type: Any = None
+        self.as_array: Any = _unchanged
+
+
+def key_of(op: Op, inputs: tuple, params: tuple) -> tuple:
+    """All that the dtype rule may look at: kinds, zero-dimensionality, scalar classes, dtype parameters."""
+    parts: list = [
+        (i.kind, i.array.ndim == 0) if isinstance(i, Tensor) else None if i is None else i.__class__
+        for i in inputs
+    ]
+    parts.extend([params[place] for place in op.type_places])
+    return tuple(parts)
+
+
+def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
+    """Ask the rules, once per key, and remember what they say."""
+    device = common_device(op, inputs, params)
+    operands = [
+        operand_of(op, place, i) for place, i in enumerate(inputs) if i is not None and op.takes_part(place)
+    ]
+    many = op.dtype_rule if isinstance(op.dtype_rule, tuple) else (op.dtype_rule,)
+    types = [rule(op.name, operands, params) for rule in many]
+    plan = Plan()
+    plan.out = tuple(device.kind(t.out) for t in types)
+    plan.single = None if isinstance(op.dtype_rule, tuple) else plan.out[0]
+    cast = types[0].cast
+    casts = [cast_for(op, place, i, cast, device) for place, i in enumerate(inputs)]
+    plan.casts = tuple(casts) if any(casts) else None
+    basis = cast or (operands[0].dtype if operands else types[0].out)
+    plan.literal = device.kind(basis)
+    plan.kernel = find_kernel(op, device, basis)
+    if len(op.plans) > 512:
+        op.plans.clear()
+    op.plans[key] = plan
+    unroll(op, plan, basis, inputs, params)
+    return plan
+
+
+def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> None:
+    """Offer the plan to `call1` and `call2` where nothing but the inputs' kinds decides it."""
+    usable = plan.kernel is not None and plan.casts is None and plan.single is not None
+    if (
+        not usable
+        or params
+        or op.eager
+        or op.view
+        or op.differentiable is None
+        or not isinstance(inputs[0], Tensor)
+    ):
+        return
+    kinds = [i.kind if isinstance(i, Tensor) else i.__class__ for i in inputs]
+    fast = Plan()
+    if all(kind is kinds[0] for kind in kinds):
+        op.fast[kinds[0]] = fast
+    elif len(inputs) == 2 and isinstance(kinds[1], type):
+        op.scalar[(kinds[0], kinds[1])] = fast
+    else:
+        return
+    fast.kernel, fast.literal, fast.out, fast.single = plan.kernel, plan.literal, plan.out, plan.single
+    device: Device = plan.single.device
+    backend = device.backend
+    if plan.single is kinds[0] and op.name in getattr(backend, "out_kernels", ()):
+        fast.inplace = plan.kernel
+    if hasattr(backend, "array_type"):
+        fast.kernel = device.kernel(op.name, dtype, all_scalar=False)
+        fast.array_type, fast.as_array = backend.array_type, backend.as_array
+
+
+def operand_of(op: Op, place: int, value: Any) -> rules.Operand:
+    if isinstance(value, Tensor):
+        return rules.Operand(value.kind.dtype, rules.TENSOR if value.array.ndim else rules.ZERO_DIM)
+    if value.__class__ in (bool, int, float):
+        return rules.literal_operand(value.__class__)
+    raise ArgumentTypeError(
+        f"[{op.name}] {op.input_name(place)} is {describe(value)} of type {type(value).__name__}; "
+        "it needs a Tensor or a Python number; make one with devtensor.tensor(...)"
+    )
+
+
+def common_device(op: Op, inputs: tuple, params: tuple) -> Device:
+    """The one device of all inputs; CPU tensors without dimensions, and CPU index tensors, may join any.
+
+    Errors: DeviceError that names the devices.
+    """
+    devices = {i.kind.device for i in inputs if isinstance(i, Tensor)}
+    if len(devices) == 1:
+        return devices.pop()
+    if not devices:
+        named = [p for p in params if isinstance(p, Device)]
+        return named[0] if named else resolve(None)
+    bound = {i.kind.device for p, i in enumerate(inputs) if isinstance(i, Tensor) and not may_move(op, p, i)}
+    if len(bound) == 1:
+        return bound.pop()
+    names = " and ".join(sorted(map(str, bound or devices)))
+    target = next(i.kind.device for i in inputs if isinstance(i, Tensor))
+    raise DeviceError(
+        f'[{op.name}] inputs are on {names}; all must be on one device; move with .to("{target}")'
+    )
+
+
+def may_move(op: Op, place: int, value: Tensor) -> bool:
+    """Whether PyTorch lets this CPU tensor stand beside tensors of another device."""
+    if value.kind.device.type != "cpu":
+        return False
+    return value.array.ndim == 0 or not op.takes_part(place)
+
+
+def cast_for(op: Op, place: int, value: Any, dtype: DType | None, device: Device) -> Kind | None:
+    """The Kind that this input must be brought to, or None if it stays."""
+    if not isinstance(value, Tensor):
+        return None
+    if not op.takes_part(place):
+        marker = op.markers[op.input_name(place)].name
+        dtype = {"Mask": bool_, "Index": int64}.get(marker, value.kind.dtype)
+        given = value.kind.dtype
+        if (marker == "Mask" and given is not bool_) or (
+            marker == "Index" and given.category != int64.category
+        ):
+            raise DTypeError(
+                f"[{op.name}] {op.input_name(place)} is {describe(value)}; it needs {dtype.name}; "
+                f"convert it with .to(devtensor.{dtype.name})"
+            )
+    kind = device.kind(dtype or value.kind.dtype)
+    return None if kind is value.kind else kind
+
+
+def find_kernel(op: Op, device: Device, dtype: DType) -> Callable | None:
+    """The backend's kernel, ready for this op's parameters, or None where the body must do.
+
+    Errors: KernelMissing for a primitive that the backend lacks.
+    """
+    kernel = device.kernel(op.name, dtype)
+    if kernel is None:
+        if op.composite:
+            return None
+        raise KernelMissing(
+            f"[{op.name}] device {device} has no kernel for it; "
+            f'add "{op.name}" to the kernels of backend {device.type!r}'
+        )
+    if op.type_places:
+        return _with_names(kernel, len(op.parameters))
+    return kernel
+
+
+def _with_names(kernel: Callable, count: int) -> Callable:
+    """Kernels know dtypes by name, and nothing of devices."""
+
+    def named(*args: Any) -> Any:
+        arrays, params = args[: len(args) - count], args[len(args) - count :]
+        known = [p.name if isinstance(p, DType) else p for p in params if not isinstance(p, Device)]
+        return kernel(*arrays, *known)
+
+    return named
+
+
+def forget(device_type: str) -> None:
+    """Drop all that was remembered of a device type whose backend has changed."""
+    forget_devices(device_type)
+    for op in OPS.values():
+        for table in (op.plans, op.fast, op.scalar):
+            table.clear()
+
+
+registry.door.listeners.append(forget)

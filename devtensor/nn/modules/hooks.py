@@ -1,0 +1,236 @@
+"""Hooks: functions that are called around a module's forward and backward."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from devtensor.core import tape
+from devtensor.core.errors import AutogradError
+from devtensor.core.op import Op, Rule
+from devtensor.core.rules import same, same_shape
+from devtensor.core.state import current
+from devtensor.core.tensor import Tensor, share
+
+_numbers = count()
+
+
+class RemovableHandle:
+    """What registering a hook gives: `remove()` takes the hook away again. Also a context manager."""
+
+    def __init__(self, hooks: OrderedDict, *others: OrderedDict) -> None:
+        self.id = next(_numbers)
+        self.places = [weakref.ref(place) for place in (hooks, *others)]
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        for ref in self.places:
+            place = ref()
+            if place is not None:
+                place.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def add_hook(hooks: OrderedDict, hook: Any, prepend: bool = False, **flags: OrderedDict) -> RemovableHandle:
+    """Add a hook, before or after the others; `flags` are tables in which it is marked true."""
+    handle = RemovableHandle(hooks, *flags.values())
+    hooks[handle.id] = hook
+    for table in flags.values():
+        table[handle.id] = True
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
+
+
+def _unchanged(*tensors: Any) -> Any:
+    return tensors
+
+
+# An identity of several tensors: its node is where backward hooks hear the gradients.
+BARRIER = Op(
+    _unchanged, dtype=same, shape=same_shape, amp=None, operator=None, inplace=False, view=False, eager=False,
+    composite=True,
+)  # fmt: skip
+BARRIER.differentiable = True
+BARRIER.joint = Rule(lambda gs: tuple(gs), ("gs",))
+
+
+def _barrier(values: tuple, hook: Callable[[list], list]) -> tuple | None:
+    """The values with a node of their own whose gradients go through `hook`; None if none has a gradient."""
+    places = [p for p, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+    if not places or not current().grad:
+        return None
+    inputs = tuple(values[p] for p in places)
+    outs = tuple(share(value) for value in inputs)
+    tape.record_many(BARRIER, inputs, (), outs)
+    outs[0].node.node.with_extra().hooks.append(hook)
+    replaced = list(values)
+    for place, out in zip(places, outs, strict=True):
+        replaced[place] = out
+    return tuple(replaced)
+
+
+class BackwardCall:
+    """One forward call of a module with backward hooks: it collects the gradients on both sides."""
+
+    def __init__(self, module: Any, hooks: list[Callable], pre_hooks: list[Callable]) -> None:
+        self.module = module
+        self.hooks = hooks
+        self.pre_hooks = pre_hooks
+        self.grad_output: tuple | None = None
+        self.heard_inputs = False
+
+    def around_inputs(self, args: tuple) -> tuple:
+        """Put the barrier in front of the module."""
+        self.places = [p for p, v in enumerate(args) if isinstance(v, Tensor)]
+        self.wanted = [p for p in self.places if args[p].requires_grad]
+        through = _barrier(args, self._hear_inputs)
+        self.heard_inputs = through is not None
+        return args if through is None else through
+
+    def around_outputs(self, result: Any) -> Any:
+        """Put the barrier behind the module."""
+        values = result if isinstance(result, tuple) else (result,)
+        self.out_places = [p for p, v in enumerate(values) if isinstance(v, Tensor)]
+        self.out_wanted = [p for p in self.out_places if values[p].requires_grad]
+        through = _barrier(values, self._hear_outputs)
+        if through is None:
+            return result
+        return through if isinstance(result, tuple) else through[0]
+
+    def _hear_outputs(self, gs: list) -> list:
+        found = dict(zip(self.out_wanted, gs, strict=True))
+        grad_output = tuple(found.get(p) for p in self.out_places)
+        for hook in self.pre_hooks:
+            grad_output = _replaced(hook(self.module, grad_output), grad_output)
+        self.grad_output = grad_output
+        if not self.heard_inputs:
+            for hook in self.hooks:
+                if hook(self.module, (None,) * len(self.places), grad_output) is not None:
+                    raise AutogradError(
+                        "[backward hook] returned gradients, but no input of the module requires one; return None"
+                    )
+        renewed = dict(zip(self.out_places, grad_output, strict=True))
+        return [renewed[p] for p in self.out_wanted]
+
+    def _hear_inputs(self, gs: list) -> list:
+        found = dict(zip(self.wanted, gs, strict=True))
+        grad_input = tuple(found.get(p) for p in self.places)
+        for hook in self.hooks:
+            grad_input = _replaced(hook(self.module, grad_input, self.grad_output), grad_input)
+        renewed = dict(zip(self.places, grad_input, strict=True))
+        return [renewed[p] for p in self.wanted]
+
+
+def _replaced(result: Any, before: tuple) -> tuple:
+    if result is None:
+        return before
+    result = result if isinstance(result, tuple) else (result,)
+    if len(result) != len(before):
+        raise AutogradError(
+            f"[backward hook] has returned an incorrect number of values: got {len(result)}, but expected {len(before)}"
+        )
+    return result
+
+
+HOOK_TABLES = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks",
+    "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+)  # fmt: skip
+
+
+class Hooked:
+    """The part of Module that calls forward, with hooks around it where there are any."""
+
+    _forward_hooks: OrderedDict
+    _forward_hooks_with_kwargs: OrderedDict
+    _forward_hooks_always_called: OrderedDict
+    _forward_pre_hooks: OrderedDict
+    _forward_pre_hooks_with_kwargs: OrderedDict
+    _backward_hooks: OrderedDict
+    _backward_pre_hooks: OrderedDict
+    forward: Callable
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        called: set[int] = set()
+        try:
+            args, kwargs = self._before_forward(args, kwargs)
+            listening = None
+            if self._backward_hooks or self._backward_pre_hooks:
+                hooks, pre_hooks = list(self._backward_hooks.values()), list(self._backward_pre_hooks.values())
+                listening = BackwardCall(self, hooks, pre_hooks)
+                args = listening.around_inputs(args)
+            result = self.forward(*args, **kwargs)
+            for number in list(self._forward_hooks):
+                called.add(number)
+                result = self._after_forward(number, args, kwargs, result)
+            return result if listening is None else listening.around_outputs(result)
+        except Exception:
+            for number in list(self._forward_hooks_always_called):
+                if number not in called:
+                    self._after_forward(number, args, kwargs, None)
+            raise
+
+    def _before_forward(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        for number, hook in list(self._forward_pre_hooks.items()):
+            if number in self._forward_pre_hooks_with_kwargs:
+                result = hook(self, args, kwargs)
+                if result is None:
+                    continue
+                if not isinstance(result, tuple) or len(result) != 2:
+                    raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), got {result}.")
+                args, kwargs = result
+                continue
+            result = hook(self, args)
+            if result is not None:
+                args = result if isinstance(result, tuple) else (result,)
+        return args, kwargs
+
+    def _after_forward(self, number: int, args: tuple, kwargs: dict[str, Any], result: Any) -> Any:
+        hook = self._forward_hooks[number]
+        if number in self._forward_hooks_with_kwargs:
+            replaced = hook(self, args, kwargs, result)
+        else:
+            replaced = hook(self, args, result)
+        return result if replaced is None else replaced
+
+    def register_forward_pre_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, args)` before each forward; what it returns replaces the arguments."""
+        flags = {"kwargs": self._forward_pre_hooks_with_kwargs} if with_kwargs else {}
+        return add_hook(self._forward_pre_hooks, hook, prepend, **flags)
+
+    def register_forward_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, args, output)` after each forward; what it returns replaces the output."""
+        flags = {"kwargs": self._forward_hooks_with_kwargs} if with_kwargs else {}
+        flags |= {"always": self._forward_hooks_always_called} if always_call else {}
+        return add_hook(self._forward_hooks, hook, prepend, **flags)
+
+    def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` when gradients arrive; what it returns replaces them."""
+        return add_hook(self._backward_pre_hooks, hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` when gradients have passed; what it returns replaces grad_input."""
+        return add_hook(self._backward_hooks, hook, prepend)
+
+    def register_backward_hook(self, hook: Callable) -> RemovableHandle:
+        """Old name of `register_full_backward_hook`."""
+        return self.register_full_backward_hook(hook)

@@ -1,0 +1,94 @@
+"""Lengths of vectors and standard deviations: roots whose gradient is 0, not NaN, where they are 0."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from devtensor.core.op import Dims, Plain, composite
+from devtensor.core.rules import only_floating, reduced
+from devtensor.ops.compare import eq, ne, where
+from devtensor.ops.create import cast
+from devtensor.ops.elementwise import abs, sign
+from devtensor.ops.examples import case, reductions
+from devtensor.ops.functions import sqrt
+from devtensor.ops.reduce import amax, amin, mean, spread, sum, var
+
+
+@composite(dtype=only_floating, shape=reduced, amp="float32")
+def vector_norm(input, dim: Dims = None, keepdim: Plain = False, p: Plain = 2):
+    """The p-norm over `dim`: (sum |x|^p)^(1/p); inf: the largest, -inf: the smallest, 0: how many are not 0.
+
+    Shapes: input (*S) -> S without dim
+    Source: where the norm is 0 the gradient is 0, as in PyTorch.
+    """
+    if p == inf:
+        return amax(abs(input), dim, keepdim)
+    if p == -inf:
+        return amin(abs(input), dim, keepdim)
+    if p == 0:
+        return sum(cast(ne(input, 0), input.kind.dtype), dim, keepdim)
+    if p == 1:
+        return sum(abs(input), dim, keepdim)
+    if p == 2:
+        return sqrt(sum(input * input, dim, keepdim))
+    return sum(abs(input) ** p, dim, keepdim) ** (1.0 / p)
+
+
+def _no_zero(out: Any) -> Any:
+    """`out`, infinite where it is 0, so that what is divided by it vanishes."""
+    return where(eq(out, 0), inf, out)
+
+
+def _norm_gradient(g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, p: float) -> Any:
+    if p == 0:
+        return input * 0
+    if p == 1:
+        return spread(g, like, dim, keepdim) * sign(input)
+    if p == 2:
+        return spread(g / _no_zero(out), like, dim, keepdim) * input
+    if p in (inf, -inf):
+        winners = cast(eq(abs(input), spread(out, like, dim, keepdim)), g.kind.dtype)
+        return spread(g, like, dim, keepdim) * sign(input) * (winners / sum(winners, dim, True))
+    share = abs(input) / spread(_no_zero(out), like, dim, keepdim)
+    return spread(g, like, dim, keepdim) * sign(input) * where(eq(input, 0), 0.0, _no_zero(share) ** (p - 1))
+
+
+vector_norm.vjp(input=_norm_gradient)
+vector_norm.examples(reductions(apart=0.2, distinct=True))
+
+
+@vector_norm.examples
+def _(make):
+    for p in (0.5, 1, 3, inf, -inf):
+        yield case(make(2, 5, apart=0.2, distinct=True), dim=1, p=p)
+    yield case(make(3, 4), dim=0, p=0)
+
+
+@composite(dtype=only_floating, shape=reduced)
+def std(input, dim: Dims = None, keepdim: Plain = False, correction: Plain = 1):
+    """Standard deviation over `dim`: the root of `var`.
+
+    Shapes: input (*S) -> S without dim
+    Source: where it is 0 the gradient is 0, as in PyTorch.
+    """
+    return sqrt(var(input, dim, keepdim, correction))
+
+
+def _std_gradient(g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, correction: float) -> Any:
+    count = 1
+    for d in dim:
+        count *= like.input.shape[d]
+    share = g / (_no_zero(out) * max(1e-300, count - correction))
+    return spread(share, like, dim, keepdim) * (input - mean(input, dim, True))
+
+
+std.vjp(input=_std_gradient)
+
+
+@std.examples
+def _(make):
+    yield case(make(5))
+    yield case(make(2, 3, 4), dim=(0, 2))
+    yield case(make(2, 3, 4), dim=-1, keepdim=True, correction=0)
+    yield case(make(4, 3, layout="transposed"), dim=0)

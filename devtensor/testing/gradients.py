@@ -1,0 +1,156 @@
+"""Derivatives of ops against finite differences: one random direction per input, to second order.
+
+A function of many numbers is reduced to one of one number: its results are summed with random weights, and its
+inputs move along a random line. A wrong derivative anywhere shows there with probability one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from devtensor.autograd.engine import grad
+from devtensor.core.op import Op
+from devtensor.core.tensor import Tensor
+from devtensor.testing.cases import Sample, samples_of, to_numpy, to_tensor
+
+# Central differences in float64: rounding costs about 1e-16 / STEP, curvature about STEP squared.
+STEP = 3e-6
+RTOL, ATOL = 1e-5, 1e-6
+
+
+def check_gradients(op: Op, device: Any = "cpu") -> None:
+    """Raise AssertionError unless the op's formulas give first and second derivatives, at every float64 example.
+
+    An op declared as not differentiable must leave no history.
+    """
+    for drawn in samples_of(op, device, ("float64",)):
+        check_sample(drawn)
+
+
+def check_sample(drawn: Sample) -> None:
+    """The same for one drawn example."""
+    places = [p for p, value in enumerate(drawn.inputs) if is_differentiable(drawn, p, value)]
+    if not places:
+        return
+    leaves = list(drawn.inputs)
+    for place in places:
+        leaves[place].requires_grad = True
+    outs = drawn.run(*leaves)
+    floats = [k for k, out in enumerate(outs) if out.dtype.is_floating_point]
+    history = [k for k, out in enumerate(outs) if out.requires_grad]
+    if drawn.op.differentiable is False or not floats:
+        assert not history, f"{drawn}: not differentiable, but leaves history"
+        return
+    assert history == floats, f"{drawn}: results {floats} are differentiable, but {history} have a history"
+    check = Check(drawn, places, floats, [tuple(outs[k].shape) for k in floats])
+    check.first_order()
+    check.each_alone()
+    check.second_order()
+
+
+def is_differentiable(drawn: Sample, place: int, value: Any) -> bool:
+    """Whether this input takes part in promotion and is of floating point."""
+    return isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
+
+
+class Check:
+    """One sample with its weights and directions."""
+
+    def __init__(self, drawn: Sample, places: list[int], floats: list[int], shapes: list[tuple]) -> None:
+        self.drawn = drawn
+        self.places = places
+        self.floats = floats
+        rng = np.random.default_rng(len(drawn.case.inputs))
+        self.points = [drawn.arrays[p].astype(np.float64) for p in places]
+        self.directions = [rng.normal(size=point.shape) for point in self.points]
+        self.seconds = [rng.normal(size=point.shape) for point in self.points]
+        self.weights = [rng.normal(size=shape) for shape in shapes]
+        self.weight_directions = [rng.normal(size=shape) for shape in shapes]
+
+    def tensor(self, array: np.ndarray, wanted: bool = False) -> Tensor:
+        made = to_tensor(array, self.drawn.device)
+        made.requires_grad = wanted
+        return made
+
+    def outputs(self, points: Sequence[np.ndarray], wanted: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+        """Leaves at `points`, of which those in `wanted` require grad, and the floating-point results."""
+        inputs, leaves = list(self.drawn.inputs), []
+        for place, point in zip(self.places, points, strict=True):
+            same = point is self.points[self.places.index(place)]
+            inputs[place] = self.drawn.inputs[place].detach() if same else self.tensor(point)  # type: ignore[attr-defined]
+            inputs[place].requires_grad = place in wanted
+            leaves.append(inputs[place])
+        results = self.drawn.run(*inputs)
+        return leaves, [results[k] for k in self.floats]
+
+    def total(self, points: Sequence[np.ndarray]) -> float:
+        """The weighted sum of the results."""
+        if not any(point.size for point in points):
+            return 0.0
+        _, outs = self.outputs(points, ())
+        return sum(float((to_numpy(o) * w).sum()) for o, w in zip(outs, self.weights, strict=True))
+
+    def gradients(self, points: Any, weights: Any, wanted: Any = None, create_graph: bool = False) -> tuple:
+        """Leaves, weights as tensors, and the gradient for each leaf."""
+        wanted = self.places if wanted is None else wanted
+        leaves, outs = self.outputs(points, wanted)
+        tensors = [self.tensor(w, create_graph) for w in weights]
+        chosen = [leaf for leaf in leaves if leaf.requires_grad]
+        found = grad(outs, chosen, tensors, create_graph=create_graph, allow_unused=True)
+        return chosen, tensors, found
+
+    def first_order(self) -> None:
+        leaves, _, found = self.gradients(self.points, self.weights)
+        self.found = found
+        for place, leaf, g, direction in zip(self.places, leaves, found, self.directions, strict=True):
+            name = self.drawn.op.input_name(place)
+            if g is not None:
+                assert g.shape == leaf.shape, f"{self.drawn}: gradient of {name} is {tuple(g.shape)}"
+                assert g.dtype is leaf.dtype, f"{self.drawn}: gradient of {name} is {g.dtype}"
+            analytic = 0.0 if g is None else float((to_numpy(g) * direction).sum())
+            ahead, behind = (self.total(self.moved(self.places.index(place), sign * STEP)) for sign in (1, -1))
+            self.compare(analytic, (ahead - behind) / (2 * STEP), f"derivative for {name}")
+
+    def moved(self, index: int, step: float) -> list[np.ndarray]:
+        points = list(self.points)
+        points[index] = points[index] + step * self.directions[index]
+        return points
+
+    def each_alone(self) -> None:
+        """An input's gradient does not depend on which others require one."""
+        for index, place in enumerate(self.places if len(self.places) > 1 else ()):
+            _, _, (alone,) = self.gradients(self.points, self.weights, wanted=(place,))
+            together = self.found[index]
+            equal = alone is None if together is None else np.array_equal(to_numpy(alone), to_numpy(together))
+            assert equal, f"{self.drawn}: gradient of {self.drawn.op.input_name(place)} differs when it is alone"
+
+    def second_order(self) -> None:
+        leaves, weights, found = self.gradients(self.points, self.weights, create_graph=True)
+        kept = [(g, u) for g, u in zip(found, self.seconds, strict=True) if g is not None and g.requires_grad]
+        if not kept:
+            return
+        roots, seeds = [g for g, _ in kept], [self.tensor(u) for _, u in kept]
+        slopes = grad(roots, [*leaves, *weights], seeds, allow_unused=True)
+        lines = [*self.directions, *self.weight_directions]
+        analytic = sum(float((to_numpy(s) * v).sum()) for s, v in zip(slopes, lines, strict=True) if s is not None)
+        ahead, behind = (self.slope(sign * STEP) for sign in (1, -1))
+        self.compare(analytic, (ahead - behind) / (2 * STEP), "second derivative")
+
+    def slope(self, step: float) -> float:
+        """The first derivatives, weighted, at a point further along all lines at once."""
+        points = [p + step * v for p, v in zip(self.points, self.directions, strict=True)]
+        weights = [w + step * v for w, v in zip(self.weights, self.weight_directions, strict=True)]
+        _, _, found = self.gradients(points, weights)
+        return sum(float((to_numpy(g) * u).sum()) for g, u in zip(found, self.seconds, strict=True) if g is not None)
+
+    def compare(self, analytic: float, numeric: float, what: str) -> None:
+        close = abs(analytic - numeric) <= ATOL + RTOL * max(abs(numeric), self.size)
+        assert close, f"{self.drawn}: {what} is {analytic:.9g}; finite differences give {numeric:.9g}"
+
+    @property
+    def size(self) -> float:
+        """How much is summed: rounding grows with it."""
+        return max([1.0, *(float(np.abs(w).sum()) for w in self.weights)])

@@ -1,0 +1,13 @@
+"""Every op in turn: a test with the argument `op` runs once for each."""
+
+from __future__ import annotations
+
+import pytest
+
+import devtensor.testing.cases  # noqa: F401 - declares every op
+from devtensor.core.op import OPS
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "op" in metafunc.fixturenames:
+        metafunc.parametrize("op", [pytest.param(op, id=name) for name, op in sorted(OPS.items())])

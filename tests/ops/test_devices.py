@@ -1,0 +1,9 @@
+"""Every device gives what the CPU gives; a kernel for a composite gives what its body gives."""
+
+from __future__ import annotations
+
+from devtensor.testing.checks import check_parity
+
+
+def test_parity(op, device):
+    check_parity(op, device)

@@ -1,0 +1,486 @@
+"""Independent references: for each op a function of NumPy arrays, in float64, int64 or bool, and its parameters.
+
+They are written from each op's docstring with NumPy, SciPy and loops, and share nothing with the kernels.
+Numbers stand where the example has numbers. A reference for several outputs returns a tuple.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from scipy import special
+
+Array = Any
+
+
+def dims_of(x: Array, dim: Any) -> tuple[int, ...]:
+    """A dims parameter as a tuple NumPy takes."""
+    if dim is None or dim == ():
+        return tuple(range(x.ndim))
+    return (dim,) if isinstance(dim, int) else tuple(dim)
+
+
+def wide(x: Array) -> Array:
+    """Bools counted as integers."""
+    return x.astype(np.int64) if x.dtype == bool else x
+
+
+def reduction(function: Callable, convert: Callable = lambda x: x) -> Callable:
+    """A reference over dims from a NumPy reduction."""
+
+    def reference(x: Array, dim: Any = None, keepdim: bool = False, **named: Any) -> Array:
+        return function(convert(x), axis=dims_of(x, dim) if x.ndim else None, keepdims=keepdim, **named)
+
+    return reference
+
+
+def along(function: Callable) -> Callable:
+    """A reference along one dim, for which a 0-d array counts as one of one element."""
+
+    def reference(x: Array, dim: int, **named: Any) -> Array:
+        return function(wide(x).reshape(-1), 0).reshape(()) if x.ndim == 0 else function(wide(x), dim)
+
+    return reference
+
+
+def place(function: Callable) -> Callable:
+    """A reference for argmax and argmin."""
+
+    def reference(x: Array, dim: int, keepdim: bool = False) -> Array:
+        return np.int64(0) if x.ndim == 0 else function(wide(x), axis=dim, keepdims=keepdim)
+
+    return reference
+
+
+def shift_left(a: Array, b: Array) -> Array:
+    return a * 2**b
+
+
+def shift_right(a: Array, b: Array) -> Array:
+    return np.floor_divide(a, 2**b)
+
+
+def clamp(x: Array, low: Any, high: Any) -> Array:
+    """NaN stays, and the upper limit wins."""
+    x = x if low is None else np.where(np.isnan(x) | (x > low), x, low)
+    return x if high is None else np.where(np.isnan(x) | (x < high), x, high)
+
+
+def logsumexp(x: Array, dim: Any, keepdim: bool = False) -> Array:
+    if not x.size:
+        return np.log(np.exp(x).sum(axis=dims_of(x, dim), keepdims=keepdim))
+    return special.logsumexp(x, axis=dims_of(x, dim), keepdims=keepdim)
+
+
+def var(x: Array, dim: Any = None, keepdim: bool = False, correction: int = 1) -> Array:
+    return np.var(x, axis=dims_of(x, dim), keepdims=keepdim, ddof=correction)
+
+
+def cast(x: Array, dtype: str) -> Array:
+    if dtype == "bool":
+        return x != 0
+    if dtype in ("float16", "bfloat16", "float32", "float64"):
+        return x.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    return np.trunc(x).astype(dtype)
+
+
+def constant(data: Any, dtype: str, device: Any = None) -> Array:
+    return np.frombuffer(data.data, dtype).reshape(data.shape)
+
+
+def follow(x: Array, chain: tuple) -> Array:
+    """The NumPy view that a chain of view ops reaches."""
+    for name, params in chain:
+        x = {"getitem": operator.getitem, "permute": np.transpose, "reshape": np.reshape, "diagonal": np.diagonal}[
+            name
+        ](x, *params)
+    return x
+
+
+def overwrite(root: Array, src: Array, chain: tuple) -> Array:
+    places = follow(np.arange(root.size).reshape(root.shape), chain)
+    result = root.reshape(-1).copy()
+    result[places.reshape(-1)] = src.reshape(-1)
+    return result.reshape(root.shape)
+
+
+def gather(x: Array, index: Array, dim: int) -> Array:
+    result = np.empty(index.shape, x.dtype)
+    for spot in np.ndindex(*index.shape):
+        source = list(spot)
+        source[dim] = index[spot]
+        result[spot] = x[tuple(source)]
+    return result
+
+
+def scatter(x: Array, index: Array, src: Array, dim: int, add: bool = False) -> Array:
+    result = x.copy()
+    for spot in np.ndindex(*index.shape):
+        target = list(spot)
+        target[dim] = index[spot]
+        result[tuple(target)] = result[tuple(target)] + src[spot] if add else src[spot]
+    return result
+
+
+def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
+    return scatter(x, index, src, dim, add=True)
+
+
+def full_index(indices: tuple, places: tuple) -> tuple:
+    return tuple(slice(None) if p is None else indices[p] for p in places)
+
+
+def index_put(x: Array, value: Array, *indices: Array, places: tuple, accumulate: bool = False) -> Array:
+    """Element by element, by the place in memory that NumPy's own indexing names."""
+    where = np.arange(x.size).reshape(x.shape)[full_index(indices, places)]
+    result = x.reshape(-1).copy()
+    for spot, number in zip(where.reshape(-1), np.broadcast_to(value, where.shape).reshape(-1), strict=True):
+        result[spot] = result[spot] + number if accumulate else number
+    return result.reshape(x.shape)
+
+
+def embedding_grad(g: Array, index: Array, rows: int) -> Array:
+    result = np.zeros((rows, *g.shape[index.ndim :]), g.dtype)
+    for spot in np.ndindex(*index.shape):
+        result[index[spot]] = result[index[spot]] + g[spot]
+    return result
+
+
+def nonzero(x: Array) -> Array:
+    return np.argwhere(x) if x.ndim else np.zeros((int(bool(x)), 0), np.int64)
+
+
+def sort(x: Array, dim: int = -1, descending: bool = False) -> tuple:
+    """Python's own stable sort, line by line."""
+    if x.ndim == 0:
+        return x, np.int64(0)
+    values, places = np.empty_like(x), np.empty(x.shape, np.int64)
+    lines = [range(n) for d, n in enumerate(x.shape) if d != dim % x.ndim]
+    for spot in itertools.product(*lines):
+        line = (*spot[: dim % x.ndim], slice(None), *spot[dim % x.ndim :])
+        order = sorted(range(x.shape[dim]), key=lambda i: x[line][i], reverse=descending)
+        values[line], places[line] = x[line][order], order
+    return values, places
+
+
+def unique(x: Array) -> tuple:
+    values = sorted(set(x.reshape(-1).tolist()))
+    inverse = np.array([values.index(v) for v in x.reshape(-1).tolist()], np.int64).reshape(x.shape)
+    counts = [int((inverse == k).sum()) for k in range(len(values))]
+    return np.array(values, x.dtype), inverse, np.array(counts, np.int64)
+
+
+def searchsorted(line: Array, values: Array, right: bool = False) -> Array:
+    """How many elements stand before, counted one by one."""
+    before = operator.le if right else operator.lt
+    result = np.empty(values.shape, np.int64)
+    for spot in np.ndindex(*values.shape):
+        row = line if line.ndim == 1 else line[spot[:-1]]
+        result[spot] = sum(bool(before(element, values[spot])) for element in row)
+    return result
+
+
+def windows(length: int, size: int, step: int, dilation: int) -> list[list[int]]:
+    """The places that each window takes."""
+    count = (length - dilation * (size - 1) - 1) // step + 1
+    return [[start * step + k * dilation for k in range(size)] for start in range(count)]
+
+
+def unfold(x: Array, dim: int, size: int, step: int, dilation: int = 1) -> Array:
+    rows = windows(x.shape[dim], size, step, dilation)
+    return np.stack([np.moveaxis(np.take(x, row, axis=dim), dim, -1) for row in rows], axis=dim % x.ndim)
+
+
+def fold(g: Array, size: int, dim: int, step: int, dilation: int) -> Array:
+    shape = list(g.shape[:-1])
+    shape[dim] = size
+    result = np.moveaxis(np.zeros(shape, g.dtype), dim, 0)
+    source = np.moveaxis(g, (dim, -1), (0, 1))
+    for window, k in np.ndindex(*source.shape[:2]):
+        result[window * step + k * dilation] = result[window * step + k * dilation] + source[window, k]
+    return np.moveaxis(result, 0, dim)
+
+
+def pad(x: Array, widths: tuple, value: Any = 0) -> Array:
+    return np.pad(x, widths, constant_values=value)
+
+
+def expand(x: Array, shape: tuple) -> Array:
+    return np.broadcast_to(x, shape)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    if a.dtype == bool:
+        return (a.astype(np.int64) @ b.astype(np.int64)).astype(bool)
+    return a @ b
+
+
+def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+    product = np.einsum("...i,oi->...o", wide(x), wide(weight))
+    product = product.astype(bool) if x.dtype == bool else product
+    return product if bias is None else product + bias
+
+
+def positions(counts: tuple, size: tuple, stride: tuple, padding: tuple, dilation: tuple):
+    """Every pair of a window and a place in it, with the spot in the unpadded input."""
+    for out in np.ndindex(*counts):
+        for k in np.ndindex(*size):
+            rows = zip(out, stride, k, dilation, padding, strict=True)
+            yield out, k, tuple(o * s + i * d - p for o, s, i, d, p in rows)
+
+
+def inside(spot: tuple, sizes: tuple) -> bool:
+    return all(0 <= i < n for i, n in zip(spot, sizes, strict=True))
+
+
+def convolve(x: Array, weight: Array, g: Array | None, geometry: tuple) -> tuple[Array, Array, Array]:
+    """Output, or with `g` the gradients for input and weight, by adding up single products."""
+    stride, padding, dilation, groups = geometry
+    spatial, size = x.shape[2:], weight.shape[2:]
+    rows = zip(spatial, size, stride, padding, dilation, strict=True)
+    counts = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in rows)
+    outputs, channels = weight.shape[:2]
+    out, for_x, for_w = np.zeros((x.shape[0], outputs, *counts), x.dtype), np.zeros_like(x), np.zeros_like(weight)
+    for o in range(outputs):
+        group = slice(o // (outputs // groups) * channels, (o // (outputs // groups) + 1) * channels)
+        for place, k, spot in positions(counts, size, stride, padding, dilation):
+            if not inside(spot, spatial):
+                continue
+            seen, w = x[:, group, *spot], weight[o, :, *k]
+            out[:, o, *place] += wide(seen) @ wide(w) > 0 if x.dtype == bool else seen @ w
+            if g is not None:
+                for_x[:, group, *spot] += g[:, o, *place][:, None] * w
+                for_w[o, :, *k] += g[:, o, *place] @ seen if x.dtype != bool else (g[:, o, *place] & seen.T).any(-1)
+    return out, for_x, for_w
+
+
+def convolution(x: Array, weight: Array, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1) -> Array:
+    return convolve(x, weight, None, (stride, padding, dilation, groups))[0]
+
+
+def convolution_grad_input(
+    g: Array, weight: Array, input_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
+) -> Array:
+    return convolve(np.zeros(input_shape, g.dtype), weight, g, (stride, padding, dilation, groups))[1]
+
+
+def convolution_grad_weight(
+    g: Array, x: Array, weight_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
+) -> Array:
+    return convolve(x, np.zeros(weight_shape, g.dtype), g, (stride, padding, dilation, groups))[2]
+
+
+def gelu(x: Array, approximate: str = "none") -> Array:
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return x * special.ndtr(x)
+
+
+def elu(x: Array, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Array:
+    return scale * np.where(x > 0, x, alpha * np.expm1(input_scale * x))
+
+
+def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
+
+
+def glu(x: Array, dim: int = -1) -> Array:
+    first, second = np.split(x, 2, axis=dim)
+    return first * special.expit(second)
+
+
+def prelu(x: Array, weight: Array) -> Array:
+    shape = (weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 and weight.size > 1 else ()
+    return np.where(x > 0, x, x * weight.reshape(shape or (1,) * min(x.ndim, 1)))
+
+
+MASK = 2**64 - 1
+
+
+def philox_word(seed: int, number: int) -> int:
+    """Word `number` of the stream: Philox 4x64-10 written from Salmon et al. 2011 in whole numbers."""
+    counter, key = [number // 4, 0, 0, 0], [seed, 0]
+    for step in range(10):
+        if step:
+            key = [(key[0] + 0x9E3779B97F4A7C15) & MASK, (key[1] + 0xBB67AE8584CAA73B) & MASK]
+        first, second = 0xD2E7470EE14C6C93 * counter[0], 0xCA5A826395121157 * counter[2]
+        counter = [
+            (second >> 64) ^ counter[1] ^ key[0], second & MASK,
+            (first >> 64) ^ counter[3] ^ key[1], first & MASK,
+        ]  # fmt: skip
+    return counter[number % 4]
+
+
+def words(state: Array, shape: tuple) -> Array:
+    seed, offset = (int(v) & MASK for v in state)
+    found = [philox_word(seed, offset + i) for i in range(math.prod(shape))]
+    return np.array(found, dtype=object).reshape(shape)
+
+
+def random_uniform(state: Array, shape: tuple, dtype: str) -> Array:
+    bits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}[dtype]
+    return np.array(words(state, shape) >> (64 - bits), dtype=np.float64) * 2.0**-bits
+
+
+def random_normal(state: Array, shape: tuple, dtype: str) -> Array:
+    word = words(state, shape)
+    near = np.array((word >> 32) + 1, np.float64) * 2.0**-32
+    angle = np.array(word & 0xFFFFFFFF, np.float64) * 2.0**-32
+    return np.sqrt(-2 * np.log(near)) * np.cos(2 * math.pi * angle)
+
+
+def random_integers(state: Array, shape: tuple, low: int, high: int) -> Array:
+    return np.array(low + (words(state, shape) * (high - low) >> 64), np.int64)
+
+
+ORACLES: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "floor_divide": np.floor_divide,
+    "remainder": np.mod,
+    "fmod": np.fmod,
+    "pow": np.power,
+    "atan2": np.arctan2,
+    "hypot": np.hypot,
+    "maximum": lambda a, b: np.where(a > b, a, b),
+    "minimum": lambda a, b: np.where(a < b, a, b),
+    "neg": operator.neg,
+    "abs": lambda x: np.where(x < 0, -x, x),
+    "sign": lambda x: x if x.dtype == bool else (x > 0).astype(x.dtype) - (x < 0),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "round": np.round,
+    "square": lambda x: x * x,
+    "relu": lambda x: x * (x > 0),
+    "where": np.where,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "logical_and": lambda a, b: (a != 0) & (b != 0),
+    "logical_or": lambda a, b: (a != 0) | (b != 0),
+    "logical_xor": lambda a, b: (a != 0) ^ (b != 0),
+    "logical_not": lambda x: x == 0,
+    "bitwise_and": operator.and_,
+    "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor,
+    "bitwise_not": operator.invert,
+    "bitwise_left_shift": shift_left,
+    "bitwise_right_shift": shift_right,
+    "isnan": lambda x: x != x,
+    "isinf": lambda x: abs(wide(x)) == math.inf,
+    "isfinite": lambda x: abs(wide(x)) < math.inf,
+    "exp": np.exp,
+    "exp2": lambda x: np.power(2.0, x),
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "log2": np.log2,
+    "log10": np.log10,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": lambda x: 1.0 / x,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "erfinv": special.erfinv,
+    "sigmoid": special.expit,
+    "lgamma": special.gammaln,
+    "digamma": special.digamma,
+    "lerp": lambda a, b, t: a * (1 - t) + b * t,
+    "addcmul": lambda x, a, b, value: x + a * b * value,
+    "addcdiv": lambda x, a, b, value: x + a / b * value,
+    "clamp": clamp,
+    "sum": reduction(np.sum, wide),
+    "prod": reduction(np.prod, wide),
+    "mean": reduction(np.mean),
+    "amax": reduction(np.max),
+    "amin": reduction(np.min),
+    "any": reduction(np.any),
+    "all": reduction(np.all),
+    "argmax": place(np.argmax),
+    "argmin": place(np.argmin),
+    "cumsum": along(np.cumsum),
+    "cumprod": along(np.cumprod),
+    "var": var,
+    "logsumexp": logsumexp,
+    "full": lambda shape, value, dtype, device=None: np.full(shape, value),
+    "arange": lambda start, step, count, dtype, device=None: np.array([start + i * step for i in range(count)]),
+    "constant": constant,
+    "cast": cast,
+    "copy": np.copy,
+    "to_device": lambda x, device: x,
+    "overwrite": overwrite,
+    "reshape": np.reshape,
+    "permute": np.transpose,
+    "expand": expand,
+    "getitem": operator.getitem,
+    "diagonal": lambda x, offset=0, dim1=0, dim2=1: np.diagonal(x, offset, dim1, dim2),
+    "unfold": unfold,
+    "fold": fold,
+    "flip": lambda x, dims: np.flip(x, dims),
+    "roll": lambda x, shifts, dims: np.roll(x, shifts, dims),
+    "pad": pad,
+    "cat": lambda *xs, dim=0: np.concatenate(xs, dim),
+    "index_select": lambda x, index, dim: np.take(x, index, axis=dim),
+    "gather": gather,
+    "scatter": scatter,
+    "scatter_add": scatter_add,
+    "index_get": lambda x, *indices, places: x[full_index(indices, places)],
+    "index_put": index_put,
+    "embedding": lambda weight, index: weight[index],
+    "embedding_grad": embedding_grad,
+    "nonzero": nonzero,
+    "tril": lambda x, diagonal=0: np.tril(x, diagonal),
+    "triu": lambda x, diagonal=0: np.triu(x, diagonal),
+    "sort": sort,
+    "unique": unique,
+    "searchsorted": searchsorted,
+    "matmul": matmul,
+    "linear": linear,
+    "convolution": convolution,
+    "convolution_grad_input": convolution_grad_input,
+    "convolution_grad_weight": convolution_grad_weight,
+    "softmax": lambda x, dim=-1: special.softmax(x, axis=dim) if x.size else x,
+    "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
+    "gelu": gelu,
+    "silu": lambda x: x * special.expit(x),
+    "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),
+    "elu": elu,
+    "softplus": softplus,
+    "logsigmoid": special.log_expit,
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "hardtanh": lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val),
+    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "threshold": lambda x, threshold=0.0, value=0.0: np.where(x > threshold, x, value),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "tanhshrink": lambda x: x - np.tanh(x),
+    "glu": glu,
+    "prelu": prelu,
+    "random_uniform": random_uniform,
+    "random_normal": random_normal,
+    "random_integers": random_integers,
+}
