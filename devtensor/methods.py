@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from devtensor import functions
+from devtensor import functions, interop, printing
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.op import OPS, Op
@@ -127,7 +127,7 @@ def attach() -> None:
             binary = len(op.inputs) == 2 and not op.parameters
             setattr(Tensor, f"{name}_", _binary_inplace(op) if binary else inplace_form(op))
         _attach_operators(op, entry)
-    for module in functions.MODULES:
+    for module in (*functions.MODULES, interop, printing):
         _attach_functions(module)
 
 

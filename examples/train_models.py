@@ -7,7 +7,7 @@ from devtensor import nn
 
 CHANNELS = (16, 32, 64)
 HIDDEN = 128
-DROPOUT = {"mlp": 0.2, "cnn": 0.5}
+DROPOUT = {"mlp": 0.2, "cnn": 0.3}
 
 
 class Normalize(nn.Module):

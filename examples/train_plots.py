@@ -34,13 +34,10 @@ def save_curves(path: Path, history: dict[str, list[float]], title: str, scaled:
 
 
 def draw_loss(axes: Axes, epochs: list[int], history: dict[str, list[float]]) -> None:
-    """Mean training loss, on a logarithmic axis if it fell far."""
+    """Mean training loss."""
     axes.plot(epochs, history["loss"], color=VERMILION, marker="o", markersize=3)
-    if 0 < 10 * min(history["loss"]) < max(history["loss"]):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
     axes.set_title("training loss")
-    axes.set_ylabel("cross entropy (nats)")
+    axes.set_ylabel("cross entropy, smoothed labels (nats)")
 
 
 def draw_accuracy(axes: Axes, epochs: list[int], history: dict[str, list[float]]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from oracles_nn import NN_ORACLES
 from scipy import special
 
 Array = Any
@@ -80,6 +81,17 @@ def logsumexp(x: Array, dim: Any, keepdim: bool = False) -> Array:
 
 def var(x: Array, dim: Any = None, keepdim: bool = False, correction: int = 1) -> Array:
     return np.var(x, axis=dims_of(x, dim), keepdims=keepdim, ddof=correction)
+
+
+def vector_norm(x: Array, dim: Any = None, keepdim: bool = False, p: float = 2) -> Array:
+    """Each line of numbers by SciPy's norm of a vector."""
+    dims = dims_of(x, dim)
+    if not dims:
+        return abs(x)
+    lines = np.moveaxis(x, dims, range(x.ndim - len(dims), x.ndim))
+    lines = lines.reshape(*lines.shape[: x.ndim - len(dims)], -1)
+    found = np.linalg.norm(lines, ord=p, axis=-1)
+    return np.expand_dims(found, tuple(d % x.ndim for d in dims)) if keepdim else found
 
 
 def cast(x: Array, dtype: str) -> Array:
@@ -221,85 +233,6 @@ def matmul(a: Array, b: Array) -> Array:
     return a @ b
 
 
-def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-    product = np.einsum("...i,oi->...o", wide(x), wide(weight))
-    product = product.astype(bool) if x.dtype == bool else product
-    return product if bias is None else product + bias
-
-
-def positions(counts: tuple, size: tuple, stride: tuple, padding: tuple, dilation: tuple):
-    """Every pair of a window and a place in it, with the spot in the unpadded input."""
-    for out in np.ndindex(*counts):
-        for k in np.ndindex(*size):
-            rows = zip(out, stride, k, dilation, padding, strict=True)
-            yield out, k, tuple(o * s + i * d - p for o, s, i, d, p in rows)
-
-
-def inside(spot: tuple, sizes: tuple) -> bool:
-    return all(0 <= i < n for i, n in zip(spot, sizes, strict=True))
-
-
-def convolve(x: Array, weight: Array, g: Array | None, geometry: tuple) -> tuple[Array, Array, Array]:
-    """Output, or with `g` the gradients for input and weight, by adding up single products."""
-    stride, padding, dilation, groups = geometry
-    spatial, size = x.shape[2:], weight.shape[2:]
-    rows = zip(spatial, size, stride, padding, dilation, strict=True)
-    counts = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in rows)
-    outputs, channels = weight.shape[:2]
-    out, for_x, for_w = np.zeros((x.shape[0], outputs, *counts), x.dtype), np.zeros_like(x), np.zeros_like(weight)
-    for o in range(outputs):
-        group = slice(o // (outputs // groups) * channels, (o // (outputs // groups) + 1) * channels)
-        for place, k, spot in positions(counts, size, stride, padding, dilation):
-            if not inside(spot, spatial):
-                continue
-            seen, w = x[:, group, *spot], weight[o, :, *k]
-            out[:, o, *place] += wide(seen) @ wide(w) > 0 if x.dtype == bool else seen @ w
-            if g is not None:
-                for_x[:, group, *spot] += g[:, o, *place][:, None] * w
-                for_w[o, :, *k] += g[:, o, *place] @ seen if x.dtype != bool else (g[:, o, *place] & seen.T).any(-1)
-    return out, for_x, for_w
-
-
-def convolution(x: Array, weight: Array, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1) -> Array:
-    return convolve(x, weight, None, (stride, padding, dilation, groups))[0]
-
-
-def convolution_grad_input(
-    g: Array, weight: Array, input_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
-) -> Array:
-    return convolve(np.zeros(input_shape, g.dtype), weight, g, (stride, padding, dilation, groups))[1]
-
-
-def convolution_grad_weight(
-    g: Array, x: Array, weight_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
-) -> Array:
-    return convolve(x, np.zeros(weight_shape, g.dtype), g, (stride, padding, dilation, groups))[2]
-
-
-def gelu(x: Array, approximate: str = "none") -> Array:
-    if approximate == "tanh":
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return x * special.ndtr(x)
-
-
-def elu(x: Array, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Array:
-    return scale * np.where(x > 0, x, alpha * np.expm1(input_scale * x))
-
-
-def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
-    return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
-
-
-def glu(x: Array, dim: int = -1) -> Array:
-    first, second = np.split(x, 2, axis=dim)
-    return first * special.expit(second)
-
-
-def prelu(x: Array, weight: Array) -> Array:
-    shape = (weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 and weight.size > 1 else ()
-    return np.where(x > 0, x, x * weight.reshape(shape or (1,) * min(x.ndim, 1)))
-
-
 MASK = 2**64 - 1
 
 
@@ -425,6 +358,8 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "cumsum": along(np.cumsum),
     "cumprod": along(np.cumprod),
     "var": var,
+    "std": lambda x, **named: np.sqrt(var(x, **named)),
+    "vector_norm": vector_norm,
     "logsumexp": logsumexp,
     "full": lambda shape, value, dtype, device=None: np.full(shape, value),
     "arange": lambda start, step, count, dtype, device=None: np.array([start + i * step for i in range(count)]),
@@ -434,9 +369,9 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "to_device": lambda x, device: x,
     "overwrite": overwrite,
     "reshape": np.reshape,
-    "permute": np.transpose,
+    "permute": lambda x, dims: np.transpose(x, dims),
     "expand": expand,
-    "getitem": operator.getitem,
+    "getitem": lambda x, index: x[index],
     "diagonal": lambda x, offset=0, dim1=0, dim2=1: np.diagonal(x, offset, dim1, dim2),
     "unfold": unfold,
     "fold": fold,
@@ -459,28 +394,33 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "unique": unique,
     "searchsorted": searchsorted,
     "matmul": matmul,
-    "linear": linear,
-    "convolution": convolution,
-    "convolution_grad_input": convolution_grad_input,
-    "convolution_grad_weight": convolution_grad_weight,
-    "softmax": lambda x, dim=-1: special.softmax(x, axis=dim) if x.size else x,
-    "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
-    "gelu": gelu,
-    "silu": lambda x: x * special.expit(x),
-    "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),
-    "elu": elu,
-    "softplus": softplus,
-    "logsigmoid": special.log_expit,
-    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
-    "hardtanh": lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val),
-    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "threshold": lambda x, threshold=0.0, value=0.0: np.where(x > threshold, x, value),
-    "softsign": lambda x: x / (1 + abs(x)),
-    "tanhshrink": lambda x: x - np.tanh(x),
-    "glu": glu,
-    "prelu": prelu,
     "random_uniform": random_uniform,
     "random_normal": random_normal,
     "random_integers": random_integers,
+    **NN_ORACLES,
+}
+
+
+# What PyTorch 2.13 documents for torch.autocast, per kind of device; other ops take what they get.
+AMP: dict[str, dict[str, set[str]]] = {
+    "cuda": {
+        "lower": set("matmul linear convolution convolution_grad_input convolution_grad_weight prelu".split()),
+        "float32": set(
+            "acos asin cosh cumprod cumsum erfinv exp expm1 log log10 log1p log2 pow prod reciprocal rsqrt sinh sum tan "
+            "softmax log_softmax softplus logsumexp layer_norm group_norm rms_norm vector_norm cross_entropy "
+            "soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div binary_cross_entropy "
+            "binary_cross_entropy_with_logits".split()
+        ),
+        "widest": set("addcdiv addcmul atan2 index_put scatter_add cat".split()),
+        "float32 for volumes": set(),
+    },
+    "cpu": {
+        "lower": set("matmul linear convolution convolution_grad_input convolution_grad_weight prelu".split()),
+        "float32": set(
+            "prod cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
+            "binary_cross_entropy binary_cross_entropy_with_logits".split()
+        ),
+        "widest": set(),
+        "float32 for volumes": {"avg_pool", "adaptive_avg_pool"},
+    },
 }

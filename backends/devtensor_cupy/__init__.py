@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devtensor_cupy.backend import CupyBackend
+from devtensor_cupy.devices import CupyBackend
 
 __all__ = ["backend"]
 

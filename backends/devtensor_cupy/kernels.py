@@ -86,7 +86,8 @@ def matmul(a: Any, b: Any) -> Any:
     """Matrix product; batches of half types go through float32, as CuPy's batched product lacks them."""
     if a.dtype.name in arraylib.HALF_TYPES:
         if a.ndim == 2 and b.ndim == 2:
-            return cupy.matmul(a, b)
+            return cupy.matmul(a, b).astype(a.dtype, copy=False)
         if a.ndim > 2 and b.ndim == 2 and a.size:
-            return cupy.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+            rows = matmul(a.reshape(-1, a.shape[-1]), b)
+            return rows.reshape(*a.shape[:-1], b.shape[-1])
     return arraylib.linalg.matmul(LIBRARY, a, b)

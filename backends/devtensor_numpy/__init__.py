@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devtensor_numpy.backend import NumpyBackend
+from devtensor_numpy.devices import NumpyBackend
 
 __all__ = ["backend"]
 

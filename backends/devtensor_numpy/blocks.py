@@ -11,7 +11,7 @@ from numpy import ndarray
 from devtensor.backend.protocol import Kernel
 
 BLOCK = 1 << 16
-"""Elements in a block: with a few temporaries of float64 it fits a second-level cache."""
+"""Elements in a block: large enough to hide the cost of calls, small enough for the cache."""
 
 
 def spans(count: int, size: int = BLOCK) -> Iterator[slice]:

@@ -28,6 +28,8 @@ RAW: dict[str, np.ufunc] = {
 del RAW["pow"]
 OUT_KERNELS = frozenset(RAW) - DIVISIONS.keys() - ROUNDINGS.keys()
 SEVERAL_PASSES = ("sigmoid", "rsqrt", "erf", "erfc", "erfinv", "lgamma", "digamma")
+SMALL = 4096
+"""Elements up to which an array more costs less than entering np.errstate."""
 POWERS: dict[float, Callable[[ndarray], Any]] = {
     2.0: np.square,
     0.5: np.sqrt,
@@ -71,11 +73,26 @@ def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -
     return RAW.get(name, kernel)
 
 
+def written(function: Callable[..., Any], arrays: tuple[ndarray, ...], out: ndarray) -> ndarray:
+    """The ufunc's result written into `out`, which may be one of its inputs.
+
+    A ufunc that is made to raise on floating-point events does so after it wrote, and could not be run again.
+    So a small result is written when nothing can raise any more; a large one is worth entering np.errstate.
+    """
+    if out.size < SMALL:
+        out[...] = function(*arrays)
+        return out
+    with np.errstate(all="ignore"):
+        return function(*arrays, out=out)
+
+
 def unary(function: Callable[..., Any]) -> Kernel:
     """The ufunc, its scalar results made arrays; `out` as the contract of out_kernels has it."""
 
     def kernel(x: ndarray, out: ndarray | None = None) -> ndarray:
-        result = function(x) if out is None else function(x, out=out)
+        if out is not None:
+            return written(function, (x,), out)
+        result = function(x)
         return result if result.__class__ is ndarray else asarray(result)
 
     return kernel
@@ -85,7 +102,9 @@ def binary(function: Callable[..., Any]) -> Kernel:
     """The same for two inputs."""
 
     def kernel(x: ndarray, y: ndarray, out: ndarray | None = None) -> ndarray:
-        result = function(x, y) if out is None else function(x, y, out=out)
+        if out is not None:
+            return written(function, (x, y), out)
+        result = function(x, y)
         return result if result.__class__ is ndarray else asarray(result)
 
     return kernel

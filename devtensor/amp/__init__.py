@@ -1,4 +1,4 @@
-"""Automatic mixed precision: `autocast` chooses dtypes per op, `GradScaler` keeps float16 gradients in range."""
+"""Automatic mixed precision: `autocast` chooses dtypes, `GradScaler` keeps float16 gradients in range."""
 
 from devtensor.amp.autocast import (
     autocast,

@@ -65,12 +65,12 @@ class AutocastLayer(Layer):
         self.table = table_of(Device(device_type))
 
     @property
-    def settings(self) -> tuple[str, DType, bool]:
-        """What two layers must share to treat every op alike."""
-        return self.device_type, self.dtype, self.casts is not None
+    def key(self) -> tuple[str, str, DType, bool]:
+        """What two layers have in common that treat every op alike."""
+        return "autocast", self.device_type, self.dtype, self.casts is not None
 
     def call(self, op: Op, inputs: tuple, params: tuple, below: Any) -> Any:
-        policy = policy_of(op, self.table)
+        policy = policy_of(op, inputs, self.table)
         if policy is None or not any(self.eligible(i) for i in inputs):
             return below(op, inputs, params)
         target = self.target(policy, inputs)
@@ -89,7 +89,11 @@ class AutocastLayer(Layer):
         if not isinstance(value, Tensor):
             return False
         kind = value.kind
-        return kind.dtype.category == FLOAT and kind.dtype is not float64 and kind.device.type == self.device_type
+        return (
+            kind.dtype.category == FLOAT
+            and kind.dtype is not float64
+            and kind.device.type == self.device_type
+        )
 
     def target(self, policy: str, inputs: tuple) -> DType | None:
         """The dtype that eligible inputs are cast to; None if they stay."""
@@ -108,7 +112,9 @@ class AutocastLayer(Layer):
         """The input in `dtype`; a weight's cast is kept for the region."""
         if value.kind.dtype is dtype:
             return value
-        weight = value.requires_grad and value.node is None and value.kind.dtype is float32 and dtype in HALVES
+        weight = (
+            value.requires_grad and value.node is None and value.kind.dtype is float32 and dtype in HALVES
+        )
         viewed = value.alias is not None and value.alias.chain
         if weight and not viewed and self.casts is not None and current().grad:
             return self.casts.cast(value, dtype)
@@ -116,11 +122,11 @@ class AutocastLayer(Layer):
 
 
 class autocast(Switch):
-    """Within it, and within a function it decorates, ops on `device_type` run in the precision that suits them.
+    """Within it, or within a function it decorates, ops on `device_type` run in the precision they need.
 
-    Matrix products and convolutions run in `dtype` (by default float16 on CUDA, bfloat16 on the CPU), ops that
-    need range in float32; which ops follows the device's table in devtensor.amp.policies. Backward runs in the
-    dtypes that forward chose. Regions nest, and `enabled=False` switches off inside.
+    Matrix products and convolutions run in `dtype` (by default float16 on CUDA, bfloat16 on the CPU), ops
+    that need range in float32, by the device's table in devtensor.amp.policies. Backward runs in the dtypes
+    that forward chose. Regions nest, and `enabled=False` switches off inside.
 
     Errors: ArgumentError for an unknown device type or a dtype that is not floating point. A device that is
     not available, or a dtype other than float16 and bfloat16, switches off with a warning.
@@ -163,7 +169,9 @@ class autocast(Switch):
 def _active(device_type: str) -> list[AutocastLayer]:
     """The layer that serves this device type now, if any, as a list."""
     layers = current().layers
-    return [layer for layer in layers if isinstance(layer, AutocastLayer) and layer.device_type == device_type]
+    return [
+        layer for layer in layers if isinstance(layer, AutocastLayer) and layer.device_type == device_type
+    ]
 
 
 def _known(device_type: Any) -> str:
@@ -194,9 +202,10 @@ def is_autocast_available(device_type: str) -> bool:
 
 
 def is_autocast_enabled(device_type: str | None = None) -> bool:
-    """Whether this thread is in an enabled region now: for this device type, or, if none is named, for any."""
+    """Whether this thread is in an enabled region now: for this device type, or for any if none is named."""
     return any(
-        isinstance(layer, AutocastLayer) and device_type in (None, layer.device_type) for layer in current().layers
+        isinstance(layer, AutocastLayer) and device_type in (None, layer.device_type)
+        for layer in current().layers
     )
 
 

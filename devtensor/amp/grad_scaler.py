@@ -37,10 +37,10 @@ class GradScaler:
     """Multiplies the loss by a scale, divides the gradients by it, and skips steps with inf or NaN in them.
 
     After a skipped step the scale is multiplied by `backoff_factor`; after `growth_interval` steps in a row
-    without one, by `growth_factor`. Scale, count and flags are tensors on the loss's device, and nothing is
-    read on the host except where reading is free, on the CPU: elsewhere, and while a graph is captured, the
-    optimizer runs with its writes masked, so that parameters, state and step counts stay as they are, bit for bit.
-    (State that an optimizer keeps in Python numbers is then out of reach.)
+    without one, by `growth_factor`. Scale, count and flags are tensors on the loss's device. On the CPU,
+    where reading is free, the flag decides whether the optimizer runs; elsewhere, and while a graph is
+    captured, nothing is read and the optimizer runs with its writes masked. Either way a skipped step leaves
+    parameters, state and step counts as they were, bit for bit (masked, all of them that are tensors).
 
     Source: Micikevicius et al. 2018; messages and state as in PyTorch.
     Errors: AutogradError for calls out of order, ArgumentError for factors that cannot work and float16
@@ -87,7 +87,9 @@ class GradScaler:
             return type(outputs)(self.scale(output) for output in outputs)
         if isinstance(outputs, Iterable):
             return (self.scale(output) for output in outputs)
-        raise ArgumentTypeError(f"[scale] outputs must be a Tensor or an iterable of Tensors; got {type(outputs)}")
+        raise ArgumentTypeError(
+            f"[scale] outputs must be a Tensor or an iterable of Tensors; got {type(outputs)}"
+        )
 
     def _begin(self, device: Any) -> None:
         self._scale = full((), self._init_scale, dtype=float32, device=device)
@@ -101,7 +103,7 @@ class GradScaler:
             )
 
     def unscale_(self, optimizer: Any) -> None:
-        """Divide the gradients of the optimizer's parameters by the scale, to clip them, say, before `step`."""
+        """Divide the optimizer's gradients by the scale, so that they can be clipped, say, before `step`."""
         if not self._enabled:
             return
         self._check_begun("unscale_")
@@ -130,13 +132,17 @@ class GradScaler:
         if state["stage"] is Stage.READY:
             self.unscale_(optimizer)
         if not state["found_inf_per_device"]:
-            raise AutogradError("[step] No inf checks were recorded for this optimizer; no parameter has a gradient.")
-        result = self._step_where_finite(optimizer, _combined(state["found_inf_per_device"].values()), args, kwargs)
+            raise AutogradError(
+                "[step] No inf checks were recorded for this optimizer; no parameter has a gradient."
+            )
+        result = self._step_where_finite(
+            optimizer, _combined(state["found_inf_per_device"].values()), args, kwargs
+        )
         state["stage"] = Stage.STEPPED
         return result
 
     def _step_where_finite(self, optimizer: Any, found_inf: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if not _reads_freely(found_inf.device) or host_reads_refused():
+        if host_reads_refused() or not _reads_freely(found_inf.device):
             with masked_writes(found_inf != 0):
                 return optimizer.step(*args, **kwargs)
         # A schedule need not warn of a step that was skipped on purpose.
@@ -156,7 +162,9 @@ class GradScaler:
         self._per_optimizer_states = defaultdict(_fresh)
 
     def _adapt(self) -> None:
-        found = [f for state in self._per_optimizer_states.values() for f in state["found_inf_per_device"].values()]
+        found = [
+            f for state in self._per_optimizer_states.values() for f in state["found_inf_per_device"].values()
+        ]
         if not found:
             raise AutogradError("[update] No inf checks were recorded prior to update.")
         skipped = _combined(found).to(self._scale.device) != 0
@@ -254,7 +262,7 @@ class GradScaler:
 
 def _reads_freely(device: Any) -> bool:
     """Whether the host reads the device's numbers without waiting."""
-    return getattr(device.backend, "host_reads_are_free", device.type == "cpu")
+    return getattr(device.backend, "host_reads_are_free", False)
 
 
 def _unscale(optimizer: Any, inverse: Any) -> dict[Any, Tensor]:
@@ -264,8 +272,8 @@ def _unscale(optimizer: Any, inverse: Any) -> dict[Any, Tensor]:
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if any(g.dtype is float16 for g in gradients):
         raise ArgumentError(
-            "[unscale_] Attempting to unscale FP16 gradients; keep the parameters in float32 and let autocast "
-            "choose float16 for the ops"
+            "[unscale_] Attempting to unscale FP16 gradients; keep the parameters in float32 and let "
+            "autocast choose float16 for the ops"
         )
     for g in gradients:
         device = g.device
@@ -290,4 +298,6 @@ def _checked_scale(new_scale: Any) -> Any:
         return float(new_scale)
     if isinstance(new_scale, Tensor) and new_scale.shape.numel() == 1 and not new_scale.requires_grad:
         return new_scale.reshape(())  # type: ignore[attr-defined]
-    raise ArgumentTypeError("[update] new_scale should be a float or a 1-element Tensor with requires_grad=False.")
+    raise ArgumentTypeError(
+        "[update] new_scale should be a float or a 1-element Tensor with requires_grad=False."
+    )

@@ -10,7 +10,7 @@ from devtensor.ops.compare import where
 
 
 class masked_writes(Layer):
-    """Within it every write keeps the old values if `skip`, a 0-d bool tensor, is true; nobody reads the flag.
+    """Within it every write keeps the old values if `skip`, a 0-d bool tensor, is true, without reading it.
 
     So a skipped optimizer step leaves parameters, state and step counts equal bit for bit.
     """
@@ -22,9 +22,10 @@ class masked_writes(Layer):
 
     def write(self, dst: Any, src: Any, below: Any) -> None:
         """Write what `dst` shall hold: its own values where the step is skipped."""
-        below(dst, where(self._flag_on(dst.device), dst.detach(), src))
+        below(dst, where(self.flag_on(dst.device), dst.detach(), src))
 
-    def _flag_on(self, device: Any) -> Tensor:
+    def flag_on(self, device: Any) -> Tensor:
+        """The flag on a device; a capture asks for it too, so that a replay can leave skipped slots alone."""
         found = self.flags.get(device)
         if found is None:
             any_flag: Any = next(iter(self.flags.values()))

@@ -1,42 +1,54 @@
 """Which ops autocast runs in which precision, per kind of device.
 
 A policy is "lower" (the region's dtype), "float32", "widest" (inputs of several dtypes meet in the widest) or
-None (the op takes what it gets). The op's declaration states CUDA's; the other tables are here whole.
+None (the op takes what it gets). The op's declaration states CUDA's; other tables are here, whole: whatever
+they do not name takes what it gets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
 from devtensor.core.op import Op
 
-LOWER_ON_CPU = """
-    matmul linear bilinear convolution convolution_transpose scaled_dot_product_attention prelu
-""".split()
-
-FLOAT32_ON_CPU = """
-    prod trace cdist quantile nanquantile grid_sample
-    cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div
-    binary_cross_entropy binary_cross_entropy_with_logits bce bce_with_logits
-    poisson_nll_loss soft_margin_loss hinge_embedding_loss margin_ranking_loss triplet_margin_loss
-    multi_margin_loss multilabel_margin_loss cosine_embedding_loss ctc_loss
-    cholesky inv solve qr svd svdvals eigh eigvalsh lstsq pinv matrix_rank
-""".split()
+Policy = str | None
+Table = dict[str, Policy | Callable[[tuple], Policy]]
 
 
-def _table(policy: str, names: Iterable[str]) -> dict[str, str | None]:
-    return {name: policy for name in names}
+def _in_three_dims(inputs: tuple) -> Policy:
+    """float32 for volumes: input (N, C, D, H, W)."""
+    return "float32" if inputs[0].array.ndim == 5 else None
 
 
-# Source: what PyTorch 2.13 does under `torch.autocast("cpu")`, op by op.
-CPU = _table("lower", LOWER_ON_CPU) | _table("float32", FLOAT32_ON_CPU)
-
-TABLES: dict[str, dict[str, str | None] | None] = {"cuda": None, "cpu": CPU}
+def _named(policy: Policy, names: str) -> Table:
+    return dict.fromkeys(names.split(), policy)
 
 
-def table_of(device: Any) -> dict[str, str | None] | None:
+# Source: what PyTorch 2.13 does under torch.autocast("cpu"), op by op. The last list is of ops that are wide
+# on CUDA and stay as they are on the CPU.
+CPU: Table = {
+    **_named("lower", "matmul linear convolution convolution_grad_input convolution_grad_weight prelu"),
+    **_named(
+        "float32",
+        "prod cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
+        "binary_cross_entropy binary_cross_entropy_with_logits",
+    ),
+    "avg_pool": _in_three_dims,
+    "adaptive_avg_pool": _in_three_dims,
+    **_named(
+        None,
+        "exp expm1 log log1p log2 log10 rsqrt reciprocal tan asin acos sinh cosh erfinv pow sum cumsum "
+        "cumprod logsumexp vector_norm softmax log_softmax softplus layer_norm rms_norm group_norm",
+    ),
+}
+
+# None: as declared.
+TABLES: dict[str, Table | None] = {"cuda": None, "cpu": CPU}
+
+
+def table_of(device: Any) -> Table | None:
     """The table that a device's backend follows; None means the declarations.
 
     Errors: ArgumentError if the backend names a table that does not exist.
@@ -49,6 +61,9 @@ def table_of(device: Any) -> dict[str, str | None] | None:
     return TABLES[name]
 
 
-def policy_of(op: Op, table: dict[str, str | None] | None) -> str | None:
-    """The op's policy in a table."""
-    return op.amp if table is None else table.get(op.name)
+def policy_of(op: Op, inputs: tuple, table: Table | None) -> Policy:
+    """The policy for an op on these inputs."""
+    if table is None:
+        return op.amp
+    found = table.get(op.name)
+    return found(inputs) if callable(found) else found

@@ -11,7 +11,7 @@ from devtensor.core.dispatch import call
 from devtensor.core.errors import AutogradError, ShapeError
 from devtensor.core.inplace import write
 from devtensor.core.op import OPS
-from devtensor.core.state import current, replace
+from devtensor.core.state import current, hear, replace
 from devtensor.core.tape import Node
 from devtensor.core.tensor import Tensor, describe, share
 from devtensor.ops.reduce import sum_to
@@ -112,6 +112,8 @@ def outputs_of(node: Node) -> int:
 
 def release(node: Node) -> None:
     """Drop what the node kept; a second backward through it is an error."""
+    if current().layers:
+        hear("released", node)
     if node.saved or (node.extra is not None and node.extra.outs):
         node.saved = None
         if node.extra is not None:

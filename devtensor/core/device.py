@@ -8,7 +8,7 @@ from math import copysign
 from typing import Any
 
 from devtensor.backend import registry
-from devtensor.core.dtype import DType
+from devtensor.core.dtype import INTEGER, DType
 from devtensor.core.errors import ArgumentError, DeviceError
 
 # Device types that have exactly one device, written without an index as PyTorch does.
@@ -120,12 +120,26 @@ class Kind:
         found = self.constants.get(value)
         if found is not None and (value or copysign(1.0, value) > 0):
             return found
-        array = self.device.kernel("full", self.dtype)((), value, self.dtype.name)  # type: ignore[misc]
+        held = wrapped(value, self.dtype) if value.__class__ is int else value
+        array = self.device.kernel("full", self.dtype)((), held, self.dtype.name)  # type: ignore[misc]
         if value == value and (value or copysign(1.0, value) > 0):
             if len(self.constants) > CONSTANTS:
                 self.constants.clear()
             self.constants[value] = array
         return array
+
+
+def wrapped(value: int, dtype: DType) -> int:
+    """A Python int as an integer dtype holds it: modulo its width, as in PyTorch.
+
+    Errors: ArgumentError beyond 64 bits.
+    """
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ArgumentError(f"[{dtype.name}] Overflow when unpacking long: {value} does not fit 64 bits")
+    if dtype.category != INTEGER:
+        return value
+    value &= (1 << dtype.bits) - 1
+    return value - (1 << dtype.bits) if dtype.signed and value >> (dtype.bits - 1) else value
 
 
 def _entering(backend: Any, index: int, kernel: Callable) -> Callable:
@@ -148,6 +162,8 @@ def resolve(value: Device | str | int | None) -> Device:
         value = Device("cuda", value)
     device = Device(value)
     backend = device.backend
+    if getattr(backend, "target", None) is not None:
+        return device
     if device.type in UNINDEXED:
         return Device(device.type)
     count = backend.device_count()

@@ -6,7 +6,8 @@ from typing import Any
 
 from devtensor.core import tape
 from devtensor.core.device import Kind
-from devtensor.core.explain import recover, specs_of
+from devtensor.core.errors import DevtensorError
+from devtensor.core.explain import DEBUG, explain, recover, specs_of
 from devtensor.core.op import OPS, Op
 from devtensor.core.plan import key_of, make_plan
 from devtensor.core.state import current, replace
@@ -130,10 +131,10 @@ def needs_gradient(inputs: tuple) -> bool:
 def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
     """Run a composite by its body; with a formula of its own it is one node, else autograd sees inside."""
     if not wanted or op.differentiable is None:
-        return op.body(*inputs, *params)  # type: ignore[misc]
+        return call_body(op, inputs, params)
     before = replace(grad=False)
     try:
-        result = op.body(*inputs, *params)  # type: ignore[misc]
+        result = call_body(op, inputs, params)
     finally:
         replace(grad=before.grad)
     outs = result if isinstance(result, tuple) else (result,)
@@ -143,6 +144,17 @@ def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
         return outs
     tape.record(op, inputs, params, outs[0])
     return outs[0]
+
+
+def call_body(op: Op, inputs: tuple, params: tuple) -> Any:
+    """Run the body; what goes wrong inside is told in the composite's own terms."""
+    try:
+        return op.body(*inputs, *params)  # type: ignore[misc]
+    except DevtensorError as error:
+        explained = explain(error, op, inputs, params)
+        if explained is error:
+            raise
+        raise explained from (error if DEBUG else None)
 
 
 def attach_view(op: Op, source: Tensor, params: tuple, out: Tensor) -> None:

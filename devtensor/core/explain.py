@@ -20,6 +20,9 @@ from devtensor.core.plan import Plan
 from devtensor.core.spec import Spec
 from devtensor.core.tensor import Tensor, describe, spec_of
 
+# Set in the environment, errors show the library's own exception beneath.
+DEBUG = bool(os.environ.get("DEVTENSOR_DEBUG"))
+
 # What libraries raise on 1/0 or overflow when the user asked them to; PyTorch is silent there, and so are we.
 FLOATING_POINT_EVENTS = (FloatingPointError, RuntimeWarning)
 
@@ -34,7 +37,7 @@ def recover(error: Exception, op: Op, plan: Plan, inputs: tuple, arrays: tuple, 
     explained = explain(error, op, inputs, params)
     if explained is error:
         raise error
-    raise explained from (error if os.environ.get("DEVTENSOR_DEBUG") else None)
+    raise explained from (error if DEBUG else None)
 
 
 # What a library's exception means when the shape rule finds nothing wrong.
@@ -42,6 +45,7 @@ MEANINGS: tuple[tuple[type[Exception], type[DevtensorError]], ...] = (
     (IndexError, IndexingError),
     (MemoryError, OutOfMemoryError),
     (ZeroDivisionError, ArgumentError),
+    (OverflowError, ArgumentError),
     (TypeError, ArgumentTypeError),
     (ValueError, ShapeError),
 )
@@ -49,12 +53,14 @@ MEANINGS: tuple[tuple[type[Exception], type[DevtensorError]], ...] = (
 
 def explain(error: Exception, op: Op, inputs: tuple, params: tuple) -> Exception:
     """The exception that tells the user what was wrong: the shape rule's if it finds a fault."""
-    if isinstance(error, DevtensorError):
+    if isinstance(error, DevtensorError) and not op.composite:
         return error
     try:
         op.shape_rule(op.name, specs_of(inputs), params)
     except DevtensorError as found:
         return found
+    if isinstance(error, DevtensorError):
+        return error
     given = ", ".join(describe(i) for i in inputs)
     named = ", ".join(f"{n}={p}" for n, p in zip(op.parameters, params, strict=False))
     for kind, meaning in MEANINGS:

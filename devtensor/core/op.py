@@ -57,7 +57,7 @@ class Op:
         self.data_dependent: bool = facts["data_dependent"]
         self.body: Callable | None = function if facts["composite"] else None
         self.differentiable: bool | None = None
-        self.rules: dict[str, Rule] = {}
+        self.rules: dict[str, Rule | None] = {}
         self.joint: Rule | None = None
         self.cases: list[Callable[..., Iterable]] = []
         self.plans: dict[Any, Any] = {}
@@ -168,15 +168,14 @@ def composite(
 
 
 def _vjp(op: Op, none: tuple, rules: dict[str, Callable | None]) -> None:
-    """Attach one formula per input; a formula's parameter names say what it needs."""
+    """Attach one formula per input, None where nothing flows; parameter names say what a formula needs."""
     op.differentiable = none != (None,)
     for name, function in rules.items():
         if name not in op.inputs:
             raise ValueError(
                 f"[{op.name}] has no input {name!r} to differentiate; its inputs are {op.inputs}"
             )
-        if function is not None:
-            op.rules[name] = _rule(op, function)
+        op.rules[name] = None if function is None else _rule(op, function)
 
 
 def _joint_vjp(op: Op, function: Callable) -> None:

@@ -49,9 +49,8 @@ def key_of(op: Op, inputs: tuple, params: tuple) -> tuple:
 def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
     """Ask the rules, once per key, and remember what they say."""
     device = common_device(op, inputs, params)
-    operands = [
-        operand_of(op, place, i) for place, i in enumerate(inputs) if i is not None and op.takes_part(place)
-    ]
+    given = [(place, operand_of(op, place, i)) for place, i in enumerate(inputs) if i is not None]
+    operands = [operand for place, operand in given if op.takes_part(place)]
     many = op.dtype_rule if isinstance(op.dtype_rule, tuple) else (op.dtype_rule,)
     types = [rule(op.name, operands, params) for rule in many]
     plan = Plan()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, NamedTuple
 
-from devtensor.core.errors import VersionError
+from devtensor.core.errors import AutogradError, VersionError
 from devtensor.core.op import Op, Rule
 from devtensor.core.tensor import Tensor, share, spec_of
 
@@ -31,7 +31,7 @@ class Plan:
 
     def __init__(self, op: Op, mask: tuple[bool, ...]) -> None:
         self.op = op
-        rules = {place: op.rules.get(op.input_name(place)) for place, need in enumerate(mask) if need}
+        rules = {place: _rule_for(op, place) for place, need in enumerate(mask) if need and not op.joint}
         needs = {need for rule in rules.values() if rule for need in rule.needs}
         needs |= set(op.joint.needs if op.joint else ())
         self.save = tuple(place for place in range(len(mask)) if op.input_name(place) in needs)
@@ -131,6 +131,17 @@ def edge_of(value: Any) -> Any:
     return value if value.node is None else value.node
 
 
+def _rule_for(op: Op, place: int) -> Rule | None:
+    """The formula of the input at this place; None where it is declared to have none.
+
+    Errors: AutogradError if the declaration is silent: a gradient must not vanish unsaid.
+    """
+    name = op.input_name(place)
+    if op.rules and name not in op.rules:
+        raise AutogradError(f"[{op.name}] the derivative for '{name}' is not implemented; detach() it first")
+    return op.rules.get(name)
+
+
 def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:
     """The op's Plan for inputs of which those in `mask` need gradients."""
     plan = op.tapes.get(mask)
@@ -188,7 +199,9 @@ def _version(value: Any) -> int:
 
 
 def record(op: Op, inputs: tuple, params: tuple, out: Tensor) -> None:
-    """Give `out` its history."""
+    """Give `out` its history, if it is of floating point."""
+    if not out.kind.dtype.is_floating_point:
+        return
     node = _node(op, inputs, params)
     if node is None:
         return

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import weakref
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import AutogradError
 from devtensor.core.spec import Spec, is_contiguous
 from devtensor.core.state import current, hear
+
+if TYPE_CHECKING:
+    from devtensor.core._methods import TensorMethods
+else:
+    TensorMethods = object
 
 
 class Size(tuple):
@@ -77,7 +82,7 @@ class View:
         self.base = base
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """A multi-dimensional array of one dtype on one device, with autograd.
 
     `kind` holds dtype and device; `array` is the backend's raw array; `node` is the tape's edge (None for

@@ -8,7 +8,7 @@ from typing import Any
 from devtensor.core.dispatch import call
 from devtensor.core.dtype import BOOL, FLOAT, bool_, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, IndexingError
-from devtensor.core.inplace import apply_inplace, copy_into
+from devtensor.core.inplace import apply_inplace, copy_into, refuse_overlap, write
 from devtensor.core.tensor import Tensor, describe
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast, full, to_device
@@ -29,6 +29,8 @@ def get(self: Tensor, index: Any) -> Any:
             break
     else:
         return call(GETITEM, (self,), (entries,))
+    if len(entries) == 1 and isinstance(entry, Tensor) and entry.kind is self.kind.device.kind(int64) and entry.array.ndim:
+        return index_get(self, entry, places=(0,))
     basic, places, indices = resolve(self, entries)
     part = _view(self, basic)
     return index_get(part, *indices, places=places) if indices else part
@@ -46,10 +48,21 @@ def set(self: Tensor, index: Any, value: Any) -> None:
     target = _view(self, basic)
     value = _as_value(target, value)
     if not indices:
-        copy_into(target, _without_ones(value, target.array.ndim))
+        _put(target, _without_ones(value, target.array.ndim))
         return
     target = target if basic != (EVERYTHING,) * len(basic) else self
     apply_inplace(index_put.op, target, (value, *indices), (places, False))
+
+
+def _put(target: Tensor, value: Tensor) -> None:
+    """Write into a view; a lone number that nobody differentiates goes straight into memory."""
+    base = target.alias.base if target.alias is not None else None
+    traced = value.requires_grad or target.requires_grad or (base is not None and base.requires_grad)
+    if traced or value.array.ndim:
+        copy_into(target, value)
+    else:
+        refuse_overlap("setitem", target)
+        write(target, value)
 
 
 def _simple(entry: slice) -> bool:

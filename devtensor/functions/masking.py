@@ -51,7 +51,7 @@ def _single(op: str, input: Tensor, value: Any) -> Any:
     value = number(value)
     if isinstance(value, Tensor):
         if value.array.ndim:
-            raise ArgumentTypeError(
+            raise ShapeError(
                 f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with {value.array.ndim} dimension(s)"
             )
         return value.to(input.device, input.dtype)  # type: ignore[attr-defined]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.dtype import DType
 from devtensor.core.errors import ShapeError
 from devtensor.core.inplace import check_leaf
-from devtensor.core.spec import infer_size, normalize_dim
-from devtensor.core.tensor import Tensor, View, describe
+from devtensor.core.spec import infer_size, is_contiguous, normalize_dim, view_strides
+from devtensor.core.tensor import Tensor, View, describe, strides_of
 from devtensor.ops import shape as ops
 from devtensor.ops.create import copy
 from devtensor.ops.shape import getitem
@@ -48,23 +49,42 @@ def sizes(args: tuple) -> tuple[int, ...]:
     return tuple([a if a.__class__ is int else a.__index__() for a in args])
 
 
+def fitted(op: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """`shape`, or if one of its sizes is -1, with that size replaced by what makes it hold `count` elements.
+
+    Errors: ShapeError if no size fits.
+    """
+    known = 1
+    for size in shape:
+        known *= size
+    return shape if known == count and count else infer_size(op, shape, count)
+
+
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape: a view where the layout allows it, else a copy.
 
     Shapes: input (*S) -> shape; one size may be -1
     """
-    return ops.as_shape(input, infer_size("reshape", sizes(shape), input.shape.numel()))
+    return ops.as_shape(input, fitted("reshape", sizes(shape), input.shape.numel()))
 
 
 def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
     """The same memory in another shape; refused where that needs a copy."""
-    if shape and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
-        return self.to(shape[0]) if shape[0] is self.dtype else _as_dtype(self, shape[0])  # type: ignore[attr-defined]
-    wanted = sizes(shape) if size is None else sizes((size,))
-    return ops.reshape(self, infer_size("view", wanted, self.shape.numel()))
+    if shape and isinstance(shape[0], DType):
+        return _as_dtype(self, shape[0])
+    wanted = fitted("view", sizes(shape) if size is None else sizes((size,)), self.shape.numel())
+    strides = strides_of(self)
+    if not is_contiguous(self.array.shape, strides) and view_strides(self.array.shape, strides, wanted) is None:
+        raise ShapeError(
+            f"[view] {describe(self)} with strides {strides} as {wanted}: view size is not compatible with input "
+            "tensor's size and stride; use .reshape(...) instead"
+        )
+    return ops.reshape(self, wanted)
 
 
-def _as_dtype(self: Tensor, dtype: Any) -> Tensor:
+def _as_dtype(self: Tensor, dtype: DType) -> Tensor:
+    if dtype is self.dtype:
+        return ops.reshape(self, tuple(self.array.shape))
     raise ShapeError(f"[view] {describe(self)} as {dtype}: bits are not read as another dtype; convert with .to(dtype)")
 
 

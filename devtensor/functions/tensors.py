@@ -9,7 +9,7 @@ from devtensor.autograd import engine
 from devtensor.core import inplace
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype
-from devtensor.core.errors import ArgumentTypeError, AutogradError
+from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.host import host_read
 from devtensor.core.spec import is_contiguous as _rows_in_order
 from devtensor.core.spec import normalize_dim
@@ -164,10 +164,10 @@ def _converter(name: str) -> Callable[..., Tensor]:
 def item(self: Tensor) -> Any:
     """The Python number that a tensor of one element holds.
 
-    Errors: AutogradError if there are more, or none.
+    Errors: ShapeError if there are more, or none.
     """
     if numel(self) != 1:
-        raise ArgumentTypeError(f"[item] a Tensor with {numel(self)} elements cannot be converted to Scalar")
+        raise ShapeError(f"[item] a Tensor with {numel(self)} elements cannot be converted to Scalar")
     return host_read(self, "item").numbers()[0]
 
 
@@ -200,7 +200,7 @@ def zero_(self: Tensor) -> Tensor:
 def truth(self: Tensor) -> bool:
     """What `if tensor:` asks: whether its one element is non-zero."""
     if numel(self) != 1:
-        raise ArgumentTypeError(
+        raise ShapeError(
             f"[bool] Boolean value of Tensor with {numel(self)} values is ambiguous; use .any() or .all()"
         )
     return host_read(self, "bool").numbers()[0] != 0

@@ -42,12 +42,21 @@ class Entry:
 class Outside:
     """Where a slot's memory is found at a replay: a storage, or the gradient that a leaf has then."""
 
-    __slots__ = ("leaf", "storage", "tensors")
+    __slots__ = ("leaf", "shape", "storage", "tensors")
 
     def __init__(self, storage: Storage, leaf: Tensor | None = None) -> None:
         self.storage = weakref.ref(storage)
         self.leaf = None if leaf is None else weakref.ref(leaf)
+        self.shape = tuple(storage.root.shape)
         self.tensors: list[tuple[weakref.ref[Tensor], bool]] = []
+
+    def find(self) -> Storage | None:
+        """The storage to read now, or None if it is gone."""
+        if self.leaf is None:
+            return self.storage()
+        leaf = self.leaf()
+        gradient = None if leaf is None else leaf.grad
+        return None if gradient is None else storage_of(gradient)
 
     def saw(self, tensor: Tensor) -> None:
         """Remember a tensor through which the memory was reached, to ask at replay if it still is the
@@ -70,6 +79,10 @@ class Capture(Layer):
         self.leaves: dict[int, tuple[Tensor, str, Storage | None]] = {}
         self.views: dict[Any, Value] = {}
         self.made = 0
+        # Nodes of the tape that a backward inside has used up.
+        self.used: set[int] = set()
+        # Views made inside, by id: memory outside is not recognised by them later.
+        self.views_inside: dict[int, weakref.ref[Tensor]] = {}
 
     def new_value(self, shape: tuple[int, ...], kind: Any) -> Value:
         value = Value(self.made, tuple(shape), kind.dtype, self.real(kind.device))
@@ -101,7 +114,9 @@ class Capture(Layer):
                 f"pass the whole tensor, or a clone of its part\n{user_line()}"
             )
         if entry.slot is not None and self.outside and entry.slot in self.graph.slots:
-            self.outside[self.graph.slots.index(entry.slot)].saw(tensor)
+            born = self.views_inside.get(id(tensor))
+            if born is None or born() is not tensor:
+                self.outside[self.graph.slots.index(entry.slot)].saw(tensor)
         value = entry.value
         for name, params in chain[len(entry.prefix) :]:
             value = self.view(value, name, params)
@@ -141,6 +156,8 @@ class Capture(Layer):
         storages = [storage_of(o) for o in outs]
         sources = {storage_of(i) for i in inputs if isinstance(i, Tensor)}
         if any(s in self.table or s in sources for s in storages):
+            if op.view:
+                self.views_inside[id(out)] = weakref.ref(out)
             return out
         self.note(op.name, inputs, params, outs)
         return out
@@ -228,9 +245,25 @@ class Capture(Layer):
         if before is not None and storage_of(before) not in self.table:
             self.open_slot(storage_of(before), before, leaf, name)
 
+    def released(self, node: Any) -> None:
+        self.used.add(node.seq)
+
+    def refuse_history(self, outputs: list[Tensor]) -> None:
+        """Refuse results through which a gradient could still flow: a replay's could not.
+
+        Errors: TraceError naming the result.
+        """
+        for out in outputs:
+            if out.node is not None and out.node.node.seq not in self.used:
+                raise TraceError(
+                    f"[capture] the result {describe(out)} of {out.node.node.op.name} has history that no backward "
+                    "inside used; a replay has none. detach() it, or call the function under no_grad()"
+                )
+
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Close the graph: outputs, gradients left behind, and what was written."""
         graph = self.graph
+        self.refuse_history(outputs)
         graph.outputs = [self.value_of(out) for out in outputs]
         for leaf, name, before in self.leaves.values():
             now = getattr(leaf, "_grad", None)
@@ -247,11 +280,8 @@ class Capture(Layer):
     def left_alive(self, outputs: list[Tensor]) -> list[str]:
         """Lines that made storages which outlive the call, though they are no output and no gradient."""
         kept = {storage_of(out) for out in outputs}
-        kept |= {
-            storage_of(leaf._grad)
-            for leaf, _, _ in self.leaves.values()
-            if getattr(leaf, "_grad", None) is not None
-        }
+        gradients = [getattr(leaf, "_grad", None) for leaf, _, _ in self.leaves.values()]
+        kept |= {storage_of(g) for g in gradients if g is not None}
         return [
             entry.line
             for s, entry in self.table.items()

@@ -63,8 +63,8 @@ class Replay:
             if (leaf.grad is not None) != self.had_grad[name]:
                 return False
         for outside in self.outside:
-            storage = outside.storage()
-            if outside.leaf is None and storage is None:
+            storage = outside.find()
+            if storage is None or tuple(storage.root.shape) != outside.shape:
                 return False
             for ref, requires_grad in outside.tensors:
                 tensor = ref()
@@ -102,7 +102,8 @@ class Replay:
             arrays[slot.value.id] = array
             storages[slot.value.id] = storage, array
         for slot, outside in zip(self.graph.slots, self.outside, strict=True):
-            storage: Any = storage_of(outside.leaf().grad) if outside.leaf is not None else outside.storage()
+            storage = outside.find()
+            assert storage is not None, "holds() was asked first"
             arrays[slot.value.id] = storage.root
             storages[slot.value.id] = storage, storage.root
         for value, getter in zip(self.graph.feeds, self.feeds, strict=True):
@@ -119,7 +120,7 @@ class Replay:
             if (
                 flag is not None
                 and flag.id not in flags
-                and getattr(flag.device.backend, "free_host_reads", False)
+                and getattr(flag.device.backend, "host_reads_are_free", False)
             ):
                 flags[flag.id] = any(flag.device.backend.download(arrays[flag.id]))
         return {slot.name for slot in self.graph.written() if slot.unless and flags.get(slot.unless.id)}

@@ -17,7 +17,9 @@ def _handle(cls: type, data: Tensor | None) -> Any:
     if data is None:
         data = full((0,), 0, default_dtype(), resolve(None))
     if not isinstance(data, Tensor):
-        raise ArgumentTypeError(f"[{cls.__name__}] data is a {type(data).__name__}; it needs a Tensor or None")
+        raise ArgumentTypeError(
+            f"[{cls.__name__}] data is a {type(data).__name__}; it needs a Tensor or None"
+        )
     source = share(data)
     made = Tensor.__new__(cls)
     made.array, made.kind, made.alias = source.array, source.kind, source.alias
@@ -94,5 +96,3 @@ class Buffer(Owned):
 
     def _facts(self) -> dict[str, Any]:
         return {"persistent": self.persistent}
-
-

@@ -345,3 +345,27 @@ def _(make):
     yield case(make(2, 3, 2, 2, apart=0.1), make(3))
     yield case(make(2, 3, 2, apart=0.1), make(1))
     yield fails(make(2, 3, 2), make(2), error="Mismatch of parameter numbers")
+
+
+@activation(inplace=False)
+def hardshrink(input, lambd=0.5):
+    """`input` where it is further than `lambd` from 0, else 0.
+
+    Shapes: input (*S) -> (*S)
+    """
+    return where(_abs(input) > lambd, input, 0.0)
+
+
+@activation(inplace=False)
+def softshrink(input, lambd=0.5):
+    """`input` moved towards 0 by `lambd`, and 0 where it is nearer than that.
+
+    Shapes: input (*S) -> (*S)
+    """
+    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, 0.0))
+
+
+for _op in (hardshrink, softshrink):
+    _op.vjp(input=lambda g, input, lambd: where(_abs(input) > lambd, g, 0.0))
+    _op.examples(singles())
+    _op.examples(lambda make: iter([case(make(3, 4), lambd=1.0)]))

@@ -36,7 +36,7 @@ def windows(input: Any, size: Sizes, stride: Sizes, dilation: Sizes) -> Any:
 
 
 def gather_windows(input: Any, sizes: Sizes, stride: Sizes, dilation: Sizes) -> Any:
-    """What `windows` took apart, put together over spatial `sizes`; elements in several windows are summed."""
+    """What `windows` took apart, put together over `sizes`; elements in several windows are summed."""
     count = len(sizes)
     first = input.array.ndim - 2 * count
     for place in reversed(range(count)):
@@ -53,7 +53,8 @@ def check_geometry(op: str, count: int, **sizes: Sequence[int]) -> None:
         least = 0 if name.endswith("padding") else 1
         if len(given) != count or any(size < least for size in given):
             raise ArgumentError(
-                f"[{op}] {name} is {tuple(given)}; it needs {count} number(s) of at least {least}, one per spatial dim"
+                f"[{op}] {name} is {tuple(given)}; it needs {count} number(s) of at least {least}, one per "
+                "spatial dim"
             )
 
 
@@ -68,18 +69,22 @@ def _output_shape(op: str, source: Sizes, weight: Sizes, params: tuple) -> Sizes
     count = len(weight) - 2
     if count < 1 or len(source) != len(weight):
         raise ShapeError(
-            f"[{op}] input {source}, weight {weight}; both need (batch, channels, *spatial) with as many spatial dims"
+            f"[{op}] input {source}, weight {weight}; both need (batch, channels, *spatial) with as many "
+            "spatial dims"
         )
     check_geometry(op, count, stride=stride, padding=padding, dilation=dilation)
     if groups < 1 or weight[0] % groups or source[1] != weight[1] * groups:
         raise ShapeError(
-            f"[{op}] Given groups={groups}, weight of size {list(weight)}, expected input{list(source)} to have "
-            f"{weight[1] * groups} channels, but got {source[1]} channels instead; outputs must divide by groups"
+            f"[{op}] Given groups={groups}, weight of size {list(weight)}, expected input{list(source)} to "
+            "have "
+            f"{weight[1] * groups} channels, but got {source[1]} channels instead; outputs must divide by "
+            "groups"
         )
     counts = window_counts(source[2:], weight[2:], stride, padding, dilation)
     if any(n < 1 for n in counts):
         raise ShapeError(
-            f"[{op}] Kernel size can't be greater than actual input size: input {source} with padding {padding}, "
+            f"[{op}] Kernel size can't be greater than actual input size: input {source} with padding "
+            f"{padding}, "
             f"weight {weight} with dilation {dilation}; enlarge the input or the padding"
         )
     return (source[0], weight[0], *counts)
@@ -126,7 +131,8 @@ def _by_group(weight: Any, groups: int) -> Any:
 def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, groups=1):
     """Cross-correlation of `input` with `weight` over all spatial dims, with zeros around the input.
 
-    Shapes: input (N, C, *S), weight (O, C/groups, *K) -> (N, O, *P) with P = (S + 2*padding - dilation*(K-1) - 1)//stride + 1
+    Shapes: input (N, C, *S), weight (O, C/groups, *K) -> (N, O, *P) with P = (S + 2*padding - dilation*(K-1)
+    - 1)//stride + 1
     Errors: ShapeError if channels do not fit or no window fits; ArgumentError for parameters out of range.
     """
     size = weight.array.shape[2:]
@@ -147,10 +153,14 @@ def convolution_grad_input(
     samples, channels, *spatial = input_shape
     counts, size = grad_output.array.shape[2:], weight.array.shape[2:]
     grouped = as_shape(grad_output, (samples, groups, weight.array.shape[0] // groups, prod(counts)))
-    seen = as_shape(matmul(transposed(_by_group(weight, groups)), grouped), (samples, channels, *size, *counts))
+    seen = as_shape(
+        matmul(transposed(_by_group(weight, groups)), grouped), (samples, channels, *size, *counts)
+    )
     count = len(counts)
     seen = permute(seen, (0, 1, *range(2 + count, 2 + 2 * count), *range(2, 2 + count)))
-    whole = gather_windows(seen, tuple(n + 2 * p for n, p in zip(spatial, padding, strict=True)), stride, dilation)
+    whole = gather_windows(
+        seen, tuple(n + 2 * p for n, p in zip(spatial, padding, strict=True)), stride, dilation
+    )
     if not any(padding):
         return whole
     inside = tuple(slice(p, p + n) for n, p in zip(spatial, padding, strict=True))
@@ -224,9 +234,7 @@ def _(make):
     yield fails(make(2, 3, 5, 6), make(4, 2, 3, 3), error="to have 2 channels, but got 3", **plain)
     yield fails(make(2, 3, 2, 6), make(4, 3, 3, 3), error="Kernel size can't be greater", **plain)
     yield fails(make(2, 3, 5), make(4, 3, 3, 3), error="as many spatial dims", **plain)
-    yield fails(
-        make(2, 3, 5, 6), make(4, 3, 3, 3), error="stride is", **{**plain, "stride": (0, 1)}
-    )
+    yield fails(make(2, 3, 5, 6), make(4, 3, 3, 3), error="stride is", **{**plain, "stride": (0, 1)})
 
 
 def _result_of(geometry: tuple) -> Sizes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from devtensor.core.inplace import replay
-from devtensor.core.op import Place, Plain, Raw, Type, composite, primitive
-from devtensor.core.rules import given, same, same_shape, sized
+from devtensor.core.op import Place, Plain, Type, composite, primitive
+from devtensor.core.rules import broadcast, given, same, same_shape, sized
 from devtensor.core.transfer import HostData, move, upload
 from devtensor.ops.examples import case, fails, singles
 
@@ -71,7 +71,7 @@ def _(make):
     yield case(data=HostData(bytes(range(6)), (2, 3)), dtype="uint8")
 
 
-@primitive(dtype=given, shape=same_shape)
+@primitive(dtype=given, shape=broadcast)
 def cast(input, dtype: Type):
     """`input` converted to `dtype`; floating point to integers drops the fraction.
 
@@ -103,7 +103,7 @@ copy.examples(singles())
 
 
 @composite(dtype=same, shape=same_shape)
-def to_device(input: Raw, device: Place):
+def to_device(input, device: Place):
     """A copy of `input` on another device.
 
     Shapes: input (*S) -> (*S)

@@ -215,7 +215,7 @@ def _written(op, inputs, params):
 def index_put(input, value, *indices: Index, places: Plain, accumulate: Plain = False):
     """A copy of `input` with `value` written, or added, at places named by index tensors as in `index_get`.
 
-    Shapes: input (*S), value broadcasts to what `index_get` gives -> (*S)
+    Shapes: input (*S), value (*V), which broadcasts to what `index_get` gives, indices (*I) -> (*S)
     Errors: IndexingError if an index is out of bounds; negative ones count from the end.
     """
 
@@ -242,7 +242,7 @@ def _counted_nonzero(op, inputs, params):
     raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
 
 
-@primitive(dtype=index64, shape=_counted_nonzero)
+@primitive(dtype=index64, shape=_counted_nonzero, data_dependent=True)
 def nonzero(input):
     """The places of all elements that are not 0, one a row, in C order.
 

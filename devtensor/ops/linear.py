@@ -21,7 +21,9 @@ def _linear_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
             "the last size of input must equal weight's second"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(f"[{op}] bias {bias.shape} for weight {weight.shape}; it needs shape {weight.shape[:1]}")
+        raise ShapeError(
+            f"[{op}] bias {bias.shape} for weight {weight.shape}; it needs shape {weight.shape[:1]}"
+        )
     return (*source.shape[:-1], weight.shape[0])
 
 

@@ -10,7 +10,7 @@ from devtensor.core.op import Index, composite
 from devtensor.core.rules import only_floating
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.activation import log_softmax, logsigmoid, softmax
-from devtensor.ops.compare import ne, where
+from devtensor.ops.compare import eq, ne, where
 from devtensor.ops.create import cast, zeros_like_spec
 from devtensor.ops.elementwise import abs as _abs
 from devtensor.ops.elementwise import maximum, square
@@ -30,7 +30,9 @@ def check_reduction(op: str, reduction: str, known: tuple[str, ...] = REDUCTIONS
     Errors: ArgumentError that lists those that are.
     """
     if reduction not in known:
-        raise ArgumentError(f"[{op}] {reduction} is not a valid value for reduction; it takes {', '.join(known)}")
+        raise ArgumentError(
+            f"[{op}] {reduction} is not a valid value for reduction; it takes {', '.join(known)}"
+        )
 
 
 def reduce_loss(values: Any, reduction: str) -> Any:
@@ -92,7 +94,9 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     distance = _abs(input - target)
     if beta == 0:
         return reduce_loss(distance, reduction)
-    return reduce_loss(where(distance < beta, square(distance) * (0.5 / beta), distance - 0.5 * beta), reduction)
+    return reduce_loss(
+        where(distance < beta, square(distance) * (0.5 / beta), distance - 0.5 * beta), reduction
+    )
 
 
 @loss()
@@ -110,11 +114,15 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
 
 for _op in (mse_loss, l1_loss, smooth_l1_loss, huber_loss):
     _op.examples(_comparisons())
-smooth_l1_loss.examples(lambda make: iter([case(make(3, 4), make(3, 4), beta=0.3), case(make(3), make(3), beta=0.0)]))
+smooth_l1_loss.examples(
+    lambda make: iter([case(make(3, 4), make(3, 4), beta=0.3), case(make(3), make(3), beta=0.0)])
+)
 huber_loss.examples(lambda make: iter([case(make(3, 4), make(3, 4), delta=0.3)]))
 
 
-@composite(dtype=only_floating, shape=lambda op, inputs, params: broadcast_shapes(op, [i.shape for i in inputs]))
+@composite(
+    dtype=only_floating, shape=lambda op, inputs, params: broadcast_shapes(op, [i.shape for i in inputs])
+)
 def binary_entropy(input, target):
     """-target * log(input) - (1 - target) * log(1 - input), logarithms kept above -100.
 
@@ -189,8 +197,8 @@ def kl_div(input, target, reduction="mean", log_target=False):
     if log_target:
         terms = exp(target) * (target - input)
     else:
-        positive = target > 0
-        terms = where(positive, target * log(where(positive, target, 1.0)), 0.0) - target * input
+        absent = eq(target, 0)
+        terms = where(absent, 0.0, target * log(where(absent, 1.0, target))) - target * input
     if reduction != "batchmean":
         return reduce_loss(terms, reduction)
     return _sum(terms) / (input.array.shape[0] if input.array.ndim else 1)
@@ -219,7 +227,8 @@ def _classified(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
         raise ShapeError(f"[{op}] Expected target size {list(expected)}, got {list(target.shape)}")
     if weight is not None and weight.shape != source.shape[1:2]:
         raise ShapeError(
-            f"[{op}] weight tensor should be defined either for all {source.shape[1]} classes or no classes but got "
+            f"[{op}] weight tensor should be defined either for all {source.shape[1]} classes or no classes "
+            "but got "
             f"weight tensor of shape: {list(weight.shape)}"
         )
     return target.shape if params[0] == "none" else ()
@@ -330,8 +339,12 @@ def _classifications(make: Any) -> Any:
     yield case(make(4, 3), index(4, size=3), None, ignore_index=1)
     yield case(make(4, 3, layout="transposed"), index(4, size=3), None)
     yield case(make(2, 3, 2, 2), index(2, 2, 2, size=3), None)
-    yield fails(make(3, 4), index(2, size=4), None, error=r"batch_size \(3\) to match target batch_size \(2\)")
-    yield fails(make(3, 4, 2), index(3, 3, size=4), None, error=r"Expected target size \[3, 2\], got \[3, 3\]")
+    yield fails(
+        make(3, 4), index(2, size=4), None, error=r"batch_size \(3\) to match target batch_size \(2\)"
+    )
+    yield fails(
+        make(3, 4, 2), index(3, 3, size=4), None, error=r"Expected target size \[3, 2\], got \[3, 3\]"
+    )
     yield fails(make(3, 4), index(3, size=4), make(3), error="all 4 classes")
     yield fails(make(3, 4), index(3, size=4), None, reduction="most", error="not a valid value for reduction")
 
@@ -352,11 +365,14 @@ def _distributed(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     check_reduction(op, params[0])
     if source.shape != target.shape or len(source.shape) < 2:
         raise ShapeError(
-            f"[{op}] Expected floating point type for target with class probabilities of input's shape: input "
+            f"[{op}] Expected floating point type for target with class probabilities of input's shape: "
+            "input "
             f"{source.shape}, target {target.shape}; class numbers must be integers"
         )
     if weight is not None and weight.shape != source.shape[1:2]:
-        raise ShapeError(f"[{op}] weight {weight.shape} for {source.shape[1]} classes; it needs one for each class")
+        raise ShapeError(
+            f"[{op}] weight {weight.shape} for {source.shape[1]} classes; it needs one for each class"
+        )
     return (source.shape[0], *source.shape[2:]) if params[0] == "none" else ()
 
 

@@ -20,7 +20,9 @@ from devtensor.ops.shape import as_shape
 
 def _wide(op: str, dtype: DType) -> DType:
     if not dtype.is_floating_point:
-        raise DTypeError(f"[{op}] got {dtype.name}; it needs floating-point input; convert with .float() first")
+        raise DTypeError(
+            f"[{op}] got {dtype.name}; it needs floating-point input; convert with .float() first"
+        )
     return float32 if dtype.itemsize == 2 else dtype
 
 
@@ -31,7 +33,7 @@ def statistical(op: str, operands: Sequence[Operand], params: tuple) -> Types:
 
 
 def like_input(op: str, operands: Sequence[Operand], params: tuple) -> Types:
-    """The first input decides; statistics and weights may be wider, as they are in mixed-precision training."""
+    """The first input decides; statistics and weights may be wider, as in mixed-precision training."""
     _wide(op, operands[0].dtype)
     return Types(None, operands[0].dtype)
 
@@ -99,7 +101,9 @@ def _batch_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     channels = shape[1] if len(shape) > 1 else None
     for name, spec in zip(("mean", "var", "weight", "bias"), inputs[1:], strict=True):
         if spec is not None and spec.shape != (channels,):
-            raise ShapeError(f"[{op}] input {shape}, {name} {spec.shape}; {name} should contain {channels} elements")
+            raise ShapeError(
+                f"[{op}] input {shape}, {name} {spec.shape}; {name} should contain {channels} elements"
+            )
     return shape
 
 
@@ -125,13 +129,15 @@ def _batch_gradients(g: Any, input: Any, mean: Any, var: Any, weight: Any, like:
     scale = inverse if weight is None else inverse * weight
     total = _sum(g, dims)
     along = _sum(g * (widened(input) - _per_channel(mean, ndim)), dims)
-    return _fitting((
-        (g * _per_channel(scale, ndim), like.input),
-        (-scale * total, like.mean),
-        (scale * inverse * inverse * along * -0.5, like.var),
-        (inverse * along, like.weight),
-        (total, like.bias),
-    ))
+    return _fitting(
+        (
+            (g * _per_channel(scale, ndim), like.input),
+            (-scale * total, like.mean),
+            (scale * inverse * inverse * along * -0.5, like.var),
+            (inverse * along, like.weight),
+            (total, like.bias),
+        )
+    )
 
 
 # Joint because all five need the same two sums over the batch.
@@ -154,7 +160,8 @@ def _layer_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     for name, spec in zip(("weight", "bias"), inputs[1:], strict=False):
         if spec is not None and spec.shape != shape[len(shape) - count :]:
             raise ShapeError(
-                f"[{op}] Expected {name} to be of same shape as normalized_shape: input {shape}, {name} {spec.shape}, "
+                f"[{op}] Expected {name} to be of same shape as normalized_shape: input {shape}, {name} "
+                f"{spec.shape}, "
                 f"the last {count} dim(s) are normalized"
             )
     return shape
@@ -174,7 +181,7 @@ def _last(input: Any, count: int) -> tuple[int, ...]:
 
 @composite(dtype=like_input, shape=_layer_shape, amp="float32", eager=True)
 def layer_norm(input, weight, bias, count=1, eps=1e-5):
-    """`input` with mean 0 and variance 1 over the last `count` dims, times weight plus bias; these may be None.
+    """`input` with mean 0 and variance 1 over the last `count` dims, times weight plus bias (or None).
 
     Shapes: input (*B, *S), weight, bias (*S) -> (*B, *S)
     Source: Ba, Kiros and Hinton 2016.
@@ -191,11 +198,13 @@ def _layer_gradients(g: Any, input: Any, weight: Any, like: Any, count: int, eps
     standard, inverse = _standard(widened(input), dims, eps)
     weighted = g if weight is None else g * weight
     slope = weighted - _mean(weighted, dims, True) - standard * _mean(weighted * standard, dims, True)
-    return _fitting((
-        (slope * inverse, like.input),
-        (_over(g * standard, rest) if weight is not None else None, like.weight),
-        (_over(g, rest) if like.bias is not None else None, like.bias),
-    ))
+    return _fitting(
+        (
+            (slope * inverse, like.input),
+            (_over(g * standard, rest) if weight is not None else None, like.weight),
+            (_over(g, rest) if like.bias is not None else None, like.bias),
+        )
+    )
 
 
 def _over(g: Any, dims: tuple[int, ...]) -> Any:
@@ -235,10 +244,12 @@ def _rms_gradients(g: Any, input: Any, weight: Any, like: Any, count: int, eps: 
     inverse = rsqrt(_mean(wide * wide, dims, True) + eps)
     standard = wide * inverse
     weighted = g if weight is None else g * weight
-    return _fitting((
-        ((weighted - standard * _mean(weighted * standard, dims, True)) * inverse, like.input),
-        (_over(g * standard, tuple(range(dims[0]))) if weight is not None else None, like.weight),
-    ))
+    return _fitting(
+        (
+            ((weighted - standard * _mean(weighted * standard, dims, True)) * inverse, like.input),
+            (_over(g * standard, tuple(range(dims[0]))) if weight is not None else None, like.weight),
+        )
+    )
 
 
 rms_norm.joint_vjp(_rms_gradients)
@@ -257,13 +268,15 @@ def _group_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     shape, groups = inputs[0].shape, params[0]
     if len(shape) < 2 or groups < 1 or shape[1] % groups:
         raise ShapeError(
-            f"[{op}] Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"[{op}] Expected number of channels in input to be divisible by num_groups, but got input of "
+            "shape "
             f"{list(shape)} and num_groups={groups}"
         )
     for name, spec in zip(("weight", "bias"), inputs[1:], strict=True):
         if spec is not None and spec.shape != shape[1:2]:
             raise ShapeError(
-                f"[{op}] Expected {name} to be a vector of size equal to the number of channels in input, but got "
+                f"[{op}] Expected {name} to be a vector of size equal to the number of channels in input, "
+                "but got "
                 f"{name} of shape {list(spec.shape)} and input of shape {list(shape)}"
             )
     return shape

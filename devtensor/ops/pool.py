@@ -26,7 +26,7 @@ Sizes = tuple[int, ...]
 def pooled_sizes(
     spatial: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
-    """How many windows there are in each dim; with `ceil_mode` also one that hangs over the end but starts before it."""
+    """How many windows there are in each dim; with `ceil_mode` one more may hang over the end."""
     counts = []
     for n, k, s, p, d in zip(spatial, size, stride, padding, dilation, strict=True):
         room = n + 2 * p - d * (k - 1) - 1
@@ -46,7 +46,9 @@ def _overhang(
 def _check(op: str, shape: Sizes, size: Sizes, padding: Sizes, **others: Sizes) -> None:
     check_geometry(op, len(shape) - 2, size=size, padding=padding, **others)
     if any(2 * p > k for p, k in zip(padding, size, strict=True)):
-        raise ShapeError(f"[{op}] pad should be at most half of kernel size: padding {padding}, kernel size {size}")
+        raise ShapeError(
+            f"[{op}] pad should be at most half of kernel size: padding {padding}, kernel size {size}"
+        )
 
 
 def _max_shape(op: str, inputs: Any, params: tuple) -> list:
@@ -58,7 +60,9 @@ def _max_shape(op: str, inputs: Any, params: tuple) -> list:
 
 def _with_counts(op: str, shape: Sizes, counts: Sizes) -> Sizes:
     if any(n < 1 for n in counts):
-        raise ShapeError(f"[{op}] input {shape}: Output size is too small: {counts}; the window must fit in the input")
+        raise ShapeError(
+            f"[{op}] input {shape}: Output size is too small: {counts}; the window must fit in the input"
+        )
     return (*shape[:2], *counts)
 
 
@@ -77,7 +81,7 @@ def _flat(windows_: Any, count: int) -> Any:
 
 @composite(dtype=(promoted, index64), shape=_max_shape, eager=True)
 def max_pool(input, size: Plain, stride: Plain, padding: Plain, dilation: Plain, ceil_mode: Plain = False):
-    """Largest element of each window, and its flat place in the spatial plane; the first largest, or the first NaN.
+    """Largest element of each window, and its flat place in the plane; of equals the first; NaN is largest.
 
     Shapes: input (N, C, *S) -> (N, C, *P), (N, C, *P)
     Errors: ShapeError if no window fits, or padding exceeds half a window.
@@ -92,7 +96,9 @@ def max_pool(input, size: Plain, stride: Plain, padding: Plain, dilation: Plain,
     inside = _flat(windows(padded(inside, padding, after), size, stride, dilation), count)
     hits = logical_and(logical_or(eq(seen, top), isnan(seen)), inside)
     winner = argmax(cast(hits, "uint8"), 2 + count)
-    return as_shape(top, tuple(winner.array.shape)), _plane_places(winner, spatial, size, stride, padding, dilation)
+    return as_shape(top, tuple(winner.array.shape)), _plane_places(
+        winner, spatial, size, stride, padding, dilation
+    )
 
 
 def _plane_places(
@@ -111,7 +117,9 @@ def _plane_places(
 def _unpooled(op: str, inputs: Any, params: tuple) -> Sizes:
     g, places = inputs
     if g.shape != places.shape or g.shape[:2] != tuple(params[0][:2]):
-        raise ShapeError(f"[{op}] grad_output {g.shape}, index {places.shape}, input_shape {params[0]} do not fit")
+        raise ShapeError(
+            f"[{op}] grad_output {g.shape}, index {places.shape}, input_shape {params[0]} do not fit"
+        )
     return tuple(params[0])
 
 
@@ -144,10 +152,21 @@ def _(make):
     yield case(make(2, 3, 5, 5, distinct=True), **plain)
     yield case(make(2, 3, 5, 5, distinct=True), **plain, ceil_mode=True)
     yield case(
-        make(1, 2, 7, 6, distinct=True), size=(3, 2), stride=(1, 2), padding=(1, 1), dilation=(2, 1), ceil_mode=True
+        make(1, 2, 7, 6, distinct=True),
+        size=(3, 2),
+        stride=(1, 2),
+        padding=(1, 1),
+        dilation=(2, 1),
+        ceil_mode=True,
     )
     yield case(make(2, 1, 9, distinct=True), size=(3,), stride=(2,), padding=(1,), dilation=(1,))
-    yield case(make(1, 2, 3, 4, 4, distinct=True), size=(2, 2, 2), stride=(1, 2, 2), padding=(0, 0, 0), dilation=(1, 1, 1))
+    yield case(
+        make(1, 2, 3, 4, 4, distinct=True),
+        size=(2, 2, 2),
+        stride=(1, 2, 2),
+        padding=(0, 0, 0),
+        dilation=(1, 1, 1),
+    )
     yield case(make(0, 3, 4, 4), **plain)
     yield case(make(2, 3, 4, 6, distinct=True, layout="sliced"), **plain)
     yield fails(make(2, 3, 1, 4), error="Output size is too small", **plain)
@@ -207,18 +226,27 @@ def avg_pool(
     count_include_pad: Plain = True,
     divisor_override: Plain = None,
 ):
-    """Mean of each window; its padding counts as zeros, or not at all, or the sum is divided by `divisor_override`.
+    """Mean of each window; padding counts as zeros, or not at all; `divisor_override` is what to divide by.
 
     Shapes: input (N, C, *S) -> (N, C, *P)
     Errors: ShapeError if no window fits, or padding exceeds half a window.
     """
     spatial, _, after = _average_geometry(input.array.shape, size, stride, padding, ceil_mode)
-    divisor = divisor_override or _divisor(spatial, input.kind, size, stride, padding, after, count_include_pad)
+    divisor = divisor_override or _divisor(
+        spatial, input.kind, size, stride, padding, after, count_include_pad
+    )
     return _window_sums(input, size, stride, padding, after) / divisor
 
 
 def _average_gradient(
-    g: Any, like: Any, size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any, divisor_override: Any
+    g: Any,
+    like: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
 ) -> Any:
     spatial, counts, after = _average_geometry(like.input.shape, size, stride, padding, ceil_mode)
     divisor = divisor_override or _divisor(spatial, g.kind, size, stride, padding, after, count_include_pad)
@@ -256,7 +284,8 @@ def _adapted(op: str, inputs: Any, params: tuple) -> Sizes:
     (source,), (output_size,) = inputs, params
     if len(source.shape) != len(output_size) + 2 or any(n < 0 for n in output_size) or 0 in source.shape[2:]:
         raise ShapeError(
-            f"[{op}] input {source.shape}, output_size {output_size}; it needs (N, C, *spatial) with as many spatial "
+            f"[{op}] input {source.shape}, output_size {output_size}; it needs (N, C, *spatial) with as many "
+            "spatial "
             "dims, none of them empty"
         )
     return (*source.shape[:2], *output_size)

@@ -9,12 +9,12 @@ from devtensor.core.op import Dim, Dims, composite, primitive
 from devtensor.core.rules import (
     accumulated,
     boolean,
+    broadcast,
     floating,
     index64,
     only_floating,
     promoted,
     reduced,
-    same_shape,
 )
 from devtensor.ops.compare import eq, isinf, where
 from devtensor.ops.create import cast
@@ -178,7 +178,7 @@ for _op in (argmax, argmin):
     _op.examples(along_a_dim(distinct=True))
 
 
-@primitive(dtype=accumulated, shape=same_shape, amp="float32")
+@primitive(dtype=accumulated, shape=broadcast, amp="float32")
 def cumsum(input, dim: Dim):
     """Running sum along `dim`.
 
@@ -197,7 +197,7 @@ def _cumprod_gradient(g: Any, input: Any, out: Any, dim: int) -> Any:
     return flip(cumsum(flip(g * out, (dim,)), dim), (dim,)) / input
 
 
-@primitive(dtype=accumulated, shape=same_shape, amp="float32")
+@primitive(dtype=accumulated, shape=broadcast, amp="float32")
 def cumprod(input, dim: Dim):
     """Running product along `dim`.
 

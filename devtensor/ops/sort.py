@@ -44,7 +44,7 @@ def _dictionary(op, inputs, params):
     raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
 
 
-@primitive(dtype=(promoted, index64, index64), shape=_dictionary)
+@primitive(dtype=(promoted, index64, index64), shape=_dictionary, data_dependent=True)
 def unique(input):
     """Different values in ascending order, for each element the place of its value, and how often each occurs.
 

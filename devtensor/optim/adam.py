@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from devtensor.functions.creation import zeros_like
 from devtensor.ops.create import cast
-from devtensor.optim.update_rule import SETTINGS, UpdateRule, bias_correction, no_steps
+from devtensor.optim.update_rule import SETTINGS, Slots, UpdateRule, bias_correction, no_steps
 
 
 class Adam(UpdateRule):
@@ -21,13 +21,13 @@ class Adam(UpdateRule):
     as in PyTorch; decoupled decay: Loshchilov & Hutter 2019, multiplied by lr as in PyTorch.
     """
 
-    defaults = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False)
-    settings = SETTINGS | dict(decoupled_weight_decay=False)
-    slots = dict(step=no_steps, exp_avg=zeros_like, exp_avg_sq=zeros_like)
+    defaults: Mapping[str, Any] = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False)
+    settings: Mapping[str, Any] = SETTINGS | dict(decoupled_weight_decay=False)
+    slots: Mapping[str, Any] = dict(step=no_steps, exp_avg=zeros_like, exp_avg_sq=zeros_like)
 
-    def slots_of(self, group: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
+    def slots_of(self, group: dict[str, Any]) -> Slots:
         """The running means, and with `amsgrad` the largest v."""
-        return self.slots | ({"max_exp_avg_sq": zeros_like} if group["amsgrad"] else {})
+        return {**self.slots, "max_exp_avg_sq": zeros_like} if group["amsgrad"] else self.slots
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         beta1, beta2 = h.betas
@@ -41,7 +41,7 @@ class Adam(UpdateRule):
         square = s.exp_avg_sq
         if h.amsgrad:
             square = s.max_exp_avg_sq.maximum_(square)
-        # Both corrections meet in the step's factor and in eps, so that the arrays are passed over less often.
+        # Both corrections meet in the factor and in eps: fewer passes over the arrays.
         scale = bias_correction(beta2, h.t).sqrt()
         root = square.sqrt().add_(cast(scale * h.eps, p.dtype))
         return (s.exp_avg / root).mul_(cast(scale / bias_correction(beta1, h.t) * h.lr, p.dtype))
@@ -53,5 +53,5 @@ class AdamW(Adam):
     Source: Loshchilov & Hutter 2019; see Adam.
     """
 
-    defaults = Adam.defaults | dict(weight_decay=1e-2)
-    settings = Adam.settings | dict(decoupled_weight_decay=True)
+    defaults: Mapping[str, Any] = {**Adam.defaults, "weight_decay": 1e-2}
+    settings: Mapping[str, Any] = {**Adam.settings, "decoupled_weight_decay": True}

@@ -63,5 +63,6 @@ def _replaced(answer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, 
     if isinstance(answer, tuple) and len(answer) == 2:
         return answer
     raise ArgumentTypeError(
-        f"[step] a pre-hook returned {type(answer).__name__}; it must return None or a tuple of (new_args, new_kwargs)"
+        f"[step] a pre-hook returned {type(answer).__name__}; it must return None or a tuple of "
+        "(new_args, new_kwargs)"
     )

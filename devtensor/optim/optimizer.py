@@ -38,14 +38,16 @@ class Optimizer:
         self._start_hooks()
         if isinstance(params, Tensor):
             raise ArgumentTypeError(
-                "[optimizer] params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                "but got a Tensor; put it in a list"
+                "[optimizer] params argument given to the optimizer should be an iterable of Tensors or "
+                "dicts, but got a Tensor; put it in a list"
             )
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
-            raise ArgumentError("[optimizer] optimizer got an empty parameter list; give at least one parameter")
+            raise ArgumentError(
+                "[optimizer] optimizer got an empty parameter list; give at least one parameter"
+            )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -62,7 +64,9 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters once; `closure` computes the loss anew and returns it."""
-        raise NotImplementedError(f"[step] {type(self).__name__} has no step; write one, or derive from UpdateRule")
+        raise NotImplementedError(
+            f"[step] {type(self).__name__} has no step; write one, or derive from UpdateRule"
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or make them zero."""
@@ -97,11 +101,14 @@ class Optimizer:
         if names:
             param_group["param_names"] = names
         if self.param_groups and bool(names) != ("param_names" in self.param_groups[0]):
-            raise ArgumentError("[optimizer] all optimizer param groups should be with/without names; name all or none")
+            raise ArgumentError(
+                "[optimizer] all optimizer param groups should be with/without names; name all or none"
+            )
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
                 raise ArgumentError(
-                    f"[optimizer] parameter group didn't specify a value of required optimization parameter {name}"
+                    "[optimizer] parameter group didn't specify a value of required optimization parameter "
+                    f"{name}"
                 )
             param_group.setdefault(name, default)
         self._check_params(params)
@@ -115,17 +122,23 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Tensor):
                 raise ArgumentTypeError(
-                    f"[optimizer] optimizer can only optimize Tensors, but one of the params is {type(p).__name__}"
+                    "[optimizer] optimizer can only optimize Tensors, but one of the params is "
+                    f"{type(p).__name__}"
                 )
             if not p.is_leaf and not self.defaults.get("differentiable"):
-                raise ArgumentError("[optimizer] can't optimize a non-leaf Tensor; give what it was computed from")
+                raise ArgumentError(
+                    "[optimizer] can't optimize a non-leaf Tensor; give what it was computed from"
+                )
         if len(set(params)) != len(params):
             warnings.warn(
-                "optimizer contains a parameter group with duplicate parameters: each is updated once per mention",
+                "optimizer contains a parameter group with duplicate parameters: each is updated once per "
+                "mention",
                 stacklevel=4,
             )
         if not set(self._parameters()).isdisjoint(params):
-            raise ArgumentError("[optimizer] some parameters appear in more than one parameter group; name each once")
+            raise ArgumentError(
+                "[optimizer] some parameters appear in more than one parameter group; name each once"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The state and the groups, parameters by number: `{"state": {0: {...}}, "param_groups": [...]}`."""
@@ -133,14 +146,15 @@ class Optimizer:
         for p in self._parameters():
             numbers.setdefault(p, len(numbers))
         groups = [
-            {k: v for k, v in group.items() if k != "params"} | {"params": [numbers[p] for p in group["params"]]}
+            {k: v for k, v in group.items() if k != "params"}
+            | {"params": [numbers[p] for p in group["params"]]}
             for group in self.param_groups
         ]
         state = {numbers[k] if isinstance(k, Tensor) else k: v for k, v in self.state.items()}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave, also PyTorch's; tensors are copied to each parameter's device and dtype.
+        """Take over what `state_dict` gave, also PyTorch's; tensors are copied, in each parameter's dtype.
 
         Errors: ArgumentError if groups or their sizes differ; nothing is changed then.
         """
@@ -158,7 +172,9 @@ class Optimizer:
         owners = dict(zip((i for group in saved for i in group["params"]), self._parameters(), strict=True))
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for key, value in state_dict["state"].items():
-            state[owners.get(key, key)] = _fitted(value, owners.get(key)) if key in owners else copy.deepcopy(value)
+            state[owners.get(key, key)] = (
+                _fitted(value, owners.get(key)) if key in owners else copy.deepcopy(value)
+            )
         groups = []
         for group, mine in zip(saved, self.param_groups, strict=True):
             values = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
@@ -187,8 +203,8 @@ def _named(params: Any) -> tuple[list[Any], list[str]]:
         return [params], []
     if isinstance(params, set):
         raise ArgumentTypeError(
-            "[optimizer] optimizer parameters need to be organized in ordered collections, but the ordering of "
-            "tensors in sets will change between runs. Please use a list instead."
+            "[optimizer] optimizer parameters need to be organized in ordered collections, but the ordering "
+            "of tensors in sets will change between runs. Please use a list instead."
         )
     found = list(params)
     pairs = [isinstance(p, tuple) for p in found]

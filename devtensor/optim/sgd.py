@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
+from devtensor.core.dtype import float32
 from devtensor.core.errors import ArgumentError
-from devtensor.functions.creation import zeros_like
-from devtensor.optim.update_rule import SETTINGS, UpdateRule, no_steps
+from devtensor.functions.creation import full, zeros_like
+from devtensor.optim.update_rule import SETTINGS, Slots, UpdateRule, no_steps
 
 
 class SGD(UpdateRule):
@@ -20,15 +21,15 @@ class SGD(UpdateRule):
     gradient enters v undampened.
     """
 
-    defaults = dict(lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False)
-    settings = {name: value for name, value in SETTINGS.items() if name != "capturable"}
+    defaults: Mapping[str, Any] = dict(lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False)
+    settings: Mapping[str, Any] = {name: value for name, value in SETTINGS.items() if name != "capturable"}
 
     def check(self, group: dict[str, Any]) -> None:
         super().check(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ArgumentError("[SGD] Nesterov momentum requires a momentum and zero dampening")
 
-    def slots_of(self, group: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
+    def slots_of(self, group: dict[str, Any]) -> Slots:
         """A velocity if there is momentum; a step count only where the first step differs from later ones."""
         if not group["momentum"]:
             return {}
@@ -43,7 +44,7 @@ class SGD(UpdateRule):
                 if state.get("momentum_buffer") is None:
                     state.pop("momentum_buffer", None)
                 elif group["dampening"] and "step" not in state:
-                    state["step"] = no_steps(p) + 1
+                    state["step"] = full((), 1.0, dtype=float32, device=p.device)
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         if h.weight_decay:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from math import log
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,6 +35,10 @@ NOT_NEGATIVE = {
     "weight_decay": "weight_decay value",
     "momentum": "momentum value",
 }
+
+
+# Name in the state -> what makes its first value from the parameter.
+Slots = Mapping[str, Callable[[Any], Any]]
 
 
 def no_steps(p: Any) -> Tensor:
@@ -80,16 +84,18 @@ class UpdateRule(Optimizer):
     is counted up by itself), and `update`.
     """
 
-    defaults: dict[str, Any] = {}
-    settings: dict[str, Any] = SETTINGS
-    slots: dict[str, Callable[[Any], Any]] = {}
+    defaults: Mapping[str, Any] = {}
+    settings: Mapping[str, Any] = SETTINGS
+    slots: Mapping[str, Any] = {}
 
     def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
         names = list(type(self).defaults)
         if len(args) > len(names):
-            raise ArgumentTypeError(f"[{type(self).__name__}] got {len(args)} arguments; it takes {', '.join(names)}")
+            raise ArgumentTypeError(
+                f"[{type(self).__name__}] got {len(args)} arguments; it takes {', '.join(names)}"
+            )
         given = dict(zip(names, args, strict=False))
-        known = type(self).defaults | self.settings
+        known = {**type(self).defaults, **self.settings}
         for name, value in kwargs.items():
             if name not in known or name in given:
                 what = "is given twice" if name in given else f"is unknown; it takes {', '.join(known)}"
@@ -114,10 +120,11 @@ class UpdateRule(Optimizer):
         for place, beta in enumerate(group.get("betas", ())):
             if not isinstance(beta, Tensor) and not 0 <= beta < 1:
                 raise ArgumentError(
-                    f"[{type(self).__name__}] Invalid beta parameter at index {place}: {beta}; it must be in [0, 1)"
+                    f"[{type(self).__name__}] Invalid beta parameter at index {place}: {beta}; "
+                    "it must be in [0, 1)"
                 )
 
-    def slots_of(self, group: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
+    def slots_of(self, group: dict[str, Any]) -> Slots:
         """The state that parameters of this group have; a subclass may let hyperparameters decide."""
         return self.slots
 

@@ -18,8 +18,9 @@ from devtensor.core.host import host_read
 from devtensor.core.op import Op
 from devtensor.core.rules import TENSOR, ZERO_DIM, Operand, literal_operand
 from devtensor.core.state import Layer
-from devtensor.core.tensor import Tensor, share
+from devtensor.core.tensor import Tensor, share, wrap
 from devtensor.core.transfer import HostData
+from devtensor.graph.meta import MetaArray, MetaBackend
 from devtensor.ops import FAMILIES
 from devtensor.ops.create import constant
 from devtensor.ops.examples import Case, Draw, make
@@ -86,6 +87,10 @@ def is_free(case: Case) -> bool:
 def dtypes_of(op: Op, case: Case, device: str | Device = "cpu") -> list[str]:
     """The dtypes in which the case can be drawn: those the device holds and the op's own rule accepts."""
     held = resolve(device).backend.dtypes
+    named = {value.dtype for value in case.inputs if isinstance(value, Draw) and value.dtype}
+    named |= {value.name for value in strict_params(op, case) if isinstance(value, DType)}
+    if not named <= held:
+        return []
     if not is_free(case):
         return ["float32"]
     return [name for name in DTYPES if name in held and accepts(op, case, name)]
@@ -116,7 +121,9 @@ def draw_numbers(draw: Draw, dtype: str, rng: np.random.Generator) -> np.ndarray
 def _floats(draw: Draw, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     count = math.prod(shape)
     if draw.distinct:
-        values = rng.permutation(np.linspace(draw.low, draw.high, max(count, 2))[:count]).reshape(shape)
+        # Off the middle of their intervals, so that no two are each other's negative.
+        places = (rng.permutation(count) + 0.37) / max(count, 1)
+        values = (draw.low + places * (draw.high - draw.low)).reshape(shape)
     else:
         values = rng.uniform(draw.low, draw.high, shape)
     if draw.apart and draw.low < 0 < draw.high:
@@ -151,8 +158,10 @@ def to_tensor(array: np.ndarray, device: str | Device = "cpu", layout: str = "co
 
 
 def _upload(array: np.ndarray, device: str | Device) -> Tensor:
-    host = HostData(np.ascontiguousarray(array).tobytes(), array.shape)
-    return constant(host, DTYPES[array.dtype.name], resolve(device))
+    place = device if isinstance(device, Device) else resolve(device)
+    if isinstance(place.backend, MetaBackend):
+        return wrap(MetaArray(array.shape), place.kind(DTYPES[array.dtype.name]))
+    return constant(HostData(np.ascontiguousarray(array).tobytes(), array.shape), DTYPES[array.dtype.name], place)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
@@ -190,7 +199,7 @@ def as_results(value: Any) -> tuple:
 
 def sample(op: Op, case: Case, dtype: str = "float32", device: str | Device = "cpu", seed: int = 0) -> Sample:
     """Draw a case: the same seed gives the same numbers on every device."""
-    device = resolve(device)
+    device = device if isinstance(device, Device) else resolve(device)
     rng = np.random.default_rng([seed, zlib.crc32(f"{op.name}{case}".encode())])
     arrays, inputs = [], []
     for value in case.inputs:

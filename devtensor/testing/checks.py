@@ -14,13 +14,16 @@ from unittest import mock
 import numpy as np
 
 from devtensor.core.device import Device, resolve
-from devtensor.core.dispatch import specs_of
+from devtensor.core.dispatch import cast_inputs
 from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import DeviceError, DevtensorError, DTypeError
+from devtensor.core.explain import specs_of
 from devtensor.core.op import Op
+from devtensor.core.plan import key_of, make_plan
 from devtensor.core.rules import as_tuple
 from devtensor.core.state import no_grad
-from devtensor.core.tensor import Tensor, storage_of, strides_of
+from devtensor.core.tensor import Tensor, storage_of, strides_of, wrap
+from devtensor.graph.meta import standing_for
 from devtensor.testing.assert_close import assert_near
 from devtensor.testing.cases import (
     Sample,
@@ -33,6 +36,7 @@ from devtensor.testing.cases import (
     sample,
     samples_of,
     to_numpy,
+    to_tensor,
 )
 
 
@@ -125,14 +129,16 @@ def telling(shape: Any, strides: Any) -> list:
 
 
 def check_meta(drawn: Sample, results: tuple) -> None:
-    """The same call on meta gives the same shapes, dtypes and, for views and fresh results alike, strides."""
-    without = sample(drawn.op, drawn.case, drawn.dtype, "meta")
-    for out, meta in zip(results, without.run(), strict=True):
-        assert meta.device.type == "meta", f"{drawn}: the result left the meta device"
-        same = out.shape == meta.shape and out.dtype is meta.dtype
-        assert same, f"{drawn}: {tuple(out.shape)} {out.dtype}; on meta {tuple(meta.shape)} {meta.dtype}"
-        strides = telling(out.shape, strides_of(out)), telling(meta.shape, strides_of(meta))
-        assert strides[0] == strides[1], f"{drawn}: strides {strides[0]}; on meta {strides[1]}"
+    """Meta gives the same shapes and dtypes; what stands for the device in a trace gives the same strides too."""
+    for place in (resolve("meta"), *(() if marked(drawn.op, "Place") else (standing_for(drawn.device),))):
+        without = sample(drawn.op, drawn.case, drawn.dtype, place)
+        for out, meta in zip(results, without.run(), strict=True):
+            assert meta.device.type == place.type, f"{drawn}: the result left {place}"
+            same = out.shape == meta.shape and out.dtype is meta.dtype
+            assert same, f"{drawn}: {tuple(out.shape)} {out.dtype}; on meta {tuple(meta.shape)} {meta.dtype}"
+            if place.type != "meta":
+                strides = telling(out.shape, strides_of(out)), telling(meta.shape, strides_of(meta))
+                assert strides[0] == strides[1], f"{drawn}: strides {strides[0]}; in a trace {strides[1]}"
 
 
 def check_contract(op: Op, device: Any = "cpu") -> None:
@@ -166,14 +172,10 @@ def check_memory(drawn: Sample, out: Tensor, others: list[Tensor]) -> None:
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    from devtensor.core.tensor import wrap
-
     return wrap(storage_of(tensor).root, tensor.kind)
 
 
 def _write(whole: Tensor, numbers: np.ndarray) -> None:
-    from devtensor.testing.cases import to_tensor
-
     source = to_tensor(numbers.astype(to_numpy(whole).dtype), whole.device)
     whole.device.kernel("write", whole.dtype)(whole.array, source.array)  # type: ignore[misc]
 
@@ -206,8 +208,6 @@ def _widened(tensor: Tensor) -> np.ndarray:
 
 def by_body(op: Op, inputs: tuple, params: tuple) -> tuple:
     """A composite's results by its body, inputs cast as dispatch would."""
-    from devtensor.core.dispatch import cast_inputs, key_of, make_plan
-
     plan = make_plan(op, key_of(op, inputs, params), inputs, params)
     with no_grad():
         return as_results(op.body(*cast_inputs(plan.casts or (None,) * len(inputs), inputs), *params))  # type: ignore[misc]
@@ -222,7 +222,7 @@ def check_errors(op: Op, device: Any = "cpu") -> None:
         except DevtensorError as error:
             text = str(error)
             assert re.search(case.error or "", text, re.DOTALL), f"[{op.name}] {case}: {text!r}"
-            assert text.startswith("["), f"[{op.name}] {case}: the message names no op: {text!r}"
+            assert text.startswith(("[device]", f"[{op.name}]")), f"[{op.name}] {case}: another op is named: {text!r}"
         else:
             raise AssertionError(f"[{op.name}] {case}: nothing was raised")
     for drawn in list(samples_of(op, device, ("float32", "int64")))[:1]:

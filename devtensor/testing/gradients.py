@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from devtensor.autograd.engine import grad
+from devtensor.core.errors import AutogradError
 from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
 from devtensor.testing.cases import Sample, samples_of, to_numpy, to_tensor
 
-# Central differences in float64: rounding costs about 1e-16 / STEP, curvature about STEP squared.
-STEP = 3e-6
-RTOL, ATOL = 1e-5, 1e-6
+# For results of so many bits: how far inputs move, and what error, relative to what was summed, that allows.
+# Rounding costs the dtype's eps over the step, curvature the step squared.
+STEPS = {64: (3e-6, 1e-5), 32: (1e-2, 1e-3), 16: (0.5, 5e-2)}
+ATOL = 1e-6
 
 
 def check_gradients(op: Op, device: Any = "cpu") -> None:
@@ -32,6 +34,7 @@ def check_gradients(op: Op, device: Any = "cpu") -> None:
 
 def check_sample(drawn: Sample) -> None:
     """The same for one drawn example."""
+    refuse_silence(drawn)
     places = [p for p, value in enumerate(drawn.inputs) if is_differentiable(drawn, p, value)]
     if not places:
         return
@@ -45,21 +48,44 @@ def check_sample(drawn: Sample) -> None:
         assert not history, f"{drawn}: not differentiable, but leaves history"
         return
     assert history == floats, f"{drawn}: results {floats} are differentiable, but {history} have a history"
-    check = Check(drawn, places, floats, [tuple(outs[k].shape) for k in floats])
+    check = Check(drawn, places, floats, [outs[k] for k in floats])
     check.first_order()
     check.each_alone()
     check.second_order()
 
 
 def is_differentiable(drawn: Sample, place: int, value: Any) -> bool:
-    """Whether this input takes part in promotion and is of floating point."""
-    return isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
+    """Whether this input takes part in promotion, is of floating point, and has a formula where ops have any."""
+    candidate = isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
+    return candidate and not lacks_formula(drawn.op, place)
+
+
+def lacks_formula(op: Op, place: int) -> bool:
+    """Whether other inputs have a formula and this one's declaration is silent."""
+    return bool(op.rules) and op.joint is None and op.input_name(place) not in op.rules
+
+
+def refuse_silence(drawn: Sample) -> None:
+    """An input without a formula that requires grad is an error: its gradient must not vanish unsaid."""
+    for place, value in enumerate(drawn.inputs):
+        named = isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
+        if not (named and lacks_formula(drawn.op, place)):
+            continue
+        inputs = list(drawn.inputs)
+        inputs[place] = value.detach().requires_grad_()
+        try:
+            drawn.run(*inputs)
+        except AutogradError as error:
+            name = drawn.op.input_name(place)
+            assert name in str(error), f"{drawn}: the error does not name {name}: {error}"
+        else:
+            raise AssertionError(f"{drawn}: {drawn.op.input_name(place)} requires grad, has no formula, and nobody says so")
 
 
 class Check:
     """One sample with its weights and directions."""
 
-    def __init__(self, drawn: Sample, places: list[int], floats: list[int], shapes: list[tuple]) -> None:
+    def __init__(self, drawn: Sample, places: list[int], floats: list[int], outs: list[Tensor]) -> None:
         self.drawn = drawn
         self.places = places
         self.floats = floats
@@ -67,8 +93,9 @@ class Check:
         self.points = [drawn.arrays[p].astype(np.float64) for p in places]
         self.directions = [rng.normal(size=point.shape) for point in self.points]
         self.seconds = [rng.normal(size=point.shape) for point in self.points]
-        self.weights = [rng.normal(size=shape) for shape in shapes]
-        self.weight_directions = [rng.normal(size=shape) for shape in shapes]
+        self.weights = [rng.normal(size=tuple(out.shape)) for out in outs]
+        self.weight_directions = [rng.normal(size=tuple(out.shape)) for out in outs]
+        self.step, self.tolerance = STEPS[min(out.dtype.bits for out in outs)]
 
     def tensor(self, array: np.ndarray, wanted: bool = False) -> Tensor:
         made = to_tensor(array, self.drawn.device)
@@ -111,8 +138,8 @@ class Check:
                 assert g.shape == leaf.shape, f"{self.drawn}: gradient of {name} is {tuple(g.shape)}"
                 assert g.dtype is leaf.dtype, f"{self.drawn}: gradient of {name} is {g.dtype}"
             analytic = 0.0 if g is None else float((to_numpy(g) * direction).sum())
-            ahead, behind = (self.total(self.moved(self.places.index(place), sign * STEP)) for sign in (1, -1))
-            self.compare(analytic, (ahead - behind) / (2 * STEP), f"derivative for {name}")
+            ahead, behind = (self.total(self.moved(self.places.index(place), sign * self.step)) for sign in (1, -1))
+            self.compare(analytic, (ahead - behind) / (2 * self.step), f"derivative for {name}")
 
     def moved(self, index: int, step: float) -> list[np.ndarray]:
         points = list(self.points)
@@ -136,8 +163,8 @@ class Check:
         slopes = grad(roots, [*leaves, *weights], seeds, allow_unused=True)
         lines = [*self.directions, *self.weight_directions]
         analytic = sum(float((to_numpy(s) * v).sum()) for s, v in zip(slopes, lines, strict=True) if s is not None)
-        ahead, behind = (self.slope(sign * STEP) for sign in (1, -1))
-        self.compare(analytic, (ahead - behind) / (2 * STEP), "second derivative")
+        ahead, behind = (self.slope(sign * self.step) for sign in (1, -1))
+        self.compare(analytic, (ahead - behind) / (2 * self.step), "second derivative")
 
     def slope(self, step: float) -> float:
         """The first derivatives, weighted, at a point further along all lines at once."""
@@ -147,7 +174,7 @@ class Check:
         return sum(float((to_numpy(g) * u).sum()) for g, u in zip(found, self.seconds, strict=True) if g is not None)
 
     def compare(self, analytic: float, numeric: float, what: str) -> None:
-        close = abs(analytic - numeric) <= ATOL + RTOL * max(abs(numeric), self.size)
+        close = abs(analytic - numeric) <= ATOL + self.tolerance * max(abs(numeric), self.size)
         assert close, f"{self.drawn}: {what} is {analytic:.9g}; finite differences give {numeric:.9g}"
 
     @property

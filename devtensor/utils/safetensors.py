@@ -4,15 +4,15 @@ The file is a plain safetensors file. Every tensor of the state stands in it und
 joined by dots: `{"model": {"fc.weight": w}, "steps": [t]}` gives `model.fc.weight` and `steps.0`, readable by
 any safetensors reader. Where two paths give one name, the later one gets `~2`, `~3` ... behind it.
 
-The metadata entry `devtensor` is JSON: the state itself, with what JSON lacks written as an object of one key:
+The metadata entry `devtensor` is JSON: the state, with what JSON lacks written as an object of one key:
 
     {"$tensor": name}              {"$tuple": [items]}         {"$float": "nan" | "inf" | "-inf"}
     {"$dict": [[key, value]]}      {"$dtype": name}            {"$device": name}
 
 `$dict` stands for a dict whose keys are not all text, or start with `$`; so a key may be any text with any
 dots, a number, a bool, None or a tuple of these, and comes back as it was. Subclasses of dict, list and tuple
-come back as the plain kind. Handles on the same view of the same memory, such as tied weights, are stored once
-and come back as one tensor; views that merely overlap are stored in full, each for itself.
+come back as the plain kind. Handles on the same view of the same memory, such as tied weights, are stored
+once and come back as one tensor; views that merely overlap are stored in full, each for itself.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ _attempt = itertools.count()
 def save(path: str | os.PathLike, state: Any) -> None:
     """Write nested dicts, lists and tuples of tensors, numbers, text, bools, None, dtypes and devices.
 
-    The file appears when it is complete: a failure or a kill in between leaves the old one as it was.
+    The file appears when it is complete: a failure or a kill in between leaves the old one as it was. (After
+    a kill a hidden file that ends in `.partial` stays beside it.)
 
     Errors: ArgumentTypeError names the path of a value that cannot be stored; OSError if the disk refuses.
     Example: `save("run.safetensors", {"model": model.state_dict(), "epoch": 3})`.
@@ -75,7 +76,9 @@ def load(path: str | os.PathLike, device: Any = None) -> Any:
     try:
         return _decode(json.loads(metadata[ENTRY]), tensors)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"[load] {path} holds a damaged description of its state: {error!r}; save it anew") from None
+        raise CheckpointError(
+            f"[load] {path} holds a damaged description of its state: {error!r}; save it anew"
+        ) from None
 
 
 class Writing:
@@ -105,8 +108,8 @@ class Writing:
         if isinstance(value, Device):
             return {"$device": str(value)}
         raise ArgumentTypeError(
-            f"[save] {'.'.join(path) or 'the state'} is of type {type(value).__name__}; a state holds tensors, numbers, "
-            "text, bools, None, dtypes, devices, and dicts, lists and tuples of them"
+            f"[save] {'.'.join(path) or 'the state'} is of type {type(value).__name__}; a state holds "
+            "tensors, numbers, text, bools, None, dtypes, devices, and dicts, lists and tuples of them"
         )
 
     def encode_dict(self, value: dict, path: tuple) -> Any:
@@ -123,12 +126,13 @@ class Writing:
         """
         if isinstance(key, (Tensor, dict, list)):
             raise ArgumentTypeError(
-                f"[save] {'.'.join(path) or 'the state'} has a key of type {type(key).__name__}; use text, numbers or tuples"
+                f"[save] {'.'.join(path) or 'the state'} has a key of type {type(key).__name__}; "
+                "use text, numbers or tuples"
             )
         return self.encode(key, (*path, f"key {key!r}"))
 
     def name_of(self, tensor: Tensor, path: tuple) -> str:
-        """The name under which a tensor is stored: its path's, or that of an equal view of the same memory."""
+        """The name under which a tensor is stored: its path's, or that of another handle on the same view."""
         storage = storage_of(tensor)
         chain: tuple = tensor.alias.chain
         known = self.seen.setdefault(id(storage), [])
@@ -172,13 +176,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """The format: length of the header, header as JSON, then all data; wide dtypes first, so that all are aligned."""
+    """The format: length of the header, header as JSON, data; wide dtypes first, so that all are aligned."""
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, tensor in ordered:
         start, end = end, end + tensor.shape.numel() * tensor.dtype.itemsize
-        header[name] = {"dtype": FORMAT[tensor.dtype.name], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {
+            "dtype": FORMAT[tensor.dtype.name],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     file.write(len(text).to_bytes(8, "little") + text)
@@ -188,7 +196,7 @@ def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str])
 
 def _read(path: Path) -> tuple[dict[str, str], Iterator[tuple[str, dict]]]:
     """A file's metadata and tensors, checked by the format's own library."""
-    from safetensors import SafetensorError, deserialize
+    from safetensors import SafetensorError, deserialize  # type: ignore[attr-defined]
 
     content = path.read_bytes()
     try:

@@ -10,7 +10,7 @@ from scipy import special
 
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS
 from devtensor.backend.protocol import DTYPES
-from kernel_runs import FLOATS, INTEGERS, KINDS, close, draw, first, layouts
+from kernel_runs import FLOATS, INTEGERS, KINDS, LIBRARIES, close, draw, first, layouts
 
 UNARY = {
     "neg": np.negative,
@@ -64,7 +64,7 @@ def test_unary(run, name, dtype):
 
 @pytest.mark.parametrize("name", ["erf", "erfc", "erfinv", "sigmoid", "lgamma", "digamma", "rsqrt"])
 def test_large_arrays_go_in_blocks(run, name):
-    x = draw((300, 301), "float32", 0.01, 0.99)
+    x = draw((400, 401), "float32", 0.01, 0.99)
     close(run(name, x), UNARY[name](x.astype(np.float64)), "float32", scale=4)
 
 
@@ -343,3 +343,15 @@ def test_softmax(run, shape, dtype):
         close(run("softmax", x, dim), expected, dtype)
         close(run("log_softmax", x, dim), special.log_softmax(wide, axis) if x.size else wide, dtype, scale=4)
     assert run("softmax", np.array([1000.0, 1000.0]), 0).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_types_accumulate_in_float32_without_a_specialised_kernel(dtype):
+    kernels = LIBRARIES["generic"].kernels
+    ones = np.ones(4096, KINDS[dtype])
+    results = [
+        kernels["sum"](ones, (0,), False),
+        kernels["cumsum"](ones, 0)[-1:].reshape(()),
+        kernels["matmul"](ones, ones),
+    ]
+    assert [(x.dtype, float(x)) for x in results] == [(KINDS[dtype], 4096.0)] * 3

@@ -141,3 +141,18 @@ def test_float16_conversion_is_exact():
         with np.errstate(all="ignore"):
             expected = x.astype(np.float16)
             assert cpu.kernels["cast"](x, "float16").tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("size", [3, 10000])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_writing_into_an_input_is_done_once_whatever_is_trapped(size, dtype):
+    kernel = cpu.specialise("add", cpu.kernels["add"], dtype)
+    huge = np.finfo(dtype).max
+    x = np.full(size, huge, dtype)
+    x[0] = 1
+    with np.errstate(all="raise"):
+        try:
+            kernel(x, x, x)
+        except FloatingPointError:
+            cpu.rerun(kernel, (x, x, x))
+    assert x[0] == 2 and np.isinf(x[1:]).all()

@@ -51,14 +51,15 @@ class Training:
 
     def __init__(self, model, optimizer, amp, device):
         torch.manual_seed(3)
+        self.device = torch.device(device)
         self.model = model().to(device)
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters())
-        self.device_type = torch.device(device).type
+        self.device_type = self.device.type
         self.amp = amp
         self.scaler = torch.amp.GradScaler(
             self.device_type, init_scale=2.0**10, growth_interval=3, enabled=amp
         )
-        self.random = torch.get_rng_state()
+        self.random = torch.random.get_rng_state(self.device)
 
     def step(self, x, y):
         self.optimizer.zero_grad()
@@ -83,9 +84,9 @@ class Training:
 
     def as_if_alone(self, function, *args):
         """Run with this training's own random state, so that two of them draw the same numbers."""
-        torch.set_rng_state(self.random)
+        torch.random.set_rng_state(self.random, self.device)
         result = function(*args)
-        self.random = torch.get_rng_state()
+        self.random = torch.random.get_rng_state(self.device)
         return result
 
 
@@ -189,7 +190,7 @@ def test_gradients_accumulate_across_replays():
 
 def test_a_changed_flag_is_learnt_anew():
     model = mlp()
-    step = capture(lambda x: model(x))
+    step = capture(torch.no_grad(model))
     x = torch.ones(2, 12)
     for _ in range(3):
         step(x)
@@ -201,7 +202,7 @@ def test_a_changed_flag_is_learnt_anew():
 
 def test_a_rebound_parameter_is_learnt_anew():
     layer = nn.Linear(3, 2)
-    step = capture(lambda x: layer(x))
+    step = capture(torch.no_grad(layer.forward))
     x = torch.ones(1, 3)
     for _ in range(3):
         step(x)
@@ -211,13 +212,20 @@ def test_a_rebound_parameter_is_learnt_anew():
 
 def test_loaded_weights_are_seen_by_the_graph():
     layer = nn.Linear(3, 2)
-    step = capture(lambda x: layer(x))
+    step = capture(torch.no_grad(layer.forward))
     x = torch.ones(1, 3)
     for _ in range(3):
         step(x)
     layer.load_state_dict({"weight": torch.zeros(2, 3), "bias": torch.ones(2)})
     assert step(x).tolist() == [[1.0, 1.0]]
     assert step.replays == 2
+
+
+def test_a_result_with_history_is_refused():
+    layer = nn.Linear(3, 2)
+    step = capture(layer)
+    with pytest.raises(TraceError, match=r"linear has history.*detach"):
+        step(torch.ones(1, 3))
 
 
 def test_a_python_number_that_changes_is_refused_with_its_line():

@@ -1,4 +1,4 @@
-"""Every op in turn: a test with the argument `op` runs once for each."""
+"""Every op in turn: a test with the argument `op` runs once for each; with `inplace_op`, once for each that has `op_`."""
 
 from __future__ import annotations
 
@@ -11,3 +11,6 @@ from devtensor.core.op import OPS
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "op" in metafunc.fixturenames:
         metafunc.parametrize("op", [pytest.param(op, id=name) for name, op in sorted(OPS.items())])
+    if "inplace_op" in metafunc.fixturenames:
+        chosen = [pytest.param(op, id=name) for name, op in sorted(OPS.items()) if op.inplace]
+        metafunc.parametrize("inplace_op", chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import devtensor
-from devtensor.utils.data import DataLoader, Dataset, IterableDataset, WorkerError
+from devtensor.utils.data import DataLoader, Dataset, IterableDataset, WorkerError, parcel, pool
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*processors; more workers:UserWarning"),
@@ -27,17 +29,24 @@ pytestmark = [
 SHARED_FILES = Path("/dev/shm")
 
 
-def segments() -> set[str]:
-    return {path.name for path in SHARED_FILES.glob("devtensor-*")} if SHARED_FILES.is_dir() else set()
+def segments(token: str) -> list[Path]:
+    """The shared memory of the pool that names it by `token`."""
+    return list(SHARED_FILES.glob(f"devtensor-{token}-*"))
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind():
-    before = segments()
+def nothing_is_left_behind(monkeypatch):
+    tokens = []
+
+    def token_hex(size: int) -> str:
+        tokens.append(secrets.token_hex(size))
+        return tokens[-1]
+
+    monkeypatch.setattr(pool, "secrets", SimpleNamespace(token_hex=token_hex))
     yield
     gc.collect()
     assert not multiprocessing.active_children()
-    assert segments() <= before
+    assert not [path for token in tokens for path in segments(token)]
 
 
 class Unwieldy(Exception):
@@ -152,14 +161,36 @@ def test_a_batch_that_cannot_be_pickled():
     loader = DataLoader(
         [1], num_workers=1, collate_fn=lambda batch: lambda: 0, multiprocessing_context="fork"
     )
-    with pytest.raises(Exception, match=r"(?i)can't pickle .*lambda") as caught:
+    with pytest.raises(Exception, match="lambda") as caught:
         list(loader)
     assert "DataLoader worker process 0" in str(caught.value)
 
 
+class Unreadable:
+    """An index that can be pickled, but not unpickled."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_indices_that_cannot_be_read_by_the_worker():
+    with pytest.raises(WorkerError, match="worker 0 .* exited unexpectedly"):
+        list(DataLoader([1], num_workers=1, sampler=[Unreadable()]))
+
+
+def test_a_segment_whose_maker_was_killed_before_it_had_a_size():
+    prefix = f"devtensor-test-{os.getpid()}"
+    paths = [SHARED_FILES / f"{prefix}-{count}" for count in range(2)]
+    for path in paths:
+        path.touch()
+    parcel.discard(prefix)
+    assert not any(path.exists() for path in paths)
+
+
 def test_a_collate_fn_that_cannot_be_sent():
     loader = DataLoader([1], num_workers=1, collate_fn=lambda batch: batch, multiprocessing_context="spawn")
-    with pytest.raises(Exception, match=r"(?i)can't pickle .*lambda") as caught:
+    with pytest.raises(Exception, match="lambda") as caught:
         iter(loader)
     assert "top of a module" in caught.value.__notes__[0]
 
@@ -220,9 +251,19 @@ def test_leaving_early(persistent):
     assert bool(multiprocessing.active_children()) == persistent
 
 
-def test_leaving_a_worker_that_does_not_end(monkeypatch):
-    from devtensor.utils.data import pool
+def test_a_loader_is_freed_without_the_garbage_collector():
+    loader = DataLoader(Failing(print), num_workers=1, persistent_workers=True)
+    gc.disable()
+    try:
+        next(iter(loader))
+        assert multiprocessing.active_children()
+        del loader
+        assert not multiprocessing.active_children()
+    finally:
+        gc.enable()
 
+
+def test_leaving_a_worker_that_does_not_end(monkeypatch):
     monkeypatch.setattr(pool, "SECONDS_TO_LEAVE", 0.2)
     batches = iter(DataLoader(Failing(sleep_long), num_workers=2))
     next(batches)
@@ -261,7 +302,8 @@ SCRIPT = """
         loader = DataLoader(Images(), **options)
         batches = iter(loader)
         kept = [next(batches), next(batches)]
-        print(*[process.pid for process in batches._pool._processes], flush=True)
+        pool = batches._pool
+        print(pool._token, *[process.pid for process in pool._processes], flush=True)
         {ending}
 """
 
@@ -280,12 +322,12 @@ def run_script(tmp_path: Path, method: str, ending: str) -> subprocess.Popen:
     )
 
 
-def wait_until_gone(pids: list[int], seconds: float = 10.0) -> bool:
+def wait_for(condition, seconds: float = 10.0) -> bool:
     deadline = time.monotonic() + seconds
-    while any(is_running(pid) for pid in pids):
+    while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.02)
     return True
 
 
@@ -294,6 +336,13 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def nothing_remains(line: str) -> bool:
+    """Whether the pool whose token and processes a script printed is gone, within ten seconds."""
+    name, *pids = line.split()
+    token = name.removeprefix("devtensor-")
+    return wait_for(lambda: not segments(token) and not any(is_running(int(pid)) for pid in pids))
 
 
 @pytest.mark.parametrize(
@@ -311,19 +360,16 @@ def test_the_end_of_the_interpreter(tmp_path, method, ending, code):
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "leaked" not in err and "ignored" not in err
-    assert wait_until_gone([int(pid) for pid in out.split()])
+    assert nothing_remains(out)
 
 
 def test_workers_end_when_their_user_is_killed(tmp_path):
     process = run_script(tmp_path, "fork", "os.kill(os.getpid(), signal.SIGKILL)")
-    pids = [int(pid) for pid in process.stdout.readline().split()]
+    line = process.stdout.readline()
     assert process.wait(timeout=60) == -signal.SIGKILL
-    assert len(pids) == 2 and wait_until_gone(pids)
     # The resource tracker removes the segments once the last process is gone.
+    assert len(line.split()) == 3 and nothing_remains(line)
     process.communicate(timeout=10)
-    deadline = time.monotonic() + 10
-    while segments() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def test_ctrl_c_in_the_terminal_is_left_to_the_user(tmp_path):

@@ -92,7 +92,7 @@ def index_get(lib: Library, x: Array, *arguments: Any) -> Array:
     *indices, places = arguments
     index, advanced = split(tuple(indices), places)
     result = lib.xp.asarray(x[index])
-    return result if advanced else result.copy()
+    return result if advanced and result.flags.c_contiguous else result.copy()
 
 
 def index_put(lib: Library, x: Array, value: Array, *arguments: Any) -> Array:

@@ -74,7 +74,8 @@ class Numbered(Module):
         """Add members at the end."""
         if not isinstance(modules, Iterable):
             raise ArgumentTypeError(
-                f"[{self._get_name()}.extend] should be called with an iterable, but got {type(modules).__name__}"
+                f"[{self._get_name()}.extend] should be called with an iterable, but got "
+                f"{type(modules).__name__}"
             )
         for module in list(modules):
             self.append(module)
@@ -90,7 +91,8 @@ class Numbered(Module):
 class Sequential(Numbered):
     """Modules called one after the other, each on what the one before gave.
 
-    Example: `Sequential(Linear(4, 8), ReLU(), Linear(8, 2))`, or with names: `Sequential(OrderedDict(a=Linear(4, 8)))`.
+    Example: `Sequential(Linear(4, 8), ReLU(), Linear(8, 2))`, or with names:
+    `Sequential(OrderedDict(a=Linear(4, 8)))`.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -117,12 +119,16 @@ class Sequential(Numbered):
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+            raise ValueError(
+                f"add operator supports only objects of Sequential class, but {type(other)} is given."
+            )
         return Sequential(*self, *other)
 
     def __iadd__(self, other: Sequential) -> Self:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+            raise ValueError(
+                f"add operator supports only objects of Sequential class, but {type(other)} is given."
+            )
         return self.extend(other)
 
     def __mul__(self, times: int) -> Sequential:
@@ -240,6 +246,10 @@ def _described(value: Any) -> str:
     return f"{what} containing: [{value.dtype} of size {shape}{place}]"
 
 
+def _listed(members: dict[str, Any]) -> str:
+    return "\n".join(f"  ({name}): {_described(value)}" for name, value in members.items())
+
+
 class ParameterList(Numbered):
     """A list of parameters that is a module; tensors become parameters."""
 
@@ -263,8 +273,7 @@ class ParameterList(Numbered):
         return self.extend(other)
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {_described(value)}" for name, value in self._parameters.items()]
-        return _framed(self._get_name(), [], lines)
+        return f"{self._get_name()}({_listed(self._parameters)})"
 
 
 class ParameterDict(Named):
@@ -284,5 +293,4 @@ class ParameterDict(Named):
         self.register_parameter(key, _as_parameter(value))
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {_described(value)}" for name, value in self._parameters.items()]
-        return _framed(self._get_name(), [], lines)
+        return f"{self._get_name()}({_listed(self._parameters)})"

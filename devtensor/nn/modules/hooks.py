@@ -8,12 +8,10 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from devtensor.core import tape
+from devtensor.autograd.function import Function
 from devtensor.core.errors import AutogradError
-from devtensor.core.op import Op, Rule
-from devtensor.core.rules import same, same_shape
 from devtensor.core.state import current
-from devtensor.core.tensor import Tensor, share
+from devtensor.core.tensor import Tensor
 
 _numbers = count()
 
@@ -50,17 +48,17 @@ def add_hook(hooks: OrderedDict, hook: Any, prepend: bool = False, **flags: Orde
     return handle
 
 
-def _unchanged(*tensors: Any) -> Any:
-    return tensors
+class Barrier(Function):
+    """An identity of several tensors: its node is where backward hooks hear the gradients."""
 
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        return tensors
 
-# An identity of several tensors: its node is where backward hooks hear the gradients.
-BARRIER = Op(
-    _unchanged, dtype=same, shape=same_shape, amp=None, operator=None, inplace=False, view=False, eager=False,
-    composite=True,
-)  # fmt: skip
-BARRIER.differentiable = True
-BARRIER.joint = Rule(lambda gs: tuple(gs), ("gs",))
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return grads
 
 
 def _barrier(values: tuple, hook: Callable[[list], list]) -> tuple | None:
@@ -68,9 +66,7 @@ def _barrier(values: tuple, hook: Callable[[list], list]) -> tuple | None:
     places = [p for p, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
     if not places or not current().grad:
         return None
-    inputs = tuple(values[p] for p in places)
-    outs = tuple(share(value) for value in inputs)
-    tape.record_many(BARRIER, inputs, (), outs)
+    outs = Barrier.apply(*(values[p] for p in places))
     outs[0].node.node.with_extra().hooks.append(hook)
     replaced = list(values)
     for place, out in zip(places, outs, strict=True):
@@ -116,7 +112,8 @@ class BackwardCall:
             for hook in self.hooks:
                 if hook(self.module, (None,) * len(self.places), grad_output) is not None:
                     raise AutogradError(
-                        "[backward hook] returned gradients, but no input of the module requires one; return None"
+                        "[backward hook] returned gradients, but no input of the module requires one; return "
+                        "None"
                     )
         renewed = dict(zip(self.out_places, grad_output, strict=True))
         return [renewed[p] for p in self.out_wanted]
@@ -136,7 +133,8 @@ def _replaced(result: Any, before: tuple) -> tuple:
     result = result if isinstance(result, tuple) else (result,)
     if len(result) != len(before):
         raise AutogradError(
-            f"[backward hook] has returned an incorrect number of values: got {len(result)}, but expected {len(before)}"
+            f"[backward hook] has returned an incorrect number of values: got {len(result)}, but expected "
+            f"{len(before)}"
         )
     return result
 
@@ -171,7 +169,10 @@ class Hooked:
             args, kwargs = self._before_forward(args, kwargs)
             listening = None
             if self._backward_hooks or self._backward_pre_hooks:
-                hooks, pre_hooks = list(self._backward_hooks.values()), list(self._backward_pre_hooks.values())
+                hooks, pre_hooks = (
+                    list(self._backward_hooks.values()),
+                    list(self._backward_pre_hooks.values()),
+                )
                 listening = BackwardCall(self, hooks, pre_hooks)
                 args = listening.around_inputs(args)
             result = self.forward(*args, **kwargs)
@@ -192,7 +193,10 @@ class Hooked:
                 if result is None:
                     continue
                 if not isinstance(result, tuple) or len(result) != 2:
-                    raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), got {result}.")
+                    raise RuntimeError(
+                        "forward pre-hook must return None or a tuple of (new_args, new_kwargs), got "
+                        f"{result}."
+                    )
                 args, kwargs = result
                 continue
             result = hook(self, args)
@@ -228,7 +232,7 @@ class Hooked:
         return add_hook(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(module, grad_input, grad_output)` when gradients have passed; what it returns replaces grad_input."""
+        """Call `hook(module, grad_input, grad_output)` in backward; what it returns replaces grad_input."""
         return add_hook(self._backward_hooks, hook, prepend)
 
     def register_backward_hook(self, hook: Callable) -> RemovableHandle:

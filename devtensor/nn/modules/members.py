@@ -12,7 +12,7 @@ from devtensor.nn.parameter import Buffer, Parameter
 
 
 class Members(dict):
-    """Named members of one kind. What is written here is at once an attribute of the module, and so fast to read."""
+    """Named members of one kind; each is at once an attribute of the module, and so fast to read."""
 
     __slots__ = ("owner",)
 
@@ -83,7 +83,8 @@ class Membership:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter, or with None note that there is none of that name.
 
-        Errors: KeyError for a name that is taken or impossible, ArgumentTypeError for anything but a Parameter.
+        Errors: KeyError for a name that is taken or impossible, ArgumentTypeError for anything but a
+        Parameter.
         """
         self._check_name(name, "parameter", "_parameters")
         if param is not None:
@@ -94,7 +95,8 @@ class Membership:
                 )
             if param.node is not None:
                 raise ValueError(
-                    f"[register_parameter] Cannot assign non-leaf Tensor to parameter '{name}'; parameters are leaves; "
+                    f"[register_parameter] Cannot assign non-leaf Tensor to parameter '{name}'; parameters "
+                    "are leaves; "
                     "to express it by others, compute it in forward()"
                 )
         self._parameters[name] = param
@@ -152,7 +154,8 @@ class Membership:
             return
         if value is not None and not isinstance(value, wanted[1]):
             raise ArgumentTypeError(
-                f"[Module] cannot assign '{_type_name(value)}' as {wanted[0]} '{name}' ({wanted[2]} or None expected)"
+                f"[Module] cannot assign '{_type_name(value)}' as {wanted[0]} '{name}' ({wanted[2]} or None "
+                "expected)"
             )
         self._forget(name, kind)
         if isinstance(value, Buffer):
@@ -224,7 +227,7 @@ def _type_name(value: Any) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-# What each kind of members may hold: its name, the classes allowed, their name, and the classes that choose it.
+# What each kind of members may hold: its name, the classes allowed, their name, the class that chooses it.
 WANTED: dict[str, tuple[str, Any, str, Any]] = {
     "_parameters": ("parameter", Parameter, "nn.Parameter", Parameter),
     "_modules": ("child module", Membership, "nn.Module", Membership),

@@ -41,7 +41,11 @@ class Module(Hooked, Saving):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init and (args or kwargs):
-            given = f"keyword argument '{next(iter(kwargs))}'" if kwargs else f"{len(args) + 1} positional arguments"
+            given = (
+                f"keyword argument '{next(iter(kwargs))}'"
+                if kwargs
+                else f"{len(args) + 1} positional arguments"
+            )
             raise ArgumentTypeError(f"{type(self).__name__}.__init__() got {given}; Module takes none")
         object.__setattr__(self, "training", True)
         self._start()
@@ -57,7 +61,9 @@ class Module(Hooked, Saving):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines it."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
 
     def train(self, mode: bool = True) -> Self:
         """Make this module, and all below it, behave as in training or, with False, as in use."""
@@ -97,7 +103,7 @@ class Module(Hooked, Saving):
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Replace what every parameter, its gradient and every buffer holds; parameters stay the same objects."""
+        """Replace what parameters, their gradients and buffers hold; parameters stay the same objects."""
         if recurse:
             for module in self.children():
                 module._apply(fn)
@@ -112,7 +118,7 @@ class Module(Hooked, Saving):
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move and convert all parameters and buffers: `to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`.
+        """Move and convert all: `to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`.
 
         The dtype applies to floating-point tensors only; the others are just moved.
 
@@ -121,7 +127,8 @@ class Module(Hooked, Saving):
         device, dtype = _destination(args, kwargs)
         if dtype is not None and not dtype.is_floating_point:
             raise DTypeError(
-                f"[Module.to] nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
+                "[Module.to] nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                f"dtype={dtype}"
             )
 
         def convert(tensor: Any) -> Tensor:
@@ -201,7 +208,8 @@ def _destination(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DT
             device = value
         elif value is not None and not isinstance(value, bool):
             raise ArgumentTypeError(
-                f"[Module.to] got {value!r}; it takes a device, a floating-point dtype, both, or a tensor to be like"
+                f"[Module.to] got {value!r}; it takes a device, a floating-point dtype, both, or a tensor to "
+                "be like"
             )
     if like is not None:
         device, dtype = like.kind.device, like.kind.dtype

@@ -45,11 +45,15 @@ class Saving(Traversal):
 
     def get_extra_state(self) -> Any:
         """What a subclass wants saved beside its tensors."""
-        raise RuntimeError(f"{self._get_name()} has no extra state: define get_extra_state() and set_extra_state()")
+        raise RuntimeError(
+            f"{self._get_name()} has no extra state: define get_extra_state() and set_extra_state()"
+        )
 
     def set_extra_state(self, state: Any) -> None:
         """Take back what `get_extra_state` gave."""
-        raise RuntimeError(f"{self._get_name()} has no extra state: define get_extra_state() and set_extra_state()")
+        raise RuntimeError(
+            f"{self._get_name()} has no extra state: define get_extra_state() and set_extra_state()"
+        )
 
     def _has_extra_state(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(Saving, method)
@@ -91,12 +95,15 @@ class Saving(Traversal):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
-        """Copy the tensors of `state_dict` into this module and those below, or with `assign` take them as they are.
+        """Copy the tensors of `state_dict` into this module and all below; `assign` takes them as they are.
 
-        Errors: CheckpointError that lists every missing and unexpected key (if `strict`) and every wrong size.
+        Errors: CheckpointError that lists every missing and unexpected key (if `strict`) and every wrong
+        size.
         """
         if not isinstance(state_dict, Mapping):
-            raise ArgumentTypeError(f"[load_state_dict] Expected state_dict to be dict-like, got {type(state_dict)}.")
+            raise ArgumentTypeError(
+                f"[load_state_dict] Expected state_dict to be dict-like, got {type(state_dict)}."
+            )
         metadata = getattr(state_dict, "_metadata", None)
         state: Any = OrderedDict(state_dict)
         if metadata is not None:
@@ -126,7 +133,9 @@ class Saving(Traversal):
                 module._load({k: v for k, v in state.items() if k.startswith(below)}, below, loading)
         for hook in self._load_state_dict_post_hooks.values():
             if hook(self, found) is not None:
-                raise RuntimeError("Hooks registered with `register_load_state_dict_post_hook` must return None")
+                raise RuntimeError(
+                    "Hooks registered with `register_load_state_dict_post_hook` must return None"
+                )
 
     def _load_from_state_dict(
         self,
@@ -141,7 +150,9 @@ class Saving(Traversal):
         """Load this module's own tensors; what is wrong goes into the lists."""
         for hook, with_module in self._load_state_dict_pre_hooks.values():
             first = (self,) if with_module else ()
-            hook(*first, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+            hook(
+                *first, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+            )
         assign = local_metadata.get("assign_to_params_buffers", False)
         own = {name: value for name, value in self._persistent().items() if value is not None}
         for name, value in own.items():
@@ -175,8 +186,8 @@ class Saving(Traversal):
         """Load one tensor; the text says what is wrong if it cannot be."""
         if not isinstance(given, Tensor):
             return (
-                f'While copying the parameter named "{key}", expected Tensor or Tensor-like object from checkpoint but '
-                f"received {type(given)}"
+                f'While copying the parameter named "{key}", expected Tensor or Tensor-like object from '
+                f"checkpoint but received {type(given)}"
             )
         if not value.array.ndim and given.array.shape == (1,):
             given = given[0]  # type: ignore[index]
@@ -199,7 +210,7 @@ class Saving(Traversal):
         return add_hook(self._state_dict_pre_hooks, hook)
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata)` after the state was collected; it changes it in place."""
+        """Call `hook(module, state_dict, prefix, metadata)` on the collected state, to change it in place."""
 
         def checked(module: Any, state: Any, prefix: str, metadata: Any) -> None:
             if hook(module, state, prefix, metadata) is not None:
@@ -215,11 +226,13 @@ class Saving(Traversal):
         """Call `hook(module, state_dict, prefix, ...)` before this module's own tensors are loaded."""
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
-    def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> RemovableHandle:
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable, with_module: bool = False
+    ) -> RemovableHandle:
         return add_hook(self._load_state_dict_pre_hooks, (hook, with_module))
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
-        """Call `hook(module, incompatible_keys)` after the state was loaded; it may change the lists of keys."""
+        """Call `hook(module, incompatible_keys)` after loading; it may change the lists of keys."""
         return add_hook(self._load_state_dict_post_hooks, hook)
 
 

@@ -40,7 +40,9 @@ class LambdaLR(LRScheduler):
 class StepLR(LRScheduler):
     """Every `step_size` epochs the learning rate is multiplied by `gamma`."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -116,7 +118,7 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """The learning rate times a factor that goes from `start_factor` to `end_factor` in `total_iters` epochs."""
+    """The learning rate times a factor: from `start_factor` to `end_factor` in `total_iters` epochs."""
 
     def __init__(
         self,
@@ -127,7 +129,9 @@ class LinearLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if not 0 < start_factor <= 1:
-            raise ArgumentError(f"[LinearLR] start_factor is {start_factor}; it must be above 0 and at most 1")
+            raise ArgumentError(
+                f"[LinearLR] start_factor is {start_factor}; it must be above 0 and at most 1"
+            )
         if not 0 <= end_factor <= 1:
             raise ArgumentError(f"[LinearLR] end_factor is {end_factor}; it must be between 0 and 1")
         self.start_factor = start_factor
@@ -147,7 +151,10 @@ class LinearLR(LRScheduler):
 
     def _get_closed_form_lr(self) -> list[Any]:
         done = min(self.total_iters, self.last_epoch) / self.total_iters
-        return [base * (self.start_factor + (self.end_factor - self.start_factor) * done) for base in self.base_lrs]
+        return [
+            base * (self.start_factor + (self.end_factor - self.start_factor) * done)
+            for base in self.base_lrs
+        ]
 
 
 class CosineAnnealingLR(LRScheduler):

@@ -49,12 +49,16 @@ class OneCycleLR(LRScheduler):
         if not 0 <= pct_start <= 1:
             raise ArgumentError(f"[OneCycleLR] pct_start is {pct_start}; it must be between 0 and 1")
         if anneal_strategy not in ANNEAL:
-            raise ArgumentError(f"[OneCycleLR] anneal_strategy is {anneal_strategy!r}; it must be one of {list(ANNEAL)}")
+            raise ArgumentError(
+                f"[OneCycleLR] anneal_strategy is {anneal_strategy!r}; it must be one of {list(ANNEAL)}"
+            )
         self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
         self._anneal_func_type = anneal_strategy
         self.cycle_momentum = cycle_momentum
         if last_epoch == -1:
-            for group, top in zip(optimizer.param_groups, per_group("max_lr", optimizer, max_lr), strict=True):
+            for group, top in zip(
+                optimizer.param_groups, per_group("max_lr", optimizer, max_lr), strict=True
+            ):
                 group["initial_lr"] = top / div_factor
                 group["max_lr"] = top
                 group["min_lr"] = group["initial_lr"] / final_div_factor
@@ -87,7 +91,8 @@ class OneCycleLR(LRScheduler):
         step = self.last_epoch
         if step > self.total_steps:
             raise ArgumentError(
-                f"[OneCycleLR] Tried to step {step} times. The specified number of total steps is {self.total_steps}"
+                f"[OneCycleLR] Tried to step {step} times. The specified number of total steps is "
+                f"{self.total_steps}"
             )
         start = 0.0
         phase = self._schedule_phases[0]

@@ -11,7 +11,7 @@ from devtensor.optim.optimizer import Optimizer
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Multiplies the learning rate by `factor` when a quantity has not improved for more than `patience` epochs.
+    """Multiplies the learning rate by `factor` when a quantity has not improved for over `patience` epochs.
 
     "Improved" means better than the best so far by `threshold`, relative or absolute; after a reduction
     `cooldown` epochs are not counted. Changes below `eps` are not made.
@@ -34,7 +34,9 @@ class ReduceLROnPlateau(LRScheduler):
         if mode not in ("min", "max"):
             raise ArgumentError(f"[ReduceLROnPlateau] mode {mode} is unknown; use 'min' or 'max'")
         if threshold_mode not in ("rel", "abs"):
-            raise ArgumentError(f"[ReduceLROnPlateau] threshold mode {threshold_mode} is unknown; use 'rel' or 'abs'")
+            raise ArgumentError(
+                f"[ReduceLROnPlateau] threshold mode {threshold_mode} is unknown; use 'rel' or 'abs'"
+            )
         self.optimizer = checked_optimizer(optimizer)
         self.factor = factor
         self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
@@ -90,8 +92,8 @@ class ReduceLROnPlateau(LRScheduler):
         if len(self.min_lrs) != len(groups):
             if self.default_min_lr is None:
                 raise ArgumentError(
-                    f"[ReduceLROnPlateau] {len(groups)} parameter groups but {len(self.min_lrs)} values of min_lr; "
-                    "set min_lrs to one a group"
+                    f"[ReduceLROnPlateau] {len(groups)} parameter groups but {len(self.min_lrs)} values of "
+                    "min_lr; set min_lrs to one a group"
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs, strict=True):

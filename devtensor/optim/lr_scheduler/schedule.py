@@ -32,8 +32,8 @@ class LRScheduler:
                 group.setdefault("initial_lr", _apart(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
-                    f"param 'initial_lr' is not specified in param_groups[{number}] when resuming a scheduler with "
-                    "last_epoch >= 0; load the optimizer's state first"
+                    f"param 'initial_lr' is not specified in param_groups[{number}] when resuming a "
+                    "scheduler with last_epoch >= 0; load the optimizer's state first"
                 )
         self.base_lrs = [_apart(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -56,10 +56,14 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch, or to a given one, and set its learning rates."""
-        if self._step_count == 1 and not self._is_initial and not getattr(self.optimizer, "_opt_called", False):
+        if (
+            self._step_count == 1
+            and not self._is_initial
+            and not getattr(self.optimizer, "_opt_called", False)
+        ):
             warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the schedule "
-                "is skipped; call `optimizer.step()` first",
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the "
+                "schedule is skipped; call `optimizer.step()` first",
                 UserWarning,
                 stacklevel=2,
             )
@@ -142,5 +146,7 @@ def per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     if not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
-        raise ArgumentError(f"[lr_scheduler] expected {count} values for {name}, one a group, but got {len(value)}")
+        raise ArgumentError(
+            f"[lr_scheduler] expected {count} values for {name}, one a group, but got {len(value)}"
+        )
     return list(value)

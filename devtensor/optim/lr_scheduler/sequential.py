@@ -26,11 +26,13 @@ class SequentialLR(LRScheduler):
         if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
             raise ArgumentError("[SequentialLR] does not support ReduceLROnPlateau, whose step takes a value")
         if any(scheduler.optimizer is not optimizer for scheduler in schedulers):
-            raise ArgumentError("[SequentialLR] expects all schedulers to belong to the same optimizer; build them so")
+            raise ArgumentError(
+                "[SequentialLR] expects all schedulers to belong to the same optimizer; build them so"
+            )
         if len(milestones) != len(schedulers) - 1:
             raise ArgumentError(
-                "[SequentialLR] expects number of schedulers provided to be one more than the number of milestone "
-                f"points, but got {len(schedulers)} schedulers and {len(milestones)} milestones"
+                "[SequentialLR] expects number of schedulers provided to be one more than the number of "
+                f"milestone points, but got {len(schedulers)} schedulers and {len(milestones)} milestones"
             )
         self._schedulers = schedulers
         self._milestones = list(milestones)

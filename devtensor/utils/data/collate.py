@@ -112,7 +112,7 @@ def _numpy_rule(sample: Any) -> Rule | None:
         return None
     if isinstance(sample, numpy.ndarray):
         return _stack_arrays
-    return _make_tensor if isinstance(sample, (numpy.number, numpy.bool_)) else None
+    return _join_scalars if isinstance(sample, (numpy.number, numpy.bool_)) else None
 
 
 def _stack_tensors(batch: Sequence[Tensor], *, collate_fn_map: Any = None) -> Tensor:
@@ -129,10 +129,16 @@ def _stack_arrays(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor
     return devtensor.stack([devtensor.as_tensor(array) for array in batch], 0)
 
 
+def _join_scalars(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+    import devtensor
+
+    return devtensor.as_tensor(sys.modules["numpy"].asarray(batch))
+
+
 def _make_tensor(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
     import devtensor
 
-    return devtensor.as_tensor(list(batch))
+    return devtensor.tensor(list(batch))
 
 
 def _make_float64(batch: Sequence[float], *, collate_fn_map: Any = None) -> Tensor:
@@ -151,7 +157,7 @@ def _as_tensor(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, (numpy.ndarray, numpy.number, numpy.bool_)):
         return value
-    return value if _holds_no_numbers(value) else devtensor.as_tensor(value)
+    return value if _holds_no_numbers(value) else devtensor.as_tensor(numpy.asarray(value))
 
 
 def _holds_no_numbers(array: Any) -> bool:

@@ -99,6 +99,7 @@ class DataLoader(Generic[Sample]):
         self.persistent_workers = persistent_workers
         self.in_order = in_order
         self._choose_samples(batch_size, shuffle, sampler, batch_sampler, drop_last)
+        warn_of_too_many_workers(num_workers)
         self.collate_fn = collate_fn or (default_collate if self._is_batched else default_convert)
         self._promised_samples: int | None = None
         self._iterator: WorkerIterator | None = None
@@ -163,9 +164,8 @@ class DataLoader(Generic[Sample]):
         if self.num_workers == 0:
             return LocalIterator(self)
         if self._iterator is not None and not self._iterator.is_closed:
-            self._iterator.begin()
+            self._iterator.begin(self)
             return self._iterator
-        warn_of_too_many_workers(self.num_workers)
         iterator = _worker_iterator(self)
         if self.persistent_workers:
             self._iterator = iterator

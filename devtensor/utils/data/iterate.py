@@ -16,41 +16,47 @@ if TYPE_CHECKING:
 
 
 class BatchIterator:
-    """Batches of one pass; a subclass says where they come from."""
+    """Batches of one pass; a subclass says where they come from.
+
+    It keeps the loader's settings but not the loader, which may keep it: both are then freed without the
+    garbage collector.
+    """
 
     def __init__(self, loader: DataLoader) -> None:
-        self._loader = loader
         self._pins = loader.pin_memory and can_pin()
+        self._sampler = loader._index_sampler
+        self._dataset_name = type(loader.dataset).__name__
+        self._num_workers = loader.num_workers
 
-    def begin(self) -> None:
+    def begin(self, loader: DataLoader) -> None:
         """Start a pass."""
         # Drawn for every pass, used or not, so that workers do not change what the generator gives next.
-        self._base_seed = draw_seed(self._loader.generator)
-        self._indices = iter(self._loader._index_sampler)
+        self._base_seed = draw_seed(loader.generator)
+        self._indices = iter(self._sampler)
+        self._promised = loader._promised_samples
         self._given = 0
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __len__(self) -> int:
-        return len(self._loader._index_sampler)  # type: ignore[arg-type]
+        return len(self._sampler)  # type: ignore[arg-type]
 
     def __next__(self) -> Any:
         batch = self._next_batch()
         self._given += 1
-        promised = self._loader._promised_samples
-        if promised is not None and self._given > promised:
-            self._warn_of_length(promised)
+        if self._promised is not None and self._given > self._promised:
+            self._warn_of_length()
         return pin_memory(batch) if self._pins else batch
 
     def _next_batch(self) -> Any:
         raise NotImplementedError
 
-    def _warn_of_length(self, promised: int) -> None:
+    def _warn_of_length(self) -> None:
         hint = "; each worker must take its own part of the stream: see get_worker_info()"
         warnings.warn(
-            f"[DataLoader] {type(self._loader.dataset).__name__} reported a length of {promised} samples, "
-            f"but {self._given} batches have come{hint if self._loader.num_workers else ''}",
+            f"[DataLoader] {self._dataset_name} reported a length of {self._promised} samples, "
+            f"but {self._given} batches have come{hint if self._num_workers else ''}",
             stacklevel=3,
         )
 
@@ -65,7 +71,7 @@ class LocalIterator(BatchIterator):
             )
         super().__init__(loader)
         self._fetcher = loader._reading.fetcher()
-        self.begin()
+        self.begin(loader)
 
     def _next_batch(self) -> Any:
         indices = next(self._indices)

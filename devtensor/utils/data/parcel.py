@@ -195,6 +195,10 @@ def _remove_segment(name: str) -> bool:
         segment = SharedMemory(name)
     except FileNotFoundError:
         return False
+    except ValueError:
+        # It is empty: its maker was killed before it could give it a size.
+        os.unlink(os.path.join(SHARED_FILES, name))
+        return True
     segment.unlink()
     segment.close()
     return True

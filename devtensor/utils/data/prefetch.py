@@ -27,11 +27,14 @@ class WorkerIterator(BatchIterator):
 
     def __init__(self, loader: DataLoader) -> None:
         super().__init__(loader)
+        self._in_order = loader.in_order
+        self._timeout = loader.timeout
+        self._persistent = loader.persistent_workers
         self._capacity = loader.num_workers * (loader.prefetch_factor or 1)
         self._waiting: dict[int, int] = {}
         self._next_number = 0
         self._epoch = 0
-        super().begin()
+        super().begin(loader)
         self._pool = WorkerPool(
             Setup(loader._reading, loader.worker_init_fn),
             loader.num_workers,
@@ -47,16 +50,16 @@ class WorkerIterator(BatchIterator):
         """Whether the workers are gone."""
         return self._pool.closed
 
-    def begin(self) -> None:
+    def begin(self, loader: DataLoader) -> None:
         """Start a pass; what the workers still read for an earlier one is thrown away."""
-        super().begin()
+        super().begin(loader)
         self._begin_tasks()
 
     def _begin_tasks(self) -> None:
         self._pool.forget_before(self._next_number)
         self._waiting.clear()
         self._epoch += 1
-        self._turns = deque(range(self._loader.num_workers))
+        self._turns = deque(range(self._num_workers))
         self._send_ahead()
 
     def _send_ahead(self) -> None:
@@ -65,14 +68,14 @@ class WorkerIterator(BatchIterator):
                 indices = next(self._indices)
             except StopIteration:
                 return
-            worker = self._turns[0] if self._loader.in_order else self._pool.least_busy(self._turns)
+            worker = self._turns[0] if self._in_order else self._pool.least_busy(self._turns)
             self._turns.rotate(-1)
             self._pool.send(worker, Task(self._next_number, self._epoch, indices))
             self._waiting[self._next_number] = worker
             self._next_number += 1
 
     def _next_batch(self) -> Any:
-        deadline = time.monotonic() + self._loader.timeout if self._loader.timeout else None
+        deadline = time.monotonic() + self._timeout if self._timeout else None
         while self._waiting:
             number = self._wait_for_reply(deadline)
             reply = self._pool.take(number)
@@ -87,14 +90,14 @@ class WorkerIterator(BatchIterator):
                 reply.reraise()
             if not isinstance(reply, Ended):
                 return reply
-        if not self._loader.persistent_workers:
+        if not self._persistent:
             self._pool.close()
         raise StopIteration
 
     def _wait_for_reply(self, deadline: float | None) -> int:
         """The number of the next task to deliver, once its reply has arrived."""
         while True:
-            wanted = self._waiting if self._loader.in_order else self._pool.arrived
+            wanted = self._waiting if self._in_order else self._pool.arrived
             first = next(iter(wanted), None)
             if first is not None and first in self._pool.arrived:
                 return first
@@ -104,6 +107,4 @@ class WorkerIterator(BatchIterator):
                 )
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not self._pool.receive(left):
-                raise WorkerError(
-                    f"[DataLoader] timed out after {self._loader.timeout} seconds without a batch"
-                )
+                raise WorkerError(f"[DataLoader] timed out after {self._timeout} seconds without a batch")

@@ -35,7 +35,7 @@ def seed_process(seed: int) -> None:
     """
     import devtensor
 
-    devtensor.default_generator.manual_seed(seed)
+    devtensor.random.default_generator.manual_seed(seed)
     random.seed(seed)
     numpy = sys.modules.get("numpy")
     if numpy is not None:

@@ -68,12 +68,14 @@ class Inbox:
         threading.Thread(target=self._listen, name="devtensor-inbox", daemon=True).start()
 
     def _listen(self) -> None:
-        with suppress(EOFError, OSError):
-            while (task := self._connection.recv()) is not None:
-                self.epoch = task.epoch
-                self._tasks.put(task)
-        self.closed = True
-        self._tasks.put(None)
+        try:
+            with suppress(EOFError, OSError):
+                while (task := self._connection.recv()) is not None:
+                    self.epoch = task.epoch
+                    self._tasks.put(task)
+        finally:
+            self.closed = True
+            self._tasks.put(None)
 
     def take(self) -> Task | None:
         """Wait for the next task; None when the user is done with this worker, or is gone."""

@@ -36,6 +36,7 @@ class NumpyBackend:
     dtypes = frozenset(DTYPES)
     out_kernels = OUT_KERNELS
     amp_policy = "cpu"
+    host_reads_are_free = True
     array_type = ndarray
     as_array = staticmethod(np.asarray)
     specialise = staticmethod(specialise)

@@ -1,0 +1,161 @@
+"""gradcheck: derivatives against central differences, along random directions.
+
+Source: HIPS autograd's test_util: one inner product <v, J u> per check instead of the whole Jacobian J; a wrong entry of
+J shows with probability one. PyTorch compares whole Jacobians; messages are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from devtensor.autograd import engine
+from devtensor.core.dtype import float64
+from devtensor.core.errors import AutogradError
+from devtensor.core.state import enable_grad, no_grad
+from devtensor.core.tensor import Tensor, describe, share
+from devtensor.ops.create import cast, copy
+from devtensor.ops.reduce import sum
+from devtensor.random import Generator
+
+
+class GradcheckError(AutogradError):
+    """A derivative that differs from the slope of the function."""
+
+
+def gradcheck(
+    func: Callable,
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    fast_mode: bool = False,
+    directions: int = 3,
+) -> bool:
+    """Whether the gradients of `func` at `inputs` agree with its slopes along random directions.
+
+    Inputs that require grad should be float64. The function must be smooth within `eps` of the inputs.
+
+    Errors: GradcheckError that names output and input, unless raise_exception is False.
+    """
+    try:
+        _check(func, _as_tuple(inputs), eps, atol, rtol, directions)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(
+    func: Callable,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    gen_non_contig_grad_outputs: bool = False,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    fast_mode: bool = False,
+    directions: int = 3,
+) -> bool:
+    """`gradcheck` of the gradients of `func`, as functions of its inputs and of the gradients of its outputs."""
+    given = _as_tuple(inputs)
+    outs = _outputs(func, given)
+    if grad_outputs is None:
+        source = Generator("cpu").manual_seed(1)
+        seeds = tuple(_direction(out, source).requires_grad_() for out in outs)  # type: ignore[attr-defined]
+    else:
+        seeds = _as_tuple(grad_outputs)
+    count = len(given)
+
+    def first(*both: Any) -> tuple:
+        values, gs = both[:count], both[count:]
+        wanted = [v for v in values if isinstance(v, Tensor) and v.requires_grad]
+        with enable_grad():
+            found = engine.grad(_outputs(func, values), wanted, gs, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None and g.requires_grad)
+
+    return gradcheck(
+        first, (*given, *seeds), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, directions=directions
+    )
+
+
+def _as_tuple(value: Any) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _outputs(func: Callable, inputs: Sequence) -> list[Tensor]:
+    return [out for out in _as_tuple(func(*inputs)) if isinstance(out, Tensor) and out.requires_grad]
+
+
+def _direction(like: Tensor, source: Generator) -> Tensor:
+    """Random numbers in the shape of a tensor, drawn on the CPU so that every device gets the same."""
+    drawn = cast(source.normal(tuple(like.array.shape), float64), like.dtype)
+    return drawn.to(like.device)  # type: ignore[attr-defined]
+
+
+def _check(func: Callable, inputs: tuple, eps: float, atol: float, rtol: float, directions: int) -> None:
+    wanted = [k for k, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
+    if not wanted:
+        raise AutogradError("[gradcheck] expects at least one input tensor to require gradient, but none of them do")
+    coarse = [k for k in wanted if inputs[k].dtype is not float64]
+    if coarse and eps < 1e-4:
+        raise AutogradError(
+            f"[gradcheck] input {coarse[0]} is {describe(inputs[coarse[0]])}, which is too coarse for eps={eps}; use float64"
+        )
+    source = Generator("cpu").manual_seed(0)
+    count = len(_outputs(func, inputs))
+    for place in range(count):
+        for k in wanted:
+            for _ in range(directions):
+                _check_pair(func, inputs, place, k, source, eps, atol, rtol)
+
+
+def _check_pair(
+    func: Callable, inputs: tuple, place: int, k: int, source: Generator, eps: float, atol: float, rtol: float
+) -> None:
+    """One output against one input: <v, J u> by backward and by differences."""
+    out = _outputs(func, inputs)[place]
+    v, u = _direction(out, source), _direction(inputs[k], source)
+    (g,) = engine.grad([out], [inputs[k]], [v], allow_unused=True)
+    analytical = 0.0 if g is None else _inner(g, u)
+    slope = (_moved(func, inputs, place, k, u, eps) - _moved(func, inputs, place, k, u, -eps)) / (2 * eps)
+    numerical = _inner(v, slope)
+    if not abs(analytical - numerical) <= atol + rtol * abs(numerical):
+        raise GradcheckError(
+            f"[gradcheck] Jacobian mismatch for output {place} with respect to input {k} {describe(inputs[k])}: along a "
+            f"random direction numerical:{numerical!r} analytical:{analytical!r}"
+        )
+
+
+def _inner(a: Tensor, b: Tensor) -> float:
+    with no_grad():
+        return sum(cast(share(a), float64) * cast(share(b), float64)).item()
+
+
+def _moved(func: Callable, inputs: tuple, place: int, k: int, u: Tensor, step: float) -> Any:
+    """The output with one input moved along a direction; all inputs are fresh leaves."""
+    moved = [_fresh(value) for value in inputs]
+    with no_grad():
+        moved[k] = share(inputs[k]) + u * step
+    moved[k].requires_grad = True
+    return share(_outputs(func, moved)[place])
+
+
+def _fresh(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    with no_grad():
+        made = copy(value)
+    made.requires_grad = value.requires_grad
+    return made

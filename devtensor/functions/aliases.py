@@ -1,0 +1,67 @@
+"""Second names of ops, as PyTorch has them, and in-place forms that overwrite the input with the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.inplace import copy_into
+from devtensor.core.tensor import Tensor
+from devtensor.ops import compare, elementwise
+from devtensor.ops import functions as real
+
+__all__ = [
+    "absolute",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "fix",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "multiply",
+    "negative",
+    "not_equal",
+    "positive",
+    "sgn",
+]
+
+absolute, negative, multiply, fix, sgn = (
+    elementwise.abs, elementwise.neg, elementwise.mul, elementwise.trunc, elementwise.sign,
+)  # fmt: skip
+arccos, arcsin, arctan, arctan2 = real.acos, real.asin, real.atan, elementwise.atan2
+arccosh, arcsinh, arctanh = real.acosh, real.asinh, real.atanh
+greater, greater_equal, less, less_equal, not_equal = compare.gt, compare.ge, compare.lt, compare.le, compare.ne
+
+
+def positive(input: Tensor) -> Tensor:
+    """`input` itself: what `+input` gives."""
+    return input
+
+
+def _overwriting(function: Callable) -> Callable:
+    def inplace(self: Tensor, *args: Any) -> Tensor:
+        return copy_into(self, function(self, *args))
+
+    inplace.__name__ = inplace.__qualname__ = f"{function.__name__}_"
+    inplace.__doc__ = f"Overwrite the tensor with what `{function.__name__}` answers."
+    return inplace
+
+
+ANSWERS = (
+    compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge, compare.logical_and, compare.logical_or,
+    compare.logical_xor, compare.logical_not,
+)  # fmt: skip
+SECOND_NAMES = {
+    "absolute": "abs", "negative": "neg", "multiply": "mul", "fix": "trunc", "sgn": "sign", "arccos": "acos",
+    "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh",
+}  # fmt: skip
+METHODS: dict[str, Callable] = {
+    "greater": greater, "greater_equal": greater_equal, "less": less, "less_equal": less_equal, "not_equal": not_equal,
+    "positive": positive, "__pos__": positive,
+} | {name: globals()[name] for name in SECOND_NAMES} | {f"{f.__name__}_": _overwriting(f) for f in ANSWERS}  # fmt: skip

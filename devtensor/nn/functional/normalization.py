@@ -1,0 +1,202 @@
+"""Normalisation layers' functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.inplace import write
+from devtensor.core.state import no_grad
+from devtensor.core.tensor import Tensor
+from devtensor.ops import norm as ops
+from devtensor.ops.elementwise import maximum
+
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "normalize",
+    "rms_norm",
+]
+
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: Any = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel less its mean, over its deviation, times `weight` plus `bias`.
+
+    In training the statistics are the batch's, and the running ones, if given, move towards them by
+    `momentum`;
+    else the running ones are used.
+
+    Shapes: input (N, C, *S), all others (C,) -> (N, C, *S)
+    Source: Ioffe and Szegedy 2015; the running variance takes the unbiased one, as in PyTorch.
+    Errors: ShapeError if training has one value per channel; ArgumentError without statistics outside
+    training.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(
+                "[batch_norm] Expected running_mean and running_var to be defined when training=False"
+            )
+        return ops.batch_norm(input, running_mean, running_var, weight, bias, eps)
+    dims = (0, *range(2, input.array.ndim))
+    count = _values_per_channel(input)
+    mean, var = ops.moments(input, dims)
+    if running_mean is not None and running_var is not None:
+        with no_grad():
+            _move(running_mean, mean, momentum)
+            _move(running_var, var * (count / (count - 1)), momentum)
+    return ops.batch_norm(input, mean, var, weight, bias, eps)
+
+
+def _values_per_channel(input: Tensor) -> int:
+    shape = input.array.shape
+    count = input.array.size // shape[1] if len(shape) > 1 and shape[1] else 0
+    if count <= 1:
+        raise ShapeError(
+            "[batch_norm] Expected more than 1 value per channel when training, got input size "
+            f"{input.shape}; "
+            "give a larger batch, or call eval()"
+        )
+    return count
+
+
+def _move(running: Any, found: Any, momentum: Any) -> None:
+    """Move a running statistic towards what the batch gave."""
+    moved = running * (1 - momentum) + found * momentum
+    write(running, ops.in_dtype(moved, running.kind.dtype))
+
+
+def _last_dims(op: str, input: Tensor, normalized_shape: Any) -> int:
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or tuple(input.array.shape[-len(shape) :]) != shape:
+        raise ShapeError(
+            f"[{op}] Given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], "
+            f"but got input of size{list(input.array.shape)}"
+        )
+    return len(shape)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The last dims with mean 0 and variance 1, times `weight` plus `bias`.
+
+    Shapes: input (*B, *normalized_shape), weight, bias (*normalized_shape) -> as input
+    """
+    return ops.layer_norm(input, weight, bias, _last_dims("layer_norm", input, normalized_shape), eps)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """The last dims over their root mean square, times `weight`; without `eps`, that of the dtype.
+
+    Shapes: input (*B, *normalized_shape), weight (*normalized_shape) -> as input
+    """
+    count = _last_dims("rms_norm", input, normalized_shape)
+    return ops.rms_norm(input, weight, count, EPS[input.kind.dtype.name] if eps is None else eps)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Channels normalised group by group, times `weight` plus `bias` for each channel.
+
+    Shapes: input (N, C, *S), weight, bias (C,) -> (N, C, *S)
+    """
+    return ops.group_norm(input, weight, bias, num_groups, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of each sample normalised by itself, or by running statistics.
+
+    Shapes: input (N, C, *S), all others (C,) -> (N, C, *S)
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if running_mean is not None and running_var is not None:
+        dims = tuple(range(2, input.array.ndim))
+        count = input.array.size // max(1, input.array.shape[0] * input.array.shape[1])
+        with no_grad():
+            mean, var = ops.moments(input, dims)
+            _move(running_mean, mean.mean(0), momentum)
+            _move(running_var, var.mean(0) * (count / max(1, count - 1)), momentum)
+    return ops.group_norm(input, weight, bias, input.array.shape[1], eps)
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Each channel over a power of the mean square of its `size` neighbours.
+
+    Shapes: input (N, C, *S) -> (N, C, *S)
+    Source: Krizhevsky, Sutskever and Hinton 2012; the mean counts channels that are not there as zeros, as in
+    PyTorch.
+    """
+    from devtensor.ops.shape import pad, unfold
+
+    ndim = input.array.ndim
+    rest = ((0, 0),) * (ndim - 2)
+    squares = pad(input * input, ((0, 0), (size // 2, (size - 1) // 2), *rest))  # type: ignore[operator]
+    near = unfold(squares, 1, size, 1).mean(-1)
+    return input / (near * alpha + k) ** beta
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
+) -> Tensor:
+    """`input` over its p-norm along `dim`, which is taken to be at least `eps`.
+
+    Shapes: input (*S) -> (*S)
+    """
+    length = maximum(vector_norm(input, p, dim), eps)
+    result = input / length  # type: ignore[operator]
+    return result if out is None else out.copy_(result)  # type: ignore[attr-defined]
+
+
+def vector_norm(input: Any, p: float, dim: int) -> Any:
+    """The p-norm along `dim`, which stays with size 1."""
+    if p == 2:
+        return _root(ops._sum(input * input, dim, True))
+    if p == float("inf"):
+        return input.abs().amax(dim, True)
+    return (input.abs() ** p).sum(dim, True) ** (1 / p)
+
+
+def _root(squares: Any) -> Any:
+    """Square root whose gradient at 0 is 0, as that of a norm is."""
+    from devtensor.ops.compare import where
+
+    positive = squares > 0
+    return where(positive, where(positive, squares, 1.0).sqrt(), 0.0)

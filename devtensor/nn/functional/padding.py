@@ -1,0 +1,92 @@
+"""Borders around tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.tensor import Tensor
+from devtensor.ops import shape as ops
+from devtensor.ops.create import arange
+from devtensor.ops.elementwise import abs as _abs
+from devtensor.ops.elementwise import maximum, minimum, remainder
+from devtensor.ops.index import index_select
+
+__all__ = ["pad"]
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """`input` with borders: pairs (before, after), for the last dim first; negative widths cut off.
+
+    `mode` is constant, reflect (mirrored at the edge element), replicate (the edge element) or circular.
+
+    Shapes: input (*S) -> S plus the widths
+    Errors: ArgumentError for an odd number of widths or an unknown mode; ShapeError for widths too large.
+    """
+    widths = tuple(pad)
+    ndim = input.array.ndim
+    if len(widths) % 2 or len(widths) // 2 > ndim:
+        raise ArgumentError(
+            "[pad] Padding length must be divisible by 2 and at most twice the number of dimensions of the "
+            "input: pad is "
+            f"{widths}, input has {ndim} dims"
+        )
+    pairs = tuple(zip(widths[::2], widths[1::2], strict=True))
+    if mode == "constant":
+        return _constant(input, pairs, 0 if value is None else value)
+    if mode not in PLACES:
+        raise ArgumentError(
+            f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(PLACES)}"
+        )
+    if value not in (None, 0):
+        raise ArgumentError(f"[pad] Padding mode {mode!r} doesn't take in value argument; got {value}")
+    for place, (before, after) in enumerate(pairs):
+        if before or after:
+            input = _looked_up(input, ndim - 1 - place, before, after, mode)
+    return input
+
+
+def _constant(input: Tensor, pairs: tuple, value: Any) -> Tensor:
+    ndim = input.array.ndim
+    full = ((0, 0),) * (ndim - len(pairs)) + tuple(reversed(pairs))
+    if any(width < 0 for pair in full for width in pair):
+        cut = []
+        for size, (before, after) in zip(input.array.shape, full, strict=True):
+            if size + min(before, 0) + min(after, 0) < 0:
+                raise ShapeError(f"[pad] widths {pairs} take more than shape {tuple(input.array.shape)} has")
+            cut.append(slice(max(0, -before), size + min(after, 0)))
+        input = ops.getitem(input, tuple(cut))
+        full = tuple((max(0, before), max(0, after)) for before, after in full)
+    return ops.pad(input, full, value)
+
+
+def _reflected(place: Any, size: int) -> Any:
+    """Mirrored at both edge elements."""
+    place = _abs(place)
+    return minimum(place, 2 * (size - 1) - place)
+
+
+PLACES = {
+    "reflect": _reflected,
+    "replicate": lambda place, size: minimum(maximum(place, 0), size - 1),
+    "circular": lambda place, size: remainder(place, size),
+}
+
+
+def _looked_up(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    """The elements along `dim` chosen by their place, which may lie outside."""
+    size = input.array.shape[dim]
+    limit = {"reflect": size - 1, "circular": size}.get(mode)
+    if limit is not None and max(before, after) > limit:
+        raise ShapeError(
+            f"[pad] Padding size should be less than the corresponding input dimension: widths ({before}, "
+            f"{after}) of mode "
+            f"{mode!r} at dim {dim} of input {tuple(input.array.shape)}; at most {limit}"
+        )
+    if not size:
+        raise ShapeError(
+            f"[pad] dim {dim} of input {tuple(input.array.shape)} is empty; mode {mode!r} needs elements"
+        )
+    places = arange(-before, 1, size + before + after, "int64", input.kind.device)
+    return index_select(input, PLACES[mode](places, size), dim)

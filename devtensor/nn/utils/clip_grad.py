@@ -1,0 +1,111 @@
+"""Gradients kept within limits, on the device that they are on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+from devtensor.core.device import resolve
+from devtensor.core.dtype import default_dtype
+from devtensor.core.errors import AutogradError
+from devtensor.core.state import no_grad
+from devtensor.core.tensor import Tensor
+from devtensor.ops.create import full
+from devtensor.ops.elementwise import abs as _abs
+from devtensor.ops.elementwise import maximum
+from devtensor.ops.norm import widened
+from devtensor.ops.reduce import amax
+from devtensor.ops.reduce import sum as _sum
+
+
+def _as_list(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
+    return [p.grad for p in _as_list(parameters) if p.grad is not None]
+
+
+@no_grad()
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of all tensors together, as of one vector; that of half types is taken and given in float32.
+
+    Errors: AutogradError if `error_if_nonfinite` and it is infinite or NaN: this waits for the device.
+    """
+    found: list[Any] = [widened(t) for t in _as_list(tensors)]
+    if not found:
+        return full((), 0, default_dtype(), resolve(None))
+    device = found[0].kind.device
+    parts = [_power_sum(t, norm_type).to(device) for t in found]
+    total: Any = reduce(maximum if norm_type == math.inf else _add, parts)
+    if norm_type != math.inf:
+        total = total.sqrt() if norm_type == 2 else total ** (1.0 / norm_type)
+    if error_if_nonfinite and not bool(total.isfinite()):
+        raise AutogradError(
+            f"[clip_grad_norm_] The total norm of order {norm_type} for gradients from `parameters` is "
+            "non-finite, so it "
+            "cannot be clipped; look for what overflowed, or pass error_if_nonfinite=False"
+        )
+    return total
+
+
+def _power_sum(tensor: Any, norm_type: float) -> Any:
+    if norm_type == math.inf:
+        return amax(_abs(tensor)) if tensor.array.size else _sum(tensor)
+    return _sum(tensor * tensor if norm_type == 2 else _abs(tensor) ** norm_type)
+
+
+def _add(left: Any, right: Any) -> Any:
+    return left + right
+
+
+@no_grad()
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale all gradients so that their norm, which is `total_norm`, becomes at most `max_norm`."""
+    factor: Any = (max_norm / (total_norm + 1e-6)).clamp(max=1.0)  # type: ignore[operator]
+    for g in _gradients(parameters):
+        g.mul_(factor.to(g.device))
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale all gradients so that their norm together is at most `max_norm`; gives the norm before.
+
+    Nothing waits for the device unless `error_if_nonfinite` asks for it.
+
+    Source: Pascanu, Mikolov and Bengio 2013; the factor is max_norm / (norm + 1e-6), at most 1, as in
+    PyTorch.
+    """
+    given = _as_list(parameters)
+    total = get_total_norm(_gradients(given), float(norm_type), error_if_nonfinite)
+    clip_grads_with_norm_(given, float(max_norm), total)
+    return total
+
+
+def clip_grad_norm(parameters: Any, max_norm: float, norm_type: float = 2.0, **facts: Any) -> Tensor:
+    """Old name of `clip_grad_norm_`."""
+    return clip_grad_norm_(parameters, max_norm, norm_type, **facts)
+
+
+@no_grad()
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Keep every element of all gradients within [-clip_value, clip_value]."""
+    limit = float(clip_value)
+    for g in _gradients(parameters):
+        g.clamp_(-limit, limit)

@@ -1,0 +1,50 @@
+"""Parameters as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from devtensor.core.errors import ArgumentTypeError, DeviceError, ShapeError
+from devtensor.core.tensor import Tensor, describe
+from devtensor.nn.parameter import rebind
+from devtensor.ops.join import cat
+from devtensor.ops.shape import as_shape
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters one after the other, as one vector.
+
+    Errors: DeviceError if they are on several devices.
+    """
+    found = list(parameters)
+    _same_device(found)
+    return cat(*(as_shape(p, (p.array.size,)) for p in found), dim=0)
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Make the parameters see the parts of a vector, in order.
+
+    Errors: ShapeError unless the vector holds exactly their elements.
+    """
+    if not isinstance(vec, Tensor):
+        raise ArgumentTypeError(f"[vector_to_parameters] expected Tensor, but got: {type(vec).__name__}")
+    found = list(parameters)
+    _same_device(found)
+    wanted = sum(p.array.size for p in found)
+    if vec.array.ndim != 1 or vec.array.size != wanted:
+        raise ShapeError(f"[vector_to_parameters] vec {describe(vec)}; the parameters hold {wanted} elements")
+    start = 0
+    for param in found:
+        part: Any = vec[start : start + param.array.size]  # type: ignore[index]
+        rebind(param, as_shape(part, tuple(param.array.shape)))
+        start += param.array.size
+
+
+def _same_device(parameters: list[Tensor]) -> None:
+    devices = {p.kind.device for p in parameters}
+    if len(devices) > 1:
+        names = " and ".join(sorted(map(str, devices)))
+        raise DeviceError(
+            f"[parameters_to_vector] Found parameters on different devices: {names}; move them to one"
+        )

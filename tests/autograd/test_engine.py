@@ -1,0 +1,309 @@
+"""backward() and grad(): what they give, what they leave behind, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import devtensor
+from devtensor.autograd.engine import backward, grad
+from devtensor.core.errors import AutogradError, ShapeError
+from devtensor.core.tensor import Tensor, storage_of
+from devtensor.testing import to_numpy
+
+
+def leaf(*numbers: float) -> Tensor:
+    return devtensor.tensor(numbers if len(numbers) > 1 else numbers[0], dtype=devtensor.float64, requires_grad=True)
+
+
+def test_backward_sums_into_leaves():
+    x, y = leaf(1, 2, 3), leaf(4, 5, 6)
+    (x * y).sum().backward()
+    assert x.grad.tolist() == [4.0, 5.0, 6.0] and y.grad.tolist() == [1.0, 2.0, 3.0]
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [6.0, 7.0, 8.0] and y.grad.tolist() == [1.0, 2.0, 3.0]
+    x.grad = None
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_accumulation_writes_into_the_gradient_that_is_there():
+    x = leaf(1, 2)
+    (x * 2).sum().backward()
+    kept = x.grad
+    (x * 3).sum().backward()
+    assert x.grad is kept and kept.tolist() == [5.0, 5.0]
+
+
+def test_accumulation_under_create_graph_makes_a_new_one():
+    x = leaf(2)
+    (x**3).backward(create_graph=True)
+    kept = x.grad
+    (x**3).backward(create_graph=True)
+    assert x.grad is not kept and kept.item() == 12.0 and x.grad.item() == 24.0 and x.grad.requires_grad
+
+
+def test_gradients_never_share_memory():
+    x, y = leaf(1, 2), leaf(3, 4)
+    g = devtensor.tensor([1.0, 1.0], dtype=devtensor.float64)
+    (x + y).backward(g)
+    stores = [storage_of(t) for t in (x.grad, y.grad, g)]
+    assert len(set(stores)) == 3
+    x.grad.zero_()
+    assert y.grad.tolist() == [1.0, 1.0] and g.tolist() == [1.0, 1.0]
+    z = leaf(5, 6)
+    z.view(2, 1).sum(1).expand(2).backward(g)
+    z.grad.mul_(7)
+    assert g.tolist() == [1.0, 1.0]
+
+
+def test_a_tensor_used_many_times_gets_the_sum():
+    x = leaf(3)
+    (x * x * x + x + x).backward()
+    assert x.grad.item() == 29.0
+
+
+def test_a_long_chain_needs_no_recursion():
+    x = leaf(1)
+    y = x
+    for _ in range(20000):
+        y = y + 1
+    y.backward()
+    assert x.grad.item() == 1.0
+
+
+def test_a_diamond_visits_each_node_once():
+    x = leaf(2)
+    y = x
+    for _ in range(40):
+        y = y + y
+    y.backward()
+    assert x.grad.item() == 2.0**40
+
+
+def test_broadcast_inputs_get_their_own_shapes():
+    x, y, z = leaf(2), leaf(1, 2, 3), devtensor.ones(4, 1, dtype=devtensor.float64, requires_grad=True)
+    (x * y * z).sum().backward()
+    assert [tuple(t.grad.shape) for t in (x, y, z)] == [(), (3,), (4, 1)]
+    assert x.grad.item() == 24.0 and y.grad.tolist() == [8.0] * 3 and z.grad.tolist() == [[12.0]] * 4
+
+
+def test_gradients_have_the_dtype_of_their_leaf():
+    x = devtensor.tensor([1.0, 2.0], requires_grad=True)
+    y = leaf(3, 4)
+    (x * y).sum().backward()
+    assert x.grad.dtype is devtensor.float32 and y.grad.dtype is devtensor.float64
+
+
+def test_grad_leaves_grad_alone():
+    x, y = leaf(1, 2), leaf(3, 4)
+    (gx, gy) = grad((x * y).sum(), [x, y])
+    assert gx.tolist() == [3.0, 4.0] and gy.tolist() == [1.0, 2.0]
+    assert x.grad is None and y.grad is None
+
+
+def test_grad_of_an_intermediate_result():
+    x = leaf(3)
+    y = x * x
+    z = y * y
+    assert grad(z, y, retain_graph=True)[0].item() == 18.0
+    assert grad(z, [y, x])[1].item() == 108.0
+
+
+def test_grad_of_several_outputs_and_their_weights():
+    x = leaf(1, 2)
+    weights = [devtensor.tensor([1.0, 10.0], dtype=devtensor.float64), None]
+    (g,) = grad([x * 2, (x * x).sum()], x, weights)
+    assert g.tolist() == [4.0, 24.0]
+
+
+def test_unused_inputs():
+    x, y = leaf(1), leaf(2)
+    with pytest.raises(AutogradError, match=r"\[grad\].*not have been used in the graph.*allow_unused=True"):
+        grad(x * 2, [x, y])
+    assert grad(x * 2, [x, y], allow_unused=True)[1] is None
+    assert grad(x * 2, [x, y], materialize_grads=True)[1].item() == 0.0
+
+
+def test_backward_for_chosen_inputs_only():
+    x, y = leaf(2), leaf(3)
+    z = x * y
+    (z * z).backward(inputs=[x])
+    assert x.grad.item() == 36.0 and y.grad is None
+    w = x * y
+    (w * w).backward(inputs=w)
+    assert w.grad.item() == 12.0 and y.grad is None
+    with pytest.raises(AutogradError, match="inputs is empty"):
+        (x * y).backward(inputs=[])
+
+
+def test_a_graph_is_used_once_unless_retained():
+    x = leaf(2)
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 8.0
+    with pytest.raises(AutogradError, match=r"Trying to backward through the graph a second time.*mul.*retain_graph=True"):
+        y.backward()
+
+
+def test_second_and_third_derivatives():
+    x = leaf(3)
+    y = x**4
+    for expected in (108.0, 108.0, 72.0, 24.0):
+        (y,) = grad(y, x, create_graph=True)
+        assert y.item() == expected
+
+
+def test_mixed_second_derivatives_agree():
+    x, y = leaf(0.5), leaf(1.5)
+    out = (x * y).sin() * x.exp()
+    gx, gy = grad(out, [x, y], create_graph=True)
+    (gxy,) = grad(gx, y, retain_graph=True)
+    (gyx,) = grad(gy, x)
+    assert gxy.item() == pytest.approx(gyx.item(), rel=1e-14)
+
+
+def test_a_hessian_against_closed_form():
+    matrix = np.array([[2.0, 1.0], [1.0, 3.0]])
+    m, x = devtensor.tensor(matrix), leaf(0.3, -0.7)
+    (g,) = grad((x @ m @ x).exp(), x, create_graph=True)
+    rows = [grad(g[k], x, retain_graph=True)[0].tolist() for k in range(2)]
+    p = to_numpy(x.detach())
+    slope = (matrix + matrix.T) @ p
+    wanted = np.exp(p @ matrix @ p) * (np.outer(slope, slope) + matrix + matrix.T)
+    np.testing.assert_allclose(rows, wanted, rtol=1e-12)
+
+
+def test_backward_records_only_when_asked_to():
+    x = leaf(2)
+    (g,) = grad(x**3, x)
+    assert not g.requires_grad
+    (g,) = grad(x**3, x, create_graph=True)
+    assert g.requires_grad and g.node is not None
+    with devtensor.no_grad():
+        y = x * 2
+    assert not y.requires_grad and devtensor.is_grad_enabled()
+
+
+def test_backward_works_inside_no_grad():
+    x = leaf(2)
+    y = x * x
+    with devtensor.no_grad():
+        y.backward()
+        assert not devtensor.is_grad_enabled()
+    assert x.grad.item() == 4.0
+
+
+def test_modes_come_back_after_an_error():
+    x = leaf(2)
+    y = x * x
+    y.backward()
+    for _ in range(2):
+        with pytest.raises(AutogradError):
+            y.backward()
+    assert devtensor.is_grad_enabled() and (x * 2).requires_grad
+
+
+REFUSED = {
+    "no gradient wanted": (lambda: devtensor.ones(()).backward(), "does not require grad"),
+    "made under no_grad": (lambda: _without(leaf(1)).backward(), "does not require grad.*outside no_grad"),
+    "not a scalar": (lambda: (leaf(1, 2) * 2).backward(), r"implicitly created only for scalar outputs.*\(2,\)"),
+    "gradient is no tensor": (lambda: (leaf(1, 2) * 2).backward([1.0, 1.0]), "needs a Tensor|list"),
+    "an input that needs none": (lambda: grad(leaf(1) * 2, devtensor.ones(())), "does not require grad"),
+    "batched": (lambda: grad(leaf(1) * 2, leaf(1), is_grads_batched=True), "is_grads_batched is not supported"),
+}
+
+
+def _without(x: Tensor) -> Tensor:
+    with devtensor.no_grad():
+        return x * 2
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_why(name):
+    action, pattern = REFUSED[name]
+    with pytest.raises(AutogradError, match=pattern):
+        action()
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    with pytest.raises(ShapeError, match=r"gradient \(3,\).*output \(2,\).*equal"):
+        (leaf(1, 2) * 2).backward(devtensor.ones(3, dtype=devtensor.float64))
+
+
+def test_grad_attribute_takes_only_what_fits():
+    x = leaf(1, 2)
+    x.grad = devtensor.zeros(2, dtype=devtensor.float64)
+    for wrong in (devtensor.zeros(3, dtype=devtensor.float64), devtensor.zeros(2), 1.0):
+        with pytest.raises(AutogradError, match=r"\[grad\]"):
+            x.grad = wrong
+    del x.grad
+    assert x.grad is None
+
+
+def test_hooks_see_and_change_gradients():
+    x = leaf(1, 2)
+    seen = []
+    handle = x.register_hook(lambda g: seen.append(g.tolist()))
+    double = x.register_hook(lambda g: g * 2)
+    (x * 3).sum().backward()
+    assert seen == [[3.0, 3.0]] and x.grad.tolist() == [6.0, 6.0]
+    handle.remove()
+    double.remove()
+    (x * 3).sum().backward()
+    assert len(seen) == 1 and x.grad.tolist() == [9.0, 9.0]
+
+
+def test_hooks_on_intermediate_results():
+    x = leaf(2)
+    y = x * x
+    y.register_hook(lambda g: g * 10)
+    (y * 3).backward()
+    assert x.grad.item() == 120.0
+
+
+def test_hooks_run_once_on_the_whole_gradient():
+    x = leaf(2)
+    seen = []
+    y = x * 1
+    y.register_hook(lambda g: seen.append(g.item()))
+    (y * 2 + y * 3).backward()
+    assert seen == [5.0]
+
+
+def test_retain_grad_keeps_an_intermediate_gradient():
+    x = leaf(2)
+    y = x * x
+    y.retain_grad()
+    (y * y).backward()
+    assert y.grad.item() == 8.0 and x.grad.item() == 32.0
+
+
+def test_several_roots_at_once():
+    x = leaf(2)
+    backward([x * 2, x * x])
+    assert x.grad.item() == 6.0
+
+
+def test_the_graph_can_be_walked():
+    x = leaf(2)
+    out = (x * x).exp()
+    assert out.grad_fn.name() == "ExpBackward0"
+    assert out.grad_fn.next_functions[0][0].name() == "MulBackward0"
+    assert x.grad_fn is None and x.is_leaf and not out.is_leaf
+
+
+def test_inference_results_have_no_history():
+    x = leaf(2)
+    with devtensor.inference_mode():
+        y = x * 2
+    assert not y.requires_grad and y.grad_fn is None
+
+
+def test_outputs_that_never_got_a_gradient_count_as_zero():
+    x = leaf(3, 1, 2)
+    values, places = x.sort()
+    assert places.tolist() == [1, 2, 0] and not places.requires_grad
+    (g,) = grad(values[0], x)
+    assert g.tolist() == [0.0, 1.0, 0.0]

@@ -1,0 +1,333 @@
+"""References for what neural networks are made of, written out element by element where that is clearest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+Array = Any
+Sizes = tuple[int, ...]
+
+
+def wide(x: Array) -> Array:
+    """Bools counted as integers."""
+    return x.astype(np.int64) if x.dtype == bool else x
+
+
+def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+    product = np.einsum("...i,oi->...o", wide(x), wide(weight))
+    product = product.astype(bool) if x.dtype == bool else product
+    return product if bias is None else product + bias
+
+
+def positions(
+    counts: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
+) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
+    """Every pair of a window and a place in it, with the spot in the unpadded input."""
+    for out in np.ndindex(*counts):
+        for k in np.ndindex(*size):
+            rows = zip(out, stride, k, dilation, padding, strict=True)
+            yield out, k, tuple(o * s + i * d - p for o, s, i, d, p in rows)
+
+
+def inside(spot: tuple, sizes: tuple) -> bool:
+    return all(0 <= i < n for i, n in zip(spot, sizes, strict=True))
+
+
+def convolve(x: Array, weight: Array, g: Array | None, geometry: tuple) -> tuple[Array, Array, Array]:
+    """Output, or with `g` the gradients for input and weight, by adding up single products."""
+    stride, padding, dilation, groups = geometry
+    spatial, size = x.shape[2:], weight.shape[2:]
+    rows = zip(spatial, size, stride, padding, dilation, strict=True)
+    counts = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in rows)
+    outputs, channels = weight.shape[:2]
+    out, for_x, for_w = np.zeros((x.shape[0], outputs, *counts), x.dtype), np.zeros_like(x), np.zeros_like(weight)
+    for o in range(outputs):
+        group = slice(o // (outputs // groups) * channels, (o // (outputs // groups) + 1) * channels)
+        for place, k, spot in positions(counts, size, stride, padding, dilation):
+            if not inside(spot, spatial):
+                continue
+            seen, w = x[:, group, *spot], weight[o, :, *k]
+            out[:, o, *place] += wide(seen) @ wide(w) > 0 if x.dtype == bool else seen @ w
+            if g is not None:
+                for_x[:, group, *spot] += g[:, o, *place][:, None] * w
+                for_w[o, :, *k] += g[:, o, *place] @ seen if x.dtype != bool else (g[:, o, *place] & seen.T).any(-1)
+    return out, for_x, for_w
+
+
+def convolution(x: Array, weight: Array, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1) -> Array:
+    return convolve(x, weight, None, (stride, padding, dilation, groups))[0]
+
+
+def convolution_grad_input(
+    g: Array, weight: Array, input_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
+) -> Array:
+    return convolve(np.zeros(input_shape, g.dtype), weight, g, (stride, padding, dilation, groups))[1]
+
+
+def convolution_grad_weight(
+    g: Array, x: Array, weight_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
+) -> Array:
+    return convolve(x, np.zeros(weight_shape, g.dtype), g, (stride, padding, dilation, groups))[2]
+
+
+def gelu(x: Array, approximate: str = "none") -> Array:
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return x * special.ndtr(x)
+
+
+def elu(x: Array, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Array:
+    return scale * np.where(x > 0, x, alpha * np.expm1(input_scale * x))
+
+
+def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
+
+
+def glu(x: Array, dim: int = -1) -> Array:
+    first, second = np.split(x, 2, axis=dim)
+    return first * special.expit(second)
+
+
+def prelu(x: Array, weight: Array) -> Array:
+    shape = (weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 and weight.size > 1 else ()
+    return np.where(x > 0, x, x * weight.reshape(shape or (1,) * min(x.ndim, 1)))
+
+
+def pool_counts(
+    spatial: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Sizes:
+    """How many windows start before the end of the input and its front padding, and fit unless `ceil_mode`."""
+    found = []
+    for n, k, s, p, d in zip(spatial, size, stride, padding, dilation, strict=True):
+        starts = range(-p, n, s)
+        fitting = [b for b in starts if b + d * (k - 1) < n + p]
+        # Under ceil_mode a window may hang over, but no more of them than the rounded-up quotient.
+        most = math.ceil((n + 2 * p - d * (k - 1) - 1) / s) + 1
+        found.append(min(most, len(starts)) if ceil_mode else len(fitting))
+    return tuple(found)
+
+
+def seen_by(
+    spatial: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Iterator[tuple[Sizes, list[Sizes]]]:
+    """Each window with all spots it covers, those in the padding too."""
+    counts = pool_counts(spatial, size, stride, padding, dilation, ceil_mode)
+    for out in np.ndindex(*counts):
+        known = positions(tuple(c + 1 for c in out), size, stride, padding, dilation)
+        yield out, [spot for window, _, spot in known if window == out]
+
+
+def max_pool(
+    x: Array, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool = False
+) -> tuple[Array, Array]:
+    spatial = x.shape[2:]
+    shape = (*x.shape[:2], *pool_counts(spatial, size, stride, padding, dilation, ceil_mode))
+    values, places = np.zeros(shape, x.dtype), np.zeros(shape, np.int64)
+    for out, spots in seen_by(spatial, size, stride, padding, dilation, ceil_mode):
+        real = [spot for spot in spots if inside(spot, spatial)]
+        flat = [int(np.ravel_multi_index(spot, spatial)) for spot in real]
+        for plane in np.ndindex(*x.shape[:2]):
+            numbers = [x[(*plane, *spot)] for spot in real]
+            best = max(range(len(numbers)), key=numbers.__getitem__)
+            values[(*plane, *out)], places[(*plane, *out)] = numbers[best], flat[best]
+    return values, places
+
+
+def max_pool_grad(g: Array, index: Array, input_shape: Sizes) -> Array:
+    result = np.zeros((*input_shape[:2], math.prod(input_shape[2:])), g.dtype)
+    for spot in np.ndindex(*g.shape):
+        result[(*spot[:2], index[spot])] += g[spot]
+    return result.reshape(input_shape)
+
+
+def avg_pool(
+    x: Array,
+    size: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Array:
+    spatial, near = x.shape[2:], (1,) * len(size)
+    result = np.zeros((*x.shape[:2], *pool_counts(spatial, size, stride, padding, near, ceil_mode)))
+    for out, spots in seen_by(spatial, size, stride, padding, near, ceil_mode):
+        real = [spot for spot in spots if inside(spot, spatial)]
+        bordered = [s for s in spots if all(i < n + p for i, n, p in zip(s, spatial, padding, strict=True))]
+        count = divisor_override or len(bordered if count_include_pad else real)
+        result[(..., *out)] = sum(x[(..., *spot)] for spot in real) / count
+    return result
+
+
+def adaptive_avg_pool(x: Array, output_size: Sizes) -> Array:
+    result = np.empty((*x.shape[:2], *output_size))
+    for out in np.ndindex(*output_size):
+        rows = zip(out, x.shape[2:], output_size, strict=True)
+        spans = [slice(i * n // m, math.ceil((i + 1) * n / m)) for i, n, m in rows]
+        result[(..., *out)] = x[(slice(None), slice(None), *spans)].mean(axis=tuple(range(2, x.ndim)))
+    return result
+
+
+def channels(values: Array, ndim: int) -> Array:
+    return values.reshape(1, -1, *(1,) * (ndim - 2))
+
+
+def moments(x: Array, dim: Any = None) -> tuple[Array, Array]:
+    dims = tuple(range(x.ndim)) if dim is None else dim
+    return x.mean(axis=dims), x.var(axis=dims)
+
+
+def affine(x: Array, weight: Array | None, bias: Array | None) -> Array:
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+def batch_norm(x: Array, mean: Array, var: Array, weight: Any, bias: Any, eps: float = 1e-5) -> Array:
+    mean, var, weight, bias = (v if v is None else channels(v, x.ndim) for v in (mean, var, weight, bias))
+    return affine((x - mean) / np.sqrt(var + eps), weight, bias)
+
+
+def layer_norm(x: Array, weight: Any, bias: Any, count: int = 1, eps: float = 1e-5) -> Array:
+    dims = tuple(range(-count, 0))
+    mean, var = x.mean(axis=dims, keepdims=True), x.var(axis=dims, keepdims=True)
+    return affine((x - mean) / np.sqrt(var + eps), weight, bias)
+
+
+def rms_norm(x: Array, weight: Any, count: int = 1, eps: float = 1e-5) -> Array:
+    root = np.sqrt((x**2).mean(axis=tuple(range(-count, 0)), keepdims=True) + eps)
+    return affine(x / root, weight, None)
+
+
+def group_norm(x: Array, weight: Any, bias: Any, num_groups: int = 1, eps: float = 1e-5) -> Array:
+    groups = [layer_norm(part, None, None, x.ndim - 1, eps) for part in np.split(x, num_groups, axis=1)]
+    weight, bias = (v if v is None else channels(v, x.ndim) for v in (weight, bias))
+    return affine(np.concatenate(groups, axis=1), weight, bias)
+
+
+def reduced(values: Array, reduction: str) -> Array:
+    if reduction == "batchmean":
+        return values.sum() / values.shape[0]
+    return {"none": np.asarray, "mean": np.mean, "sum": np.sum}[reduction](values)
+
+
+def distance_loss(function: Callable) -> Callable:
+    """A loss that compares element by element, from its function of the difference."""
+
+    def reference(x: Array, target: Array, reduction: str = "mean", **named: Any) -> Array:
+        return reduced(function(x - target, **named), reduction)
+
+    return reference
+
+
+def smooth_l1(d: Array, beta: float = 1.0) -> Array:
+    return abs(d) if beta == 0 else np.where(abs(d) < beta, d * d / (2 * beta), abs(d) - beta / 2)
+
+
+def huber(d: Array, delta: float = 1.0) -> Array:
+    return special.huber(delta, d)
+
+
+def binary_entropy(p: Array, target: Array) -> Array:
+    return -(target * np.maximum(np.log(p), -100) + (1 - target) * np.maximum(np.log1p(-p), -100))
+
+
+def binary_cross_entropy(p: Array, target: Array, weight: Any, reduction: str = "mean") -> Array:
+    return reduced(binary_entropy(p, target) * (1 if weight is None else weight), reduction)
+
+
+def with_logits(x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str = "mean") -> Array:
+    positive = target * special.log_expit(x) * (1 if pos_weight is None else pos_weight)
+    negative = (1 - target) * special.log_expit(-x)
+    return reduced(-(positive + negative) * (1 if weight is None else weight), reduction)
+
+
+def kl_div(x: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Array:
+    terms = np.exp(target) * (target - x) if log_target else special.xlogy(target, target) - target * x
+    return reduced(terms, reduction)
+
+
+def nll_loss(
+    logs: Array,
+    target: Array,
+    weight: Any,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    smoothing: float = 0.0,
+) -> Array:
+    """Target by target; with smoothing each class gets its share of the blame."""
+    count = logs.shape[1]
+    weight = np.ones(count) if weight is None else weight
+    losses, weights = np.zeros(target.shape), np.zeros(target.shape)
+    for spot in np.ndindex(*target.shape):
+        if target[spot] != ignore_index:
+            line = logs[(spot[0], slice(None), *spot[1:])]
+            weights[spot] = weight[target[spot]]
+            share = np.full(count, smoothing / count)
+            share[target[spot]] += 1 - smoothing
+            losses[spot] = -(line * share * weight).sum()
+    return losses.sum() / weights.sum() if reduction == "mean" else reduced(losses, reduction)
+
+
+def cross_entropy(x: Array, target: Array, weight: Any, label_smoothing: float = 0.0, **named: Any) -> Array:
+    return nll_loss(special.log_softmax(x, axis=1), target, weight, smoothing=label_smoothing, **named)
+
+
+def soft_cross_entropy(
+    x: Array, target: Array, weight: Any, reduction: str = "mean", label_smoothing: float = 0.0
+) -> Array:
+    target = target * (1 - label_smoothing) + label_smoothing / x.shape[1]
+    weight = 1 if weight is None else channels(weight, x.ndim)
+    return reduced(-(special.log_softmax(x, axis=1) * target * weight).sum(axis=1), reduction)
+
+
+NN_ORACLES: dict[str, Callable[..., Any]] = {
+    "linear": linear,
+    "convolution": convolution,
+    "convolution_grad_input": convolution_grad_input,
+    "convolution_grad_weight": convolution_grad_weight,
+    "softmax": lambda x, dim=-1: special.softmax(x, axis=dim) if x.size else x,
+    "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
+    "gelu": gelu,
+    "silu": lambda x: x * special.expit(x),
+    "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),
+    "elu": elu,
+    "softplus": softplus,
+    "logsigmoid": special.log_expit,
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "hardtanh": lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val),
+    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "threshold": lambda x, threshold=0.0, value=0.0: np.where(x > threshold, x, value),
+    "hardshrink": lambda x, lambd=0.5: np.where(abs(x) > lambd, x, 0),
+    "softshrink": lambda x, lambd=0.5: np.sign(x) * np.maximum(abs(x) - lambd, 0),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "tanhshrink": lambda x: x - np.tanh(x),
+    "glu": glu,
+    "prelu": prelu,
+    "max_pool": max_pool,
+    "max_pool_grad": max_pool_grad,
+    "avg_pool": avg_pool,
+    "adaptive_avg_pool": adaptive_avg_pool,
+    "moments": moments,
+    "batch_norm": batch_norm,
+    "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
+    "group_norm": group_norm,
+    "mse_loss": distance_loss(np.square),
+    "l1_loss": distance_loss(np.abs),
+    "smooth_l1_loss": distance_loss(smooth_l1),
+    "huber_loss": distance_loss(huber),
+    "binary_entropy": binary_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "binary_cross_entropy_with_logits": with_logits,
+    "kl_div": kl_div,
+    "nll_loss": nll_loss,
+    "cross_entropy": cross_entropy,
+    "soft_cross_entropy": soft_cross_entropy,
+}
