@@ -1,5 +1,7 @@
 """devtensor: PyTorch's habits on the arrays you have."""
 
+# ruff: noqa: F401 - names to be offered, not used
+
 from importlib import import_module as _import_module
 from math import e, inf, nan, pi
 from typing import Any as _Any
@@ -246,6 +248,14 @@ from devtensor.functions.products import (
     trace,
     vdot,
 )
+from devtensor.functions.rearranging import (
+    flip,
+    fliplr,
+    flipud,
+    roll,
+    rot90,
+    tile,
+)
 from devtensor.functions.reducing import (
     all,
     amax,
@@ -320,23 +330,17 @@ from devtensor.functions.shaping import (
     broadcast_to,
     diagonal,
     flatten,
-    flip,
-    fliplr,
-    flipud,
     moveaxis,
     movedim,
     narrow,
     permute,
     ravel,
     reshape,
-    roll,
-    rot90,
     select,
     squeeze,
     swapaxes,
     swapdims,
     t,
-    tile,
     transpose,
     unflatten,
     unsqueeze,
@@ -445,10 +449,10 @@ from devtensor.version import __version__
 newaxis = None
 
 # Submodules that are loaded when first asked for.
-_SUBMODULES = frozenset({
-    "amp", "array_api", "autograd", "backend", "backends", "cuda", "distributions", "fft", "func", "graph", "linalg",
-    "nn", "optim", "profiler", "serialization", "special", "testing", "utils",
-})  # fmt: skip
+_SUBMODULES = frozenset((
+    "amp", "array_api", "autograd", "backend", "backends", "cuda", "distributions", "fft", "func", "graph",
+    "linalg", "nn", "optim", "profiler", "serialization", "special", "testing", "utils",
+))  # fmt: skip
 # Names that live in submodules which are loaded when first asked for.
 _ELSEWHERE = {
     "autocast": "amp",

@@ -95,7 +95,9 @@ def _binary_inplace(op: Op) -> Callable:
         if not isinstance(other, OPERANDS):
             item = getattr(other, "item", None)
             if item is None or getattr(other, "ndim", None) != 0:
-                raise ArgumentTypeError(f"[{op.name}_] other is a {type(other).__name__}; it needs a Tensor or a number")
+                raise ArgumentTypeError(
+                    f"[{op.name}_] other is a {type(other).__name__}; it needs a Tensor or a number"
+                )
             other = item()
         return apply_inplace(op, self, (other,), ())
 

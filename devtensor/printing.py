@@ -20,7 +20,8 @@ __all__ = ["get_printoptions", "printoptions", "set_printoptions"]
 
 
 class Options(NamedTuple):
-    """How many digits; above how many elements only edges are shown, and how wide these are; how long a line may be."""
+    """How many digits; above how many elements only edges are shown, and how wide these are; how long a line
+    may be."""
 
     precision: int = 4
     threshold: float = 1000
@@ -50,7 +51,9 @@ def set_printoptions(
     Errors: ArgumentError for an unknown profile.
     """
     if profile is not None and profile.lower() not in PROFILES:
-        raise ArgumentError(f"[set_printoptions] profile is {profile!r}; it needs one of {', '.join(PROFILES)}")
+        raise ArgumentError(
+            f"[set_printoptions] profile is {profile!r}; it needs one of {', '.join(PROFILES)}"
+        )
     base = _options[0] if profile is None else PROFILES[profile.lower()]
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     _options[0] = base._replace(sci_mode=sci_mode, **{k: v for k, v in given.items() if v is not None})
@@ -103,7 +106,9 @@ class Format:
         return self.text(number).rjust(self.width)
 
 
-def nested_text(data: Any, ndim: int, indent: int, form: Format, options: Options, cut: tuple[bool, ...]) -> str:
+def nested_text(
+    data: Any, ndim: int, indent: int, form: Format, options: Options, cut: tuple[bool, ...]
+) -> str:
     """Nested lists as text; where `cut` says so, dots stand in the middle of a dim."""
     if ndim == 0:
         return form.padded(data)

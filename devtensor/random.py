@@ -22,7 +22,6 @@ from devtensor.ops.shape import getitem
 
 __all__ = [
     "Generator",
-    "default_generator",
     "fork_rng",
     "get_rng_state",
     "initial_seed",
@@ -39,8 +38,8 @@ WORD = 1 << 64
 class Generator:
     """A source of random numbers on one device.
 
-    `state` is an int64 tensor of two, seed and offset; a draw of n elements reads it and moves the offset on by n, both
-    by ops, so that a captured graph draws anew at every replay.
+    `state` is an int64 tensor of two, seed and offset; a draw of n elements reads it and moves the offset on
+    by n, both by ops, so that a captured graph draws anew at every replay.
     """
 
     def __init__(self, device: Any = "cpu") -> None:
@@ -51,9 +50,10 @@ class Generator:
     @property
     def state(self) -> Tensor:
         """Seed and offset, on the device; made on first use."""
-        if self._state is None:
-            self._state = constant(_words(self._seed, 0), int64, self.device)
-        return self._state
+        state = self._state
+        if state is None:
+            state = self._state = constant(_words(self._seed, 0), int64, self.device)
+        return state
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of `seed` anew.
@@ -73,11 +73,15 @@ class Generator:
 
     def initial_seed(self) -> int:
         """The seed this stream started from."""
-        return self._seed if self._state is None else host_read(self._state, "initial_seed").numbers()[0] % WORD
+        return (
+            self._seed if self._state is None else host_read(self._state, "initial_seed").numbers()[0] % WORD
+        )
 
     def get_state(self) -> Tensor:
         """Seed and offset as 16 bytes on the CPU."""
-        return constant(HostData(bytes(host_read(self.state, "get_state").data), (16,)), uint8, resolve("cpu"))
+        return constant(
+            HostData(bytes(host_read(self.state, "get_state").data), (16,)), uint8, resolve("cpu")
+        )
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Take up a state that `get_state` gave.
@@ -212,7 +216,11 @@ def fork_rng(
     if not enabled:
         yield
         return
-    named = [] if devices is None else [resolve(d if isinstance(d, Device | str) else f"{device_type}:{d}") for d in devices]
+    named = (
+        []
+        if devices is None
+        else [resolve(d if isinstance(d, Device | str) else f"{device_type}:{d}") for d in devices]
+    )
     chosen = dict.fromkeys([resolve("cpu"), *(list(_defaults) if devices is None else named)])
     kept = [(generator_for(d), copy(generator_for(d).state)) for d in chosen]
     try:

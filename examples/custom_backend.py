@@ -1,7 +1,7 @@
-"""A stranger's backend in sixty lines: the device type "mydev", for a library that is like NumPy but not NumPy.
+"""A stranger's backend in sixty lines: the device type "mydev", for a library that is like NumPy.
 
-To offer it, a distribution names it in pyproject.toml: [project.entry-points."devtensor.backends"]
-mydev = "custom_backend:MyBackend". To check it: python -m devtensor.testing.conformance mydev
+A distribution offers it in pyproject.toml: [project.entry-points."devtensor.backends"] mydev =
+"custom_backend:MyBackend". To check it: python -m devtensor.testing.conformance mydev
 """
 
 from contextlib import nullcontext
@@ -27,7 +27,8 @@ def ours(value):
 class MyLibrary:
     """The library's functions: NumPy's, quiet about 1/0, with results of its own type."""
 
-    lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=partial(np.lib.stride_tricks.as_strided, subok=True)))
+    tricks = SimpleNamespace(as_strided=partial(np.lib.stride_tricks.as_strided, subok=True))
+    lib = SimpleNamespace(stride_tricks=tricks)
 
     def __getattr__(self, name):
         function = getattr(np, name)
@@ -37,15 +38,14 @@ class MyLibrary:
 
 def softmax(x, dim):
     """An override: what the library does better than devtensor's own composition."""
-    powers = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf)) if x.ndim else x * 0 + 1
-    return ours(powers / powers.sum(axis=dim, keepdims=True)) if x.ndim else ours(powers)
+    powers = np.exp(x.copy() - x.max(axis=dim, keepdims=True, initial=-np.inf)) if x.ndim else x * 0 + 1
+    return ours(powers / powers.sum(axis=dim if x.ndim else None, keepdims=True))
 
 
 class MyBackend:
     name, dtypes, xp = "mydev", frozenset(DTYPES), MyLibrary()
     kernels = arraylib.kernels(xp, add_at=np.add.at) | {"softmax": softmax}
-    device_count = staticmethod(lambda: 1)
-    on = staticmethod(nullcontext)
+    device_count, on = staticmethod(lambda: 1), staticmethod(nullcontext)
     synchronize = staticmethod(lambda index: None)
     memory = staticmethod(lambda index: MemoryStats(0, 0, 0))
     adopt = staticmethod(ours)

@@ -16,12 +16,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import devtensor
 from train_checkpoint import load_checkpoint, save_checkpoint
 from train_data import load_images
-from train_engine import AMP_DTYPES, LEARNING_RATES, Batches, Settings, Training
+from train_engine import AMP_DTYPES, LEARNING_RATES, Answers, Batches, Settings, Training
 from train_errors import JobError
 
 DIGITS_EPOCHS = 30
@@ -57,6 +56,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--optimizer", default="adamw", choices=tuple(LEARNING_RATES))
     add("--seed", type=at_least(0, int), default=0, help="of the split, the first weights and the batches")
     add("--workers", type=at_least(0, int), default=0, help="processes that fetch batches")
+    add("--threads", type=at_least(1, int), default=1, help="of the CPU's BLAS; more pay for large models")
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help="where checkpoints and pictures go")
     add("--resume", nargs="?", const="", metavar="PATH", help="go on from a checkpoint (that in --out)")
     return parser.parse_args(arguments)
@@ -77,6 +77,7 @@ def at_least(least: float, kind: Callable[[str], float]) -> Callable[[str], floa
 
 def run(options: argparse.Namespace) -> None:
     """Prepare, train, and show what came of it."""
+    devtensor.set_num_threads(options.threads)
     device = choose_device(options.device)
     check_precision(options.amp, device)
     settings = make_settings(options)
@@ -162,8 +163,9 @@ def train(training: Training, out: Path) -> None:
     """Train what is left of the epochs, with a line and a checkpoint for each."""
     settings = asdict(training.settings)
     tqdm = optional("tqdm", "progress bar")
+    total = str(training.settings.epochs)
     for epoch in range(training.epoch + 1, training.settings.epochs + 1):
-        title = f"epoch {epoch:>2}/{training.settings.epochs}"
+        title = f"epoch {epoch:>{len(total)}}/{total}"
         numbers = training.train_epoch(progress_bar(tqdm, title))
         print(
             f"{title}  loss {numbers['loss']:.4f}  accuracy {numbers['accuracy']:.2f} %  "
@@ -183,7 +185,7 @@ def progress_bar(tqdm: ModuleType | None, title: str) -> Callable[[Batches], Bat
     return lambda batches: tqdm.tqdm(batches, desc=title, unit="batch", leave=False, disable=None)
 
 
-def draw(training: Training, answers: Any, out: Path) -> None:
+def draw(training: Training, answers: Answers, out: Path) -> None:
     """Write the pictures, if matplotlib is there."""
     if optional("matplotlib", "pictures") is None:
         return

@@ -30,7 +30,7 @@ def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise JobError(f"[--resume] there is no file {path}; start without --resume, or give another path")
     try:
         state = safetensors.load(path)
-    except Exception as error:
+    except (OSError, RuntimeError) as error:
         raise JobError(f"[--resume] {path} cannot be read as a checkpoint: {error}") from error
     if state.get("kind") != KIND or state.get("version") != VERSION:
         raise JobError(f"[--resume] {path} is a safetensors file, but no checkpoint of this program")

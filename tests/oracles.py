@@ -1,4 +1,4 @@
-"""Independent references: for each op a function of NumPy arrays, in float64, int64 or bool, and its parameters.
+"""Independent references: for each op a function of NumPy arrays (float64, int64 or bool) and its parameters.
 
 They are written from each op's docstring with NumPy, SciPy and loops, and share nothing with the kernels.
 Numbers stand where the example has numbers. A reference for several outputs returns a tuple.
@@ -14,8 +14,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from oracles_nn import NN_ORACLES
 from scipy import special
+
+from oracles_nn import NN_ORACLES
 
 Array = Any
 
@@ -109,9 +110,12 @@ def constant(data: Any, dtype: str, device: Any = None) -> Array:
 def follow(x: Array, chain: tuple) -> Array:
     """The NumPy view that a chain of view ops reaches."""
     for name, params in chain:
-        x = {"getitem": operator.getitem, "permute": np.transpose, "reshape": np.reshape, "diagonal": np.diagonal}[
-            name
-        ](x, *params)
+        x = {
+            "getitem": operator.getitem,
+            "permute": np.transpose,
+            "reshape": np.reshape,
+            "diagonal": np.diagonal,
+        }[name](x, *params)
     return x
 
 
@@ -283,8 +287,8 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "pow": np.power,
     "atan2": np.arctan2,
     "hypot": np.hypot,
-    "maximum": lambda a, b: np.where(a > b, a, b),
-    "minimum": lambda a, b: np.where(a < b, a, b),
+    "maximum": lambda a, b: np.where((a > b) | (a != a), a, b),
+    "minimum": lambda a, b: np.where((a < b) | (a != a), a, b),
     "neg": operator.neg,
     "abs": lambda x: np.where(x < 0, -x, x),
     "sign": lambda x: x if x.dtype == bool else (x > 0).astype(x.dtype) - (x < 0),
@@ -293,7 +297,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "trunc": np.trunc,
     "round": np.round,
     "square": lambda x: x * x,
-    "relu": lambda x: x * (x > 0),
+    "relu": lambda x: np.where(x <= 0, 0 * (x == x), x),
     "where": np.where,
     "eq": operator.eq,
     "ne": operator.ne,
@@ -340,9 +344,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "erfc": special.erfc,
     "erfinv": special.erfinv,
     "sigmoid": special.expit,
-    "lgamma": special.gammaln,
-    "digamma": special.digamma,
-    "lerp": lambda a, b, t: a * (1 - t) + b * t,
+    "lerp": lambda a, b, t: np.where(np.abs(t) < 0.5, a + (b - a) * t, b - (b - a) * (1 - t)),
     "addcmul": lambda x, a, b, value: x + a * b * value,
     "addcdiv": lambda x, a, b, value: x + a / b * value,
     "clamp": clamp,
@@ -362,7 +364,9 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "vector_norm": vector_norm,
     "logsumexp": logsumexp,
     "full": lambda shape, value, dtype, device=None: np.full(shape, value),
-    "arange": lambda start, step, count, dtype, device=None: np.array([start + i * step for i in range(count)]),
+    "arange": lambda start, step, count, dtype, device=None: np.array(
+        [start + i * step for i in range(count)]
+    ),
     "constant": constant,
     "cast": cast,
     "copy": np.copy,
@@ -401,26 +405,32 @@ ORACLES: dict[str, Callable[..., Any]] = {
 }
 
 
+def named(text: str) -> set[str]:
+    """Names that stand in a text."""
+    return set(text.split())
+
+
+LOWER = named("matmul linear convolution convolution_grad_input convolution_grad_weight prelu")
+LOSSES = named(
+    "cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
+    "binary_cross_entropy binary_cross_entropy_with_logits"
+)
+
 # What PyTorch 2.13 documents for torch.autocast, per kind of device; other ops take what they get.
 AMP: dict[str, dict[str, set[str]]] = {
     "cuda": {
-        "lower": set("matmul linear convolution convolution_grad_input convolution_grad_weight prelu".split()),
-        "float32": set(
-            "acos asin cosh cumprod cumsum erfinv exp expm1 log log10 log1p log2 pow prod reciprocal rsqrt sinh sum tan "
-            "softmax log_softmax softplus logsumexp layer_norm group_norm rms_norm vector_norm cross_entropy "
-            "soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div binary_cross_entropy "
-            "binary_cross_entropy_with_logits".split()
-        ),
-        "widest": set("addcdiv addcmul atan2 index_put scatter_add cat".split()),
+        "lower": LOWER,
+        "float32": LOSSES
+        | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow reciprocal rsqrt sinh tan")
+        | named("cumprod cumsum prod sum logsumexp vector_norm softmax log_softmax softplus")
+        | named("layer_norm group_norm rms_norm"),
+        "widest": named("addcdiv addcmul atan2 index_put scatter_add cat"),
         "float32 for volumes": set(),
     },
     "cpu": {
-        "lower": set("matmul linear convolution convolution_grad_input convolution_grad_weight prelu".split()),
-        "float32": set(
-            "prod cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
-            "binary_cross_entropy binary_cross_entropy_with_logits".split()
-        ),
+        "lower": LOWER,
+        "float32": LOSSES | {"prod"},
         "widest": set(),
-        "float32 for volumes": {"avg_pool", "adaptive_avg_pool"},
+        "float32 for volumes": named("avg_pool adaptive_avg_pool"),
     },
 }

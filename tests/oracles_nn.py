@@ -45,7 +45,11 @@ def convolve(x: Array, weight: Array, g: Array | None, geometry: tuple) -> tuple
     rows = zip(spatial, size, stride, padding, dilation, strict=True)
     counts = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in rows)
     outputs, channels = weight.shape[:2]
-    out, for_x, for_w = np.zeros((x.shape[0], outputs, *counts), x.dtype), np.zeros_like(x), np.zeros_like(weight)
+    out, for_x, for_w = (
+        np.zeros((x.shape[0], outputs, *counts), x.dtype),
+        np.zeros_like(x),
+        np.zeros_like(weight),
+    )
     for o in range(outputs):
         group = slice(o // (outputs // groups) * channels, (o // (outputs // groups) + 1) * channels)
         for place, k, spot in positions(counts, size, stride, padding, dilation):
@@ -55,16 +59,26 @@ def convolve(x: Array, weight: Array, g: Array | None, geometry: tuple) -> tuple
             out[:, o, *place] += wide(seen) @ wide(w) > 0 if x.dtype == bool else seen @ w
             if g is not None:
                 for_x[:, group, *spot] += g[:, o, *place][:, None] * w
-                for_w[o, :, *k] += g[:, o, *place] @ seen if x.dtype != bool else (g[:, o, *place] & seen.T).any(-1)
+                for_w[o, :, *k] += (
+                    g[:, o, *place] @ seen if x.dtype != bool else (g[:, o, *place] & seen.T).any(-1)
+                )
     return out, for_x, for_w
 
 
-def convolution(x: Array, weight: Array, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1) -> Array:
+def convolution(
+    x: Array, weight: Array, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
+) -> Array:
     return convolve(x, weight, None, (stride, padding, dilation, groups))[0]
 
 
 def convolution_grad_input(
-    g: Array, weight: Array, input_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int = 1
+    g: Array,
+    weight: Array,
+    input_shape: tuple,
+    stride: tuple,
+    padding: tuple,
+    dilation: tuple,
+    groups: int = 1,
 ) -> Array:
     return convolve(np.zeros(input_shape, g.dtype), weight, g, (stride, padding, dilation, groups))[1]
 
@@ -102,7 +116,7 @@ def prelu(x: Array, weight: Array) -> Array:
 def pool_counts(
     spatial: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
-    """How many windows start before the end of the input and its front padding, and fit unless `ceil_mode`."""
+    """How many windows start in the input or its front padding, and fit unless `ceil_mode`."""
     found = []
     for n, k, s, p, d in zip(spatial, size, stride, padding, dilation, strict=True):
         starts = range(-p, n, s)
@@ -304,7 +318,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "threshold": lambda x, threshold=0.0, value=0.0: np.where(x > threshold, x, value),
-    "hardshrink": lambda x, lambd=0.5: np.where(abs(x) > lambd, x, 0),
+    "hardshrink": lambda x, lambd=0.5: np.where(abs(x) <= lambd, 0, x),
     "softshrink": lambda x, lambd=0.5: np.sign(x) * np.maximum(abs(x) - lambd, 0),
     "softsign": lambda x: x / (1 + abs(x)),
     "tanhshrink": lambda x: x - np.tanh(x),

@@ -85,10 +85,12 @@ class CupyBackend:
         return held.reshape(-1).view(np.uint8).data
 
     def adopt(self, array: Any) -> Any:
-        """Take in a CuPy array.
+        """Take in a CuPy array, or another library's by DLPack.
 
         Errors: TypeError for other arrays, and for dtypes that devtensor does not have.
         """
+        if not isinstance(array, self.cupy.ndarray) and hasattr(array, "__dlpack__"):
+            array = self.cupy.from_dlpack(array)
         if not isinstance(array, self.cupy.ndarray):
             raise TypeError(f"[adopt] {type(array).__name__} is no CuPy array; use cupy.asarray")
         if array.dtype.name not in self.dtypes:

@@ -61,10 +61,12 @@ class NumpyBackend:
         return flat.view(np.uint8).data.toreadonly()
 
     def adopt(self, array: Any) -> ndarray:
-        """Take in an array that NumPy can view without a copy.
+        """Take in an array that NumPy can view without a copy, another library's by DLPack.
 
         Errors: TypeError for dtypes that devtensor does not have, foreign byte order, and fields of records.
         """
+        if not isinstance(array, ndarray) and hasattr(array, "__dlpack__"):
+            array = np.from_dlpack(array)
         if not isinstance(array, ndarray):
             raise TypeError(f"[adopt] {type(array).__name__} is no NumPy array; use numpy.asarray")
         if NUMPY_DTYPES.get(array.dtype.name) != array.dtype:

@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 from numpy import ndarray
 
+from devtensor.backend.arraylib.elementwise import layout
 from devtensor.backend.arraylib.halves import MOVING, in_float32
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import in_blocks
@@ -23,7 +24,7 @@ def up(x: ndarray) -> ndarray:
     """A half array as float32, exactly."""
     if x.dtype == np.float16 and x.size > SMALL:
         return float16_up(x)
-    return x.astype(np.float32)
+    return x.astype(np.float32, order=layout(x))
 
 
 def widen(x: ndarray) -> ndarray:
@@ -114,4 +115,4 @@ def cast(x: ndarray, dtype: str) -> ndarray:
         return up(x)
     if dtype == "float16":
         return down_to_float16(x)
-    return x.astype(HALVES.get(dtype) or dtype)
+    return x.astype(HALVES.get(dtype) or dtype, order=layout(x))

@@ -52,7 +52,8 @@ def host_reads_refused() -> bool:
 class AutocastLayer(Layer):
     """Casts the floating-point inputs of ops on one device type as the device's policy table says.
 
-    float64 stays. An op that is cast runs with the layer off inside; one that is not leaves it on.
+    float64 stays. A composite that is cast, or is one node of the tape, runs with the layer off inside; any
+    other leaves it on.
     """
 
     rank = 10
@@ -71,11 +72,12 @@ class AutocastLayer(Layer):
 
     def call(self, op: Op, inputs: tuple, params: tuple, below: Any) -> Any:
         policy = policy_of(op, inputs, self.table)
-        if policy is None or not any(self.eligible(i) for i in inputs):
+        if policy is not None and any(self.eligible(i) for i in inputs):
+            target = self.target(policy, inputs)
+            if target is not None:
+                inputs = tuple([self.cast(i, target) if self.eligible(i) else i for i in inputs])
+        elif op.differentiable is None:
             return below(op, inputs, params)
-        target = self.target(policy, inputs)
-        if target is not None:
-            inputs = tuple([self.cast(i, target) if self.eligible(i) else i for i in inputs])
         if op.body is None:
             return below(op, inputs, params)
         before = replace(layers=tuple(layer for layer in current().layers if layer is not self))

@@ -13,7 +13,6 @@ from devtensor.core.state import (
     set_grad_enabled,
 )
 
-
 __all__ = [
     "Function",
     "FunctionCtx",

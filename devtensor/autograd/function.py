@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ReferenceType, ref
 
 from devtensor.core import tape
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
@@ -17,7 +18,8 @@ from devtensor.ops.reduce import sum_to
 
 
 class FunctionCtx:
-    """What forward hands to backward: `save_for_backward` for tensors, plain attributes for everything else."""
+    """What forward hands to backward: `save_for_backward` for tensors, plain attributes for everything
+    else."""
 
     needs_input_grad: tuple[bool, ...] = ()
 
@@ -32,7 +34,8 @@ class FunctionCtx:
         """Keep inputs or outputs, or other tensors, for backward, where `saved_tensors` gives them back."""
         if any(not isinstance(t, (Tensor, type(None))) for t in tensors):
             raise ArgumentTypeError(
-                "[save_for_backward] can only save variables, tensors or None; keep other things as attributes of ctx"
+                "[save_for_backward] can only save variables, tensors or None; keep other things as "
+                "attributes of ctx"
             )
         self._kept = tensors
 
@@ -79,15 +82,16 @@ class _FunctionPlan:
     formulas = ()
     save_specs = broadcasts = False
 
-    def __init__(self, name: str, rule: Callable, saved: int) -> None:
+    def __init__(self, name: str, rule: Any) -> None:
         self.op = _Named(name)
-        self.joint = Formula(-1, rule, ((tape.GRADIENTS, 0), (tape.REST, 0), (tape.OUTS, 0)))
-        self.save = tuple(range(saved))
+        self.joint = Formula(-1, rule, ((tape.GRADIENTS, 0), (tape.REST, 0)))
+        self.save: tuple[int, ...] = ()
         self.save_out = self.keep_extra = True
 
 
 class Function:
-    """An op of one's own: subclass with static methods `forward(ctx, *args)` and `backward(ctx, *grads)`; call `apply`.
+    """An op of one's own: subclass with static methods `forward(ctx, *args)` and `backward(ctx, *grads)`;
+    call `apply`.
 
     With a static method `setup_context(ctx, inputs, output)`, forward takes no ctx.
 
@@ -101,11 +105,15 @@ class Function:
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("[Function] You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "[Function] You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        raise NotImplementedError("[Function] You must implement either the backward method for your Function")
+        raise NotImplementedError(
+            "[Function] You must implement either the backward method for your Function"
+        )
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +139,8 @@ def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple, result: Any) -
         check_leaf(cls.__name__, target, True)
     node = _node(cls, ctx, args, given)
     outs = [
-        share(t) if isinstance(t, Tensor) and id(t) not in dirty and any(t is a for a in args) else t for t in given
+        share(t) if isinstance(t, Tensor) and id(t) not in dirty and any(t is a for a in args) else t
+        for t in given
     ]
     for place, (out, flows) in enumerate(zip(outs, flowing, strict=True)):
         if flows:
@@ -144,7 +153,8 @@ def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple, result: Any) -
 def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, outs: tuple) -> FunctionNode:
     """The node, which keeps inputs as they are, and outputs without the history that would make a circle."""
     places = [next((i for i, out in enumerate(outs) if out is kept), None) for kept in ctx._kept]
-    node = made_node(cls.__name__, args, _rule(cls, ctx, args, places))
+    node = made_node(cls.__name__, args)
+    node.plan.joint = node.plan.joint._replace(function=_rule(cls, ctx, args, places, ref(node)))  # type: ignore[union-attr]
     saved = tuple(None if place is not None else kept for kept, place in zip(ctx._kept, places, strict=True))
     node.plan.save = tuple(range(len(saved)))  # type: ignore[misc]
     # A node that kept nothing is freed after backward all the same: a word stands for what it kept.
@@ -152,7 +162,9 @@ def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, outs: tuple) -> Fu
     node.versions = tuple(tape._version(value) for value in node.saved)
     extra = node.with_extra()
     extra.blanks = [(tuple(t.array.shape), t.kind) if isinstance(t, Tensor) else None for t in outs]
-    extra.outs = tuple(share(t) if isinstance(t, Tensor) and any(t is k for k in ctx._kept) else None for t in outs)  # type: ignore[assignment]
+    extra.outs = tuple(
+        share(t) if isinstance(t, Tensor) and any(t is k for k in ctx._kept) else None for t in outs
+    )  # type: ignore[assignment]
     extra.versions = tuple(0 if t is None else t.alias.storage.version for t in extra.outs)
     if not ctx._materialize:
         extra.hooks.append(lambda gs: _note_missing(ctx, gs))
@@ -160,11 +172,11 @@ def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, outs: tuple) -> Fu
     return node
 
 
-def made_node(name: str, args: tuple, rule: Callable) -> FunctionNode:
+def made_node(name: str, args: tuple, rule: Callable | None = None) -> FunctionNode:
     """A node with one rule for all inputs."""
     node = FunctionNode()
     node.title = name
-    node.plan = _FunctionPlan(name, rule, 0)  # type: ignore[assignment]
+    node.plan = _FunctionPlan(name, rule)  # type: ignore[assignment]
     node.params, node.saved, node.versions, node.shapes, node.extra = (), (), (), None, None
     node.seq = tape._sequence()
     node.edges = tuple(tape.edge_of(a) for a in args)
@@ -176,12 +188,25 @@ def _note_missing(ctx: FunctionCtx, gs: list) -> list:
     return gs
 
 
-def _rule(cls: type[Function], ctx: FunctionCtx, args: tuple, places: list[int | None]) -> Callable:
+def _saved_out(node: FunctionNode, place: int) -> Tensor:
+    """A kept output with its history attached again, if nobody wrote over it since."""
+    value, version = node.extra.outs[place], node.extra.versions[place]  # type: ignore[union-attr]
+    tape._check(node, f"output {place}", value, version)
+    made = share(value)
+    if made.dtype.is_floating_point:
+        made.node, made.requires_grad = Output(node, place), True
+    return made
+
+
+def _rule(
+    cls: type[Function], ctx: FunctionCtx, args: tuple, places: list[int | None], node: ReferenceType
+) -> Callable:
     likes = [(tuple(a.array.shape), a.kind) if isinstance(a, Tensor) else None for a in args]
 
-    def rule(gs: list, saved: tuple, outs: tuple) -> list:
+    def rule(gs: list, saved: tuple) -> list:
         ctx._unpacked = tuple(
-            saved[k] if place is None else outs[place] for k, place in enumerate(places)
+            saved[k] if place is None else _saved_out(node(), place)  # type: ignore[arg-type]
+            for k, place in enumerate(places)
         )
         if not ctx._materialize:
             gs = [None if missing else g for g, missing in zip(gs, ctx._missing, strict=True)]  # type: ignore[attr-defined]
@@ -201,7 +226,8 @@ def _checked(name: str, found: list, likes: list) -> list:
         found.pop()
     if len(found) != len(likes):
         raise AutogradError(
-            f"[{name}] function {name}Backward returned an incorrect number of gradients (expected {len(likes)}, got "
+            f"[{name}] function {name}Backward returned an incorrect number of gradients (expected "
+            f"{len(likes)}, got "
             f"{len(found)})"
         )
     return [_fitted(name, place, g, like) for place, (g, like) in enumerate(zip(found, likes, strict=True))]
@@ -211,7 +237,9 @@ def _fitted(name: str, place: int, g: Any, like: Any) -> Any:
     if g is None or like is None:
         return None
     if not isinstance(g, Tensor):
-        raise AutogradError(f"[{name}] backward gave {type(g).__name__} for input {place}; it needs a Tensor or None")
+        raise AutogradError(
+            f"[{name}] backward gave {type(g).__name__} for input {place}; it needs a Tensor or None"
+        )
     shape, kind = like
     given = tuple(g.array.shape)
     if given != shape:
@@ -221,7 +249,8 @@ def _fitted(name: str, place: int, g: Any, like: Any) -> Any:
             fits = False
         if not fits:
             raise ShapeError(
-                f"[{name}] Function {name}Backward returned an invalid gradient at index {place} - got {describe(g)} but "
+                f"[{name}] Function {name}Backward returned an invalid gradient at index {place} - got "
+                f"{describe(g)} but "
                 f"expected shape compatible with {list(shape)}"
             )
         g = sum_to(g, shape)
@@ -235,7 +264,9 @@ def once_differentiable(backward: Callable) -> Callable:
     """
 
     def once(ctx: Any, *gs: Any) -> Any:
-        asked = current().grad and any(isinstance(g, Tensor) and g.requires_grad for g in (*gs, *ctx.saved_tensors))
+        asked = current().grad and any(
+            isinstance(g, Tensor) and g.requires_grad for g in (*gs, *ctx.saved_tensors)
+        )
         before = replace(grad=False)
         try:
             found = backward(ctx, *gs)
@@ -254,7 +285,8 @@ def _forbidden(result: Tensor, gs: tuple) -> Tensor:
 
     def refuse(*unused: Any) -> Any:
         raise AutogradError(
-            "[once_differentiable] trying to differentiate twice a function that was marked with @once_differentiable"
+            "[once_differentiable] trying to differentiate twice a function that was marked with "
+            "@once_differentiable"
         )
 
     made = share(result)

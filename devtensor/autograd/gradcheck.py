@@ -1,7 +1,7 @@
 """gradcheck: derivatives against central differences, along random directions.
 
-Source: HIPS autograd's test_util: one inner product <v, J u> per check instead of the whole Jacobian J; a wrong entry of
-J shows with probability one. PyTorch compares whole Jacobians; messages are its own.
+Source: HIPS autograd's test_util: one inner product <v, J u> per check instead of the whole Jacobian J; a
+wrong entry of J shows with probability one. PyTorch compares whole Jacobians; messages are its own.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devtensor.autograd import engine
-from devtensor.core.dtype import float64
-from devtensor.core.errors import AutogradError
+from devtensor.core.device import resolve
+from devtensor.core.dtype import float64, int64
+from devtensor.core.errors import ArgumentError, AutogradError
 from devtensor.core.state import enable_grad, no_grad
 from devtensor.core.tensor import Tensor, describe, share
-from devtensor.ops.create import cast, copy
+from devtensor.core.transfer import HostData
+from devtensor.ops.create import cast, constant, copy
 from devtensor.ops.reduce import sum
-from devtensor.random import Generator
+from devtensor.ops.random import random_normal
 
 
 class GradcheckError(AutogradError):
@@ -68,12 +70,13 @@ def gradgradcheck(
     fast_mode: bool = False,
     directions: int = 3,
 ) -> bool:
-    """`gradcheck` of the gradients of `func`, as functions of its inputs and of the gradients of its outputs."""
+    """`gradcheck` of the gradients of `func`, as functions of its inputs and of the gradients of its
+    outputs."""
     given = _as_tuple(inputs)
     outs = _outputs(func, given)
     if grad_outputs is None:
-        source = Generator("cpu").manual_seed(1)
-        seeds = tuple(_direction(out, source).requires_grad_() for out in outs)  # type: ignore[attr-defined]
+        source = Directions(1)
+        seeds = tuple(source.like(out).requires_grad_() for out in outs)  # type: ignore[attr-defined]
     else:
         seeds = _as_tuple(grad_outputs)
     count = len(given)
@@ -86,7 +89,13 @@ def gradgradcheck(
         return tuple(g for g in found if g is not None and g.requires_grad)
 
     return gradcheck(
-        first, (*given, *seeds), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, directions=directions
+        first,
+        (*given, *seeds),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        directions=directions,
     )
 
 
@@ -98,22 +107,35 @@ def _outputs(func: Callable, inputs: Sequence) -> list[Tensor]:
     return [out for out in _as_tuple(func(*inputs)) if isinstance(out, Tensor) and out.requires_grad]
 
 
-def _direction(like: Tensor, source: Generator) -> Tensor:
-    """Random numbers in the shape of a tensor, drawn on the CPU so that every device gets the same."""
-    drawn = cast(source.normal(tuple(like.array.shape), float64), like.dtype)
-    return drawn.to(like.device)  # type: ignore[attr-defined]
+class Directions:
+    """A stream of random directions of its own, drawn on the CPU so that every device gets the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.offset = 0
+
+    def like(self, tensor: Tensor) -> Tensor:
+        """Normal numbers in the shape of a tensor."""
+        words = self.seed.to_bytes(8, "little") + self.offset.to_bytes(8, "little")
+        state = constant(HostData(words, (2,)), int64, resolve("cpu"))
+        self.offset += tensor.shape.numel()
+        drawn = cast(random_normal(state, tuple(tensor.array.shape), float64), tensor.dtype)
+        return drawn.to(tensor.device)
 
 
 def _check(func: Callable, inputs: tuple, eps: float, atol: float, rtol: float, directions: int) -> None:
     wanted = [k for k, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
     if not wanted:
-        raise AutogradError("[gradcheck] expects at least one input tensor to require gradient, but none of them do")
+        raise ArgumentError(
+            "[gradcheck] expects at least one input tensor to require gradient, but none of them do"
+        )
     coarse = [k for k in wanted if inputs[k].dtype is not float64]
     if coarse and eps < 1e-4:
         raise AutogradError(
-            f"[gradcheck] input {coarse[0]} is {describe(inputs[coarse[0]])}, which is too coarse for eps={eps}; use float64"
+            f"[gradcheck] input {coarse[0]} is {describe(inputs[coarse[0]])}, which is too coarse for "
+            f"eps={eps}; use float64"
         )
-    source = Generator("cpu").manual_seed(0)
+    source = Directions(0)
     count = len(_outputs(func, inputs))
     for place in range(count):
         for k in wanted:
@@ -122,18 +144,26 @@ def _check(func: Callable, inputs: tuple, eps: float, atol: float, rtol: float, 
 
 
 def _check_pair(
-    func: Callable, inputs: tuple, place: int, k: int, source: Generator, eps: float, atol: float, rtol: float
+    func: Callable,
+    inputs: tuple,
+    place: int,
+    k: int,
+    source: Directions,
+    eps: float,
+    atol: float,
+    rtol: float,
 ) -> None:
     """One output against one input: <v, J u> by backward and by differences."""
     out = _outputs(func, inputs)[place]
-    v, u = _direction(out, source), _direction(inputs[k], source)
+    v, u = source.like(out), source.like(inputs[k])
     (g,) = engine.grad([out], [inputs[k]], [v], allow_unused=True)
     analytical = 0.0 if g is None else _inner(g, u)
     slope = (_moved(func, inputs, place, k, u, eps) - _moved(func, inputs, place, k, u, -eps)) / (2 * eps)
     numerical = _inner(v, slope)
     if not abs(analytical - numerical) <= atol + rtol * abs(numerical):
         raise GradcheckError(
-            f"[gradcheck] Jacobian mismatch for output {place} with respect to input {k} {describe(inputs[k])}: along a "
+            f"[gradcheck] Jacobian mismatch for output {place} with respect to input {k} "
+            f"{describe(inputs[k])}: along a "
             f"random direction numerical:{numerical!r} analytical:{analytical!r}"
         )
 

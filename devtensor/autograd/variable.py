@@ -19,4 +19,5 @@ class VariableType(type):
 
 
 class Variable(metaclass=VariableType):
-    """A handle on a tensor's memory, with a gradient if wanted: what `data.detach().requires_grad_()` gives."""
+    """A handle on a tensor's memory, with a gradient if wanted: what `data.detach().requires_grad_()`
+    gives."""

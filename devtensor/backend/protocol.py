@@ -61,6 +61,9 @@ class Backend(Protocol):
     `rerun(kernel, arguments) -> result`: the kernel again with floating-point events ignored; called when a
     kernel raised FloatingPointError or RuntimeWarning because the user made the library raise on such events.
     `out_kernels: frozenset[str]`: kernels that accept `out=array` as keyword.
+    `host_reads_are_free: bool`: reading an array's numbers waits for nothing (default False).
+    `is_contiguous(array) -> bool`: whether it lies row by row without gaps; else its strides are asked.
+    `array_type`, `as_array`: the class of arrays, and what makes one of a scalar that an all_scalar=False kernel gave.
     `amp_policy: str`: the autocast table to follow, "cpu" or "cuda" (default "cuda").
     `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
     `compile(graph) -> Callable`: native code for a graph; else it is interpreted by the kernels.
@@ -92,7 +95,7 @@ class Backend(Protocol):
         ...
 
     def adopt(self, array: Array) -> Array:
-        """Take in a native array without a copy; TypeError names what cannot be taken."""
+        """Take in a native array, or one that speaks DLPack, without a copy; TypeError names what it cannot."""
         ...
 
     def dtype_of(self, array: Array) -> str:

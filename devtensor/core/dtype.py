@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from devtensor.core.errors import DTypeError
@@ -65,6 +66,9 @@ PYTHON_TYPES = {bool: bool_, int: int64, float: float32}
 
 _default = [float32]
 
+# Called when the default dtype changes: what was computed from it must be computed anew.
+default_listeners: list[Callable[[], None]] = []
+
 
 def as_dtype(value: DType | type | str) -> DType:
     """The DType that a DType, a name or a Python type stands for.
@@ -95,6 +99,8 @@ def set_default_dtype(dtype: DType) -> None:
     if dtype.category != FLOAT:
         raise DTypeError(f"[set_default_dtype] {dtype} is no floating-point dtype; use float32 or float64")
     _default[0] = dtype
+    for listener in default_listeners:
+        listener()
 
 
 def promote(a: DType, b: DType) -> DType:

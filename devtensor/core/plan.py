@@ -9,7 +9,7 @@ from typing import Any
 from devtensor.backend import registry
 from devtensor.core import rules
 from devtensor.core.device import Device, Kind, forget_devices, resolve
-from devtensor.core.dtype import DType, bool_, int64
+from devtensor.core.dtype import DType, bool_, default_listeners, int64
 from devtensor.core.errors import ArgumentTypeError, DeviceError, DTypeError, KernelMissing
 from devtensor.core.op import OPS, Op
 from devtensor.core.tensor import Tensor, describe
@@ -102,7 +102,7 @@ def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> No
 def operand_of(op: Op, place: int, value: Any) -> rules.Operand:
     if isinstance(value, Tensor):
         return rules.Operand(value.kind.dtype, rules.TENSOR if value.array.ndim else rules.ZERO_DIM)
-    if value.__class__ in (bool, int, float):
+    if isinstance(value, (bool, int, float)):
         return rules.literal_operand(value.__class__)
     raise ArgumentTypeError(
         f"[{op.name}] {op.input_name(place)} is {describe(value)} of type {type(value).__name__}; "
@@ -189,9 +189,15 @@ def _with_names(kernel: Callable, count: int) -> Callable:
 def forget(device_type: str) -> None:
     """Drop all that was remembered of a device type whose backend has changed."""
     forget_devices(device_type)
+    forget_plans()
+
+
+def forget_plans() -> None:
+    """Drop all plans: something that the rules look at has changed."""
     for op in OPS.values():
         for table in (op.plans, op.fast, op.scalar):
             table.clear()
 
 
 registry.door.listeners.append(forget)
+default_listeners.append(forget_plans)

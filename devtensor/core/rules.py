@@ -187,7 +187,7 @@ def literal_operand(value: Any) -> Operand:
     """How a Python scalar takes part in promotion."""
     from devtensor.core.dtype import scalar_dtype
 
-    category = 0 if value is bool else 1 if value is int else 2
+    category = 0 if value is bool else 1 if issubclass(value, int) else 2
     return Operand(scalar_dtype(category), SCALAR)
 
 

@@ -36,7 +36,13 @@ absolute, negative, multiply, fix, sgn = (
 )  # fmt: skip
 arccos, arcsin, arctan, arctan2 = real.acos, real.asin, real.atan, elementwise.atan2
 arccosh, arcsinh, arctanh = real.acosh, real.asinh, real.atanh
-greater, greater_equal, less, less_equal, not_equal = compare.gt, compare.ge, compare.lt, compare.le, compare.ne
+greater, greater_equal, less, less_equal, not_equal = (
+    compare.gt,
+    compare.ge,
+    compare.lt,
+    compare.le,
+    compare.ne,
+)
 
 
 def positive(input: Tensor) -> Tensor:
@@ -54,14 +60,14 @@ def _overwriting(function: Callable) -> Callable:
 
 
 ANSWERS = (
-    compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge, compare.logical_and, compare.logical_or,
-    compare.logical_xor, compare.logical_not,
+    compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge,
+    compare.logical_and, compare.logical_or, compare.logical_xor, compare.logical_not,
 )  # fmt: skip
-SECOND_NAMES = {
-    "absolute": "abs", "negative": "neg", "multiply": "mul", "fix": "trunc", "sgn": "sign", "arccos": "acos",
-    "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh",
+SECOND_NAMES: dict[str, Callable] = {
+    "absolute": absolute, "negative": negative, "multiply": multiply, "fix": fix, "sgn": sgn,
+    "arccos": arccos, "arcsin": arcsin, "arctan": arctan, "arctan2": arctan2,
+    "arccosh": arccosh, "arcsinh": arcsinh, "arctanh": arctanh,
+    "greater": greater, "greater_equal": greater_equal, "less": less, "less_equal": less_equal,
+    "not_equal": not_equal, "positive": positive, "__pos__": positive,
 }  # fmt: skip
-METHODS: dict[str, Callable] = {
-    "greater": greater, "greater_equal": greater_equal, "less": less, "less_equal": less_equal, "not_equal": not_equal,
-    "positive": positive, "__pos__": positive,
-} | {name: globals()[name] for name in SECOND_NAMES} | {f"{f.__name__}_": _overwriting(f) for f in ANSWERS}  # fmt: skip
+METHODS = SECOND_NAMES | {f"{f.__name__}_": _overwriting(f) for f in ANSWERS}

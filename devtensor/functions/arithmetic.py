@@ -75,11 +75,9 @@ def sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 
 def number(value: Any) -> Any:
     """NumPy's scalars as the Python numbers they stand for; tensors and numbers as they are."""
-    if isinstance(value, (Tensor, bool, int, float)) and type(value).__module__ != "numpy":
+    if isinstance(value, Tensor) or getattr(value, "ndim", None) != 0:
         return value
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        return value.item()
-    return value
+    return value.item()
 
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -92,8 +90,15 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
 
     Errors: ArgumentError for integers to a negative integer power.
     """
-    if isinstance(exponent, int) and exponent < 0 and isinstance(input, Tensor) and input.dtype.category != FLOAT:
-        raise ArgumentError("[pow] Integers to negative integer powers are not allowed; convert with .float() first")
+    if (
+        isinstance(exponent, int)
+        and exponent < 0
+        and isinstance(input, Tensor)
+        and input.dtype.category != FLOAT
+    ):
+        raise ArgumentError(
+            "[pow] Integers to negative integer powers are not allowed; convert with .float() first"
+        )
     return into(out, elementwise.pow(input, exponent))
 
 
@@ -105,7 +110,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
         return into(out, elementwise.floor_divide(input, other))
     if rounding_mode != "trunc":
         raise ArgumentError(
-            f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, 'trunc', or 'floor'"
+            f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, "
+            "'trunc', or 'floor'"
         )
     if any(_is_float(value) for value in (input, other)):
         return into(out, elementwise.trunc(elementwise.div(input, other)))
@@ -124,12 +130,16 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
     return copy_into(self, div(self, other, rounding_mode=rounding_mode))
 
 
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+def addcmul(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """`input` plus `value` times the product of `tensor1` and `tensor2`."""
     return into(out, combine.addcmul(input, tensor1, tensor2, value))
 
 
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """`input` plus `value` times the quotient of `tensor1` and `tensor2`."""
     return into(out, combine.addcdiv(input, tensor1, tensor2, value))
 
@@ -179,7 +189,9 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     if not decimals:
         return into(out, elementwise.round(input))
     scale = 10.0 ** abs(decimals)
-    made = elementwise.round(input * scale) / scale if decimals > 0 else elementwise.round(input / scale) * scale
+    made = (
+        elementwise.round(input * scale) / scale if decimals > 0 else elementwise.round(input / scale) * scale
+    )
     return into(out, made)
 
 
@@ -197,18 +209,18 @@ def nan_to_num(
 
 def isposinf(input: Tensor) -> Tensor:
     """Whether `input` is positive infinity."""
-    return compare.eq(input, float("inf"))
+    return compare.eq(input, float("inf"))  # type: ignore[return-value]
 
 
 def isneginf(input: Tensor) -> Tensor:
     """Whether `input` is negative infinity."""
-    return compare.eq(input, float("-inf"))
+    return compare.eq(input, float("-inf"))  # type: ignore[return-value]
 
 
 def signbit(input: Tensor) -> Tensor:
     """Whether the sign is negative, that of a zero too."""
     if input.dtype.category != FLOAT:
-        return compare.lt(input, 0)
+        return compare.lt(input, 0)  # type: ignore[return-value]
     negative_zero = compare.logical_and(compare.eq(input, 0), compare.lt(real.reciprocal(input), 0))
     return compare.logical_or(compare.lt(input, 0), negative_zero)
 
@@ -233,7 +245,9 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
     top = elementwise.maximum(input, other)
     gap = elementwise.abs(input - other)  # type: ignore[operator]
-    return compare.where(compare.isinf(top), top, top + real.log1p(real.exp(-compare.where(compare.isnan(gap), 0.0, gap))))
+    return compare.where(
+        compare.isinf(top), top, top + real.log1p(real.exp(-compare.where(compare.isnan(gap), 0.0, gap)))
+    )
 
 
 def float_power(input: Any, exponent: Any) -> Tensor:
@@ -272,9 +286,9 @@ clip, divide, true_divide, subtract = clamp, div, elementwise.div, sub
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div, div_,
-        float_power, frac, heaviside, isneginf, isposinf, logaddexp, logit, mul,
-        nan_to_num, pow, rad2deg, round, signbit, sub, sub_,
+        add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div,
+        div_, float_power, frac, heaviside, isneginf, isposinf, logaddexp, logit, mul, nan_to_num, pow,
+        rad2deg, round, signbit, sub, sub_,
     )
 } | {
     f"{f.__name__}_": _inplace(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)

@@ -57,7 +57,9 @@ def nbytes(self: Tensor) -> int:
 def data_ptr(self: Tensor) -> int:
     """The address of the first element, or what stands for one where the library tells none."""
     array = self.array
-    interface = getattr(array, "__array_interface__", None) or getattr(array, "__cuda_array_interface__", None)
+    interface = getattr(array, "__array_interface__", None) or getattr(
+        array, "__cuda_array_interface__", None
+    )
     return interface["data"][0] if interface else id(array)
 
 
@@ -73,7 +75,9 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if isinstance(dtype, str):
         named = LEGACY.get(dtype.split(".")[-1])
         if named is None:
-            raise ArgumentTypeError(f"[type] invalid type: {dtype!r}; use a dtype or a name such as 'FloatTensor'")
+            raise ArgumentTypeError(
+                f"[type] invalid type: {dtype!r}; use a dtype or a name such as 'FloatTensor'"
+            )
         dtype = named
     return to(self, dtype if isinstance(dtype, DType) else getattr(dtype, "dtype", dtype))
 
@@ -87,7 +91,9 @@ class Memory:
     def data_ptr(self) -> int:
         """The address of the first byte."""
         root = storage_of(self.tensor).root
-        interface = getattr(root, "__array_interface__", None) or getattr(root, "__cuda_array_interface__", None)
+        interface = getattr(root, "__array_interface__", None) or getattr(
+            root, "__cuda_array_interface__", None
+        )
         return interface["data"][0] if interface else id(root)
 
     def nbytes(self) -> int:
@@ -129,8 +135,8 @@ def get_property(name: str) -> property:
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        data_ptr, element_size, get_device, is_complex, is_conj, is_inference, is_nonzero, is_same_size, pin_memory,
-        share_memory_,
+        data_ptr, element_size, get_device, is_complex, is_conj, is_inference, is_nonzero, is_same_size,
+        pin_memory, share_memory_,
     )
 } | {
     "type": type_, "untyped_storage": Memory, "storage": Memory, "is_pinned": is_conj, "is_shared": is_conj,

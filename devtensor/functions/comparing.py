@@ -29,14 +29,18 @@ __all__ = [
 ]
 
 
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
     """Whether |input - other| <= atol + rtol * |other|, element by element; infinities equal only themselves.
 
     Errors: DTypeError if dtypes differ.
     """
     if input.dtype is not other.dtype:
-        raise DTypeError(f"[isclose] {input.dtype.name} did not match {other.dtype.name}; convert one of them first")
-    close = eq(input, other)
+        raise DTypeError(
+            f"[isclose] {input.dtype.name} did not match {other.dtype.name}; convert one of them first"
+        )
+    close: Any = eq(input, other)
     if input.dtype.category == BOOL:
         return close
     near = isfinite(input) & isfinite(other) & (abs(input - other) <= atol + rtol * abs(other))  # type: ignore[operator]
@@ -44,7 +48,9 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
     return close | (isnan(input) & isnan(other)) if equal_nan else close
 
 
-def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
     """Whether all elements are close; see `isclose`."""
     return bool(all_of(isclose(input, other, rtol, atol, equal_nan)))
 
@@ -89,7 +95,8 @@ def _operand(value: Any) -> Operand:
 
 
 def can_cast(from_: DType, to: DType) -> bool:
-    """Whether promotion lets values of one dtype be written into another: never from a higher category to a lower."""
+    """Whether promotion lets values of one dtype be written into another: never from a higher category to a
+    lower."""
     source, target = as_dtype(from_), as_dtype(to)
     if source.category == target.category and source.category not in (BOOL, FLOAT):
         return target.signed or not source.signed

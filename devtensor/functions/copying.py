@@ -15,7 +15,9 @@ from devtensor.core.transfer import HostData
 from devtensor.ops.create import constant, copy
 
 
-def rebuild(cls: type, data: bytes, shape: tuple, dtype: str, device: str, requires_grad: bool, held: dict) -> Tensor:
+def rebuild(
+    cls: type, data: bytes, shape: tuple, dtype: str, device: str, requires_grad: bool, held: dict
+) -> Tensor:
     """A tensor from what `reduce` wrote."""
     source = constant(HostData(data, shape), as_dtype(dtype), resolve(device))
     return _handle(cls, source, requires_grad, held)
@@ -55,7 +57,8 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         return memo[id(self)]
     if self.node is not None:
         raise AutogradError(
-            "[deepcopy] Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+            "[deepcopy] Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            "protocol at the "
             "moment; use detach() or clone()"
         )
     with no_grad():

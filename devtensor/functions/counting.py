@@ -23,7 +23,18 @@ from devtensor.ops.shape import as_shape, expand, getitem
 from devtensor.ops.sort import searchsorted, sort
 from devtensor.random import Generator, generator_for
 
-__all__ = ["bincount", "cummax", "cummin", "diff", "histc", "mode", "multinomial", "poisson", "trapezoid", "trapz"]
+__all__ = [
+    "bincount",
+    "cummax",
+    "cummin",
+    "diff",
+    "histc",
+    "mode",
+    "multinomial",
+    "poisson",
+    "trapezoid",
+    "trapz",
+]
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
@@ -33,25 +44,29 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     Errors: ArgumentError for negative numbers.
     """
     if input.array.ndim != 1 or input.dtype.category == FLOAT:
-        raise ArgumentError(f"[bincount] bincount only supports 1-d non-negative integral inputs; got {describe(input)}")
+        raise ArgumentError(
+            f"[bincount] bincount only supports 1-d non-negative integral inputs; got {describe(input)}"
+        )
     size = 0
     if input.array.shape[0]:
         if int(reduce.amin(input)) < 0:
             raise ArgumentError("[bincount] bincount only supports 1-d non-negative integral inputs")
         size = int(reduce.amax(input)) + 1
-    if weights is None:
-        weights = full(tuple(input.array.shape), 1, int64, input.device)
-    zeros = full((max(size, minlength),), 0, weights.dtype, input.device)
-    return scatter_add(zeros, input, weights, 0)
+    counted: Any = full(tuple(input.array.shape), 1, int64, input.device) if weights is None else weights
+    zeros = full((max(size, minlength),), 0, counted.dtype, input.device)
+    return scatter_add(zeros, input, counted, 0)
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements lie in each of `bins` equal intervals of [min, max]; of the input's own range if both are equal.
+    """How many elements lie in each of `bins` equal intervals of [min, max]; of the input's own range if both
+    are equal.
 
     Shapes: input (*S) -> (bins,)
     """
     if not input.dtype.is_floating_point:
-        raise DTypeError(f"[histc] got {describe(input)}; it needs floating point; convert with .float() first")
+        raise DTypeError(
+            f"[histc] got {describe(input)}; it needs floating point; convert with .float() first"
+        )
     flat = as_shape(input, (input.shape.numel(),))
     low, high = float(min), float(max)
     if low == high and flat.array.shape[0]:
@@ -60,7 +75,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         low, high = low - 1, high + 1
     if not low < high:
         raise ArgumentError(f"[histc] max must be larger than min; got min={min}, max={max}")
-    inside = (flat >= low) & (flat <= high)  # type: ignore[operator]
+    inside: Any = (flat >= low) & (flat <= high)  # type: ignore[operator]
     place = cast(floor((where(inside, flat, low) - low) * (bins / (high - low))), int64)
     place = where(place >= bins, bins - 1, place)
     return scatter_add(full((bins,), 0, input.dtype, input.device), place, cast(inside, input.dtype), 0)
@@ -73,14 +88,18 @@ def multinomial(
 
     Shapes: input (K,) or (N, K) -> (num_samples,) or (N, num_samples)
     Errors: ArgumentError for weights that are negative, not finite or all 0; or too few to draw from.
-    Source: without replacement, the order of weights divided by exponential draws (Efraimidis and Spirakis, 2006).
+    Source: without replacement, the order of weights divided by exponential draws (Efraimidis and Spirakis,
+    2006).
     """
     if input.array.ndim not in (1, 2) or not input.dtype.is_floating_point:
-        raise ArgumentError(f"[multinomial] prob_dist must be 1 or 2 dim, of floating point; got {describe(input)}")
+        raise ArgumentError(
+            f"[multinomial] prob_dist must be 1 or 2 dim, of floating point; got {describe(input)}"
+        )
     count = input.array.shape[-1]
     if num_samples < 1 or (not replacement and num_samples > count):
         raise ArgumentError(
-            f"[multinomial] cannot sample n_sample={num_samples} from {count} categories; cannot sample n_sample > "
+            f"[multinomial] cannot sample n_sample={num_samples} from {count} categories; cannot sample "
+            "n_sample > "
             "prob_dist.size(-1) samples without replacement"
         )
     weights = input.detach()  # type: ignore[attr-defined]
@@ -113,7 +132,8 @@ def _check_weights(weights: Tensor, needed: int) -> None:
         raise ArgumentError("[multinomial] probability tensor contains either `inf`, `nan` or element < 0")
     if not bool(reduce.all(reduce.sum(cast(weights > 0, int64), -1) >= needed)):
         raise ArgumentError(
-            "[multinomial] invalid multinomial distribution: fewer categories of positive weight than samples, or sum of "
+            "[multinomial] invalid multinomial distribution: fewer categories of positive weight than "
+            "samples, or sum of "
             "probabilities <= 0"
         )
 
@@ -122,7 +142,8 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Numbers of the Poisson distribution with the rates that `input` gives.
 
     Shapes: input (*S) -> (*S)
-    Source: exact by counting exponential waits; rates above 500 by the rounded normal of the same mean and variance.
+    Source: exact by counting exponential waits; rates above 500 by the rounded normal of the same mean and
+    variance.
     """
     source, rates = generator_for(input.device, generator), input.detach()  # type: ignore[attr-defined]
     top = float(reduce.amax(rates)) if rates.shape.numel() else 0.0
@@ -157,7 +178,9 @@ def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any)
         return result(gather(input, places, at), places)
 
     running.__name__ = running.__qualname__ = name
-    running.__doc__ = f"{'Largest' if name == 'cummax' else 'Smallest'} value so far along `dim`, and its last place."
+    running.__doc__ = (
+        f"{'Largest' if name == 'cummax' else 'Smallest'} value so far along `dim`, and its last place."
+    )
     return running
 
 
@@ -187,7 +210,9 @@ def _with_new(values: Tensor, at: int) -> Tensor:
     return getitem(values, (*(slice(None),) * at, None))
 
 
-def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
     """Differences of neighbours along `dim`, `n` times over.
 
     Shapes: input (..., S, ...) -> (..., S - n, ...)
@@ -217,4 +242,6 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
 
 
 trapz = trapezoid
-METHODS: dict[str, Callable] = {f.__name__: f for f in (bincount, cummax, cummin, diff, histc, mode, multinomial)}
+METHODS: dict[str, Callable] = {
+    f.__name__: f for f in (bincount, cummax, cummin, diff, histc, mode, multinomial)
+}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.device import resolve
-from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float64, int64
-from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.dtype import FLOAT, as_dtype, default_dtype, float64, int64
+from devtensor.core.errors import ArgumentError
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
 from devtensor.functions.shaping import sizes
@@ -68,7 +68,9 @@ def full(
 def _shape(size: tuple) -> tuple[int, ...]:
     shape = sizes(size)
     if any(n < 0 for n in shape):
-        raise ArgumentError(f"[create] Trying to create tensor with negative dimension: {shape}; give sizes of at least 0")
+        raise ArgumentError(
+            f"[create] Trying to create tensor with negative dimension: {shape}; give sizes of at least 0"
+        )
     return shape
 
 
@@ -76,16 +78,17 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
     """`zeros` and `zeros_like`, and their kin."""
 
     def filled(
-        *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Tensor | None = None,
-        layout: Any = None, pin_memory: bool = False, memory_format: Any = None, names: Any = None, **named: Any,
+        *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Tensor | None =
+        None, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, names: Any = None,
+        **named: Any,
     ) -> Tensor:  # fmt: skip
         shape = _shape(size or (named.get("size", ()),))
         dtype = default_dtype() if dtype is None else as_dtype(dtype)
         return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
 
     def like(
-        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
-        memory_format: Any = None, pin_memory: bool = False,
+        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any =
+        None, memory_format: Any = None, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         return full_like(input, value, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -117,7 +120,9 @@ def full_like(
     return full(tuple(input.array.shape), fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_strided(size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of zeros whose dims lie in memory in the order that the strides tell."""
     shape = sizes((size,))
     order = sorted(builtin_range(len(shape)), key=lambda d: -stride[d])
@@ -148,9 +153,13 @@ def arange(
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (_number(value) for value in (start, end, step))
     if not step or not all(math.isfinite(v) for v in (start, end, step)):
-        raise ArgumentError(f"[arange] step must be nonzero and all finite; got start={start}, end={end}, step={step}")
+        raise ArgumentError(
+            f"[arange] step must be nonzero and all finite; got start={start}, end={end}, step={step}"
+        )
     if (end - start) * step < 0:
-        raise ArgumentError(f"[arange] upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
+        raise ArgumentError(
+            f"[arange] upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
+        )
     whole = all(isinstance(v, int) for v in (start, end, step))
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     kind = as_dtype(dtype) if dtype is not None else int64 if whole else default_dtype()
@@ -239,7 +248,9 @@ def eye(
     return finish(cast(eq(as_shape(rows, (n, 1)), columns), kind), requires_grad, out)
 
 
-def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(
+    value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A number as a 0-d tensor of the default dtype."""
     return full((), value, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad)
 
@@ -248,50 +259,15 @@ def _triangle(name: str, keep: Callable[[int, int], bool]) -> Callable:
     def triangle(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Tensor:
         from devtensor.interop import tensor
 
-        pairs = [
-            (i, j) for i in builtin_range(row) for j in builtin_range(col) if keep(j - i, offset)
-        ]
+        pairs = [(i, j) for i in builtin_range(row) for j in builtin_range(col) if keep(j - i, offset)]
         lines = [[i for i, _ in pairs], [j for _, j in pairs]]
         return tensor(lines, dtype=dtype, device=device)
 
     triangle.__name__ = triangle.__qualname__ = name
-    triangle.__doc__ = f"Rows and columns of a matrix's {'lower' if name[3] == 'l' else 'upper'} triangle.\n\nShapes: -> (2, K)"
+    side = "lower" if name == "tril_indices" else "upper"
+    triangle.__doc__ = f"Rows and columns of a matrix's {side} triangle.\n\nShapes: -> (2, K)"
     return triangle
 
 
 tril_indices = _triangle("tril_indices", lambda apart, offset: apart <= offset)
 triu_indices = _triangle("triu_indices", lambda apart, offset: apart >= offset)
-
-
-def _new(name: str, function: Callable) -> Callable:
-    """`x.new_zeros(...)`: like the function, with dtype and device of `x` where none is named."""
-
-    def new(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
-        dtype = self.dtype if dtype is None else dtype
-        return function(*args, dtype=dtype, device=self.device if device is None else device, **kwargs)
-
-    new.__name__ = new.__qualname__ = name
-    new.__doc__ = f"{function.__doc__.splitlines()[0]} Dtype and device as this tensor's where none is named."
-    return new
-
-
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor with a copy of `data`, with dtype and device as this tensor's where none is named."""
-    from devtensor.interop import tensor
-
-    kind: DType = self.dtype if dtype is None else dtype
-    return tensor(data, dtype=kind, device=self.device if device is None else device, requires_grad=requires_grad)
-
-
-def new(self: Tensor, *args: Any) -> Tensor:
-    """A tensor of this dtype and device: of zeros in a shape, or from data."""
-    if len(args) == 1 and not isinstance(args[0], int) and not hasattr(args[0], "numel"):
-        return new_tensor(self, args[0])
-    if any(isinstance(a, float) for a in args):
-        raise ArgumentTypeError(f"[new] got {args}; it takes sizes or a sequence of numbers")
-    return zeros(*args, dtype=self.dtype, device=self.device) if args else zeros(0, dtype=self.dtype, device=self.device)
-
-
-METHODS: dict[str, Callable] = {
-    f"new_{f.__name__}": _new(f"new_{f.__name__}", f) for f in (empty, full, ones, zeros)
-} | {"new_tensor": new_tensor, "new": new}  # fmt: skip

@@ -20,7 +20,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if input.array.ndim == 1:
         return diag_embed(input, diagonal)
     if input.array.ndim != 2:
-        raise ShapeError(f"[diag] Supports 1D or 2D tensors. Got {describe(input)}; use diag_embed() or diagonal()")
+        raise ShapeError(
+            f"[diag] Supports 1D or 2D tensors. Got {describe(input)}; use diag_embed() or diagonal()"
+        )
     return _taken(input, diagonal).clone()  # type: ignore[attr-defined]
 
 
@@ -62,7 +64,10 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     if self.array.ndim < 2:
         raise ShapeError(f"[fill_diagonal_] dimensions must larger than 1; got {describe(self)}")
     if self.array.ndim > 2 or wrap:
-        raise ShapeError(f"[fill_diagonal_] {describe(self)}, wrap={wrap}: takes matrices without wrap; use diagonal().fill_()")
+        raise ShapeError(
+            f"[fill_diagonal_] {describe(self)}, wrap={wrap}: takes matrices without wrap; use "
+            "diagonal().fill_()"
+        )
     part = diagonal(self)
     copy_into(part, full((), fill_value, self.dtype, self.device))
     return self

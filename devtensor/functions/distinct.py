@@ -21,15 +21,22 @@ __all__ = ["unique", "unique_consecutive"]
 
 
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The different values in ascending order, and on request where each went and how often each occurs.
 
-    Errors: ArgumentError with `dim`, unless the tensor has one dimension.
+    With `dim`, the different slices along it, ordered by their elements.
     """
     if dim is not None and input.array.ndim != 1:
-        return _unique_slices(input, normalize_dim("unique", dim, input.array.ndim), return_inverse, return_counts)
-    return _asked(*ops.unique(input), return_inverse, return_counts)
+        return _unique_slices(
+            input, normalize_dim("unique", dim, input.array.ndim), return_inverse, return_counts
+        )
+    values, inverse, counts = ops.unique(input)
+    return _asked(values, inverse, counts, return_inverse, return_counts)
 
 
 def _asked(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: bool, return_counts: bool) -> Any:
@@ -38,7 +45,8 @@ def _asked(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: bool
 
 
 def _unique_slices(input: Tensor, dim: int, return_inverse: bool, return_counts: bool) -> Any:
-    """Different slices along a dim, in the order of their elements: sorted by the last column first, stably."""
+    """Different slices along a dim, in the order of their elements: sorted by the last column first,
+    stably."""
     rows = permute(input, (dim, *(d for d in range(input.array.ndim) if d != dim)))
     count = rows.array.shape[0]
     table = as_shape(rows, (count, rows.shape.numel() // max(1, count)))

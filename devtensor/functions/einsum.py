@@ -23,7 +23,9 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     """
     if not isinstance(equation, str):
         equation, operands = _from_lists(equation, operands)
-    tensors = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
+    tensors = (
+        list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
+    )
     terms, result = _read(equation, tensors)
     sizes = _sizes(equation, terms, tensors)
     pairs = [_prepared(term, tensor, sizes) for term, tensor in zip(terms, tensors, strict=True)]
@@ -49,11 +51,14 @@ def _letters(dims: Any) -> str:
 
 
 def _read(equation: str, tensors: list[Tensor]) -> tuple[list[list[str]], list[str]]:
-    """Each operand's dims as names, and the result's; a dim under "..." is named by its place from the right."""
+    """Each operand's dims as names, and the result's; a dim under "..." is named by its place from the
+    right."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
     if len(texts) != len(tensors):
-        raise ArgumentError(f"[einsum] {equation!r} names {len(texts)} operands, but {len(tensors)} were provided")
+        raise ArgumentError(
+            f"[einsum] {equation!r} names {len(texts)} operands, but {len(tensors)} were provided"
+        )
     terms = [_names(equation, text, tensor.array.ndim) for text, tensor in zip(texts, tensors, strict=True)]
     dots = max((sum(1 for name in term if name.isdigit()) for term in terms), default=0)
     spread = [str(k) for k in reversed(range(dots))]
@@ -61,7 +66,9 @@ def _read(equation: str, tensors: list[Tensor]) -> tuple[list[list[str]], list[s
         result = _names(equation, right, None, spread)
         known = set(spread).union(*terms)
         if len(set(result)) != len(result) or not set(result) <= known:
-            raise ArgumentError(f"[einsum] {equation!r}: the result must name each of its dims once, and only given ones")
+            raise ArgumentError(
+                f"[einsum] {equation!r}: the result must name each of its dims once, and only given ones"
+            )
         return terms, result
     letters = [name for term in terms for name in term if not name.isdigit()]
     return terms, spread + sorted(name for name in set(letters) if letters.count(name) == 1)
@@ -85,7 +92,9 @@ def _sizes(equation: str, terms: list[list[str]], tensors: list[Tensor]) -> dict
         for name, size in zip(term, tensor.array.shape, strict=True):
             known = sizes.get(name, 1)
             if known != size and 1 not in (known, size):
-                raise ShapeError(f"[einsum] {equation!r}: {describe(tensor)} has size {size} for {name!r}, others {known}")
+                raise ShapeError(
+                    f"[einsum] {equation!r}: {describe(tensor)} has size {size} for {name!r}, others {known}"
+                )
             sizes[name] = size if known == 1 else known
     return sizes
 

@@ -55,14 +55,20 @@ def _on_node(tensor: Tensor, hook: Callable[[Tensor], Any]) -> Handle:
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Handle:
-    """Call `hook(gradient)` whenever this tensor's gradient is known; what it returns, unless None, replaces it.
+    """Call `hook(gradient)` whenever this tensor's gradient is known; what it returns, unless None, replaces
+    it.
 
     Errors: AutogradError for a tensor that requires no gradient.
     """
     if not self.requires_grad:
-        raise AutogradError(f"[register_hook] cannot register a hook on a tensor that doesn't require gradient: {describe(self)}")
+        raise AutogradError(
+            "[register_hook] cannot register a hook on a tensor that doesn't require gradient: "
+            f"{describe(self)}"
+        )
     if not callable(hook):
-        raise ArgumentTypeError(f"[register_hook] hook is a {type(hook).__name__}; it needs a function of the gradient")
+        raise ArgumentTypeError(
+            f"[register_hook] hook is a {type(hook).__name__}; it needs a function of the gradient"
+        )
     return _table(self, "_backward_hooks", hook) if self.node is None else _on_node(self, hook)
 
 
@@ -73,7 +79,8 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], An
     """
     if self.node is not None or not self.requires_grad:
         raise AutogradError(
-            "[register_post_accumulate_grad_hook] post accumulate grad hooks cannot be registered on non-leaf tensors, "
+            "[register_post_accumulate_grad_hook] post accumulate grad hooks cannot be registered on "
+            "non-leaf tensors, "
             f"or without requires_grad: {describe(self)}"
         )
     return _table(self, "_post_accumulate_hooks", hook)
@@ -85,7 +92,9 @@ def retain_grad(self: Tensor) -> None:
     Errors: AutogradError for a tensor that requires no gradient.
     """
     if not self.requires_grad:
-        raise AutogradError(f"[retain_grad] can't retain_grad on Tensor that has requires_grad=False: {describe(self)}")
+        raise AutogradError(
+            f"[retain_grad] can't retain_grad on Tensor that has requires_grad=False: {describe(self)}"
+        )
     if self.node is None or self.__dict__.get("_retains_grad"):
         return
 
@@ -101,8 +110,12 @@ METHODS: dict[str, Callable] = {
     f.__name__: f for f in (register_hook, register_post_accumulate_grad_hook, retain_grad)
 }
 PROPERTIES = {
-    "grad_fn": property(lambda self: None if self.node is None else self.node.node, doc="The node that made it."),
-    "retains_grad": property(lambda self: self.node is not None and self.__dict__.get("_retains_grad", False)),
+    "grad_fn": property(
+        lambda self: None if self.node is None else self.node.node, doc="The node that made it."
+    ),
+    "retains_grad": property(
+        lambda self: self.node is not None and self.__dict__.get("_retains_grad", False)
+    ),
     "output_nr": property(lambda self: 0 if self.node is None else self.node.place),
 }
 __all__: list[str] = []

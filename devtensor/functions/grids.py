@@ -12,7 +12,7 @@ from devtensor.functions.joining import atleast_2d, cat, stack
 from devtensor.interop import tensor
 from devtensor.ops.create import full
 from devtensor.ops.index import index_select
-from devtensor.ops.shape import as_shape, expand, pad, permute
+from devtensor.ops.shape import as_shape, expand, pad
 
 __all__ = ["block_diag", "cartesian_prod", "combinations", "meshgrid"]
 
@@ -29,11 +29,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         lines[:2] = lines[1::-1]
     shape = tuple(line.shape.numel() for line in lines)
     grids = [
-        expand(as_shape(line, (*(1,) * d, shape[d], *(1,) * (len(shape) - d - 1))), shape) for d, line in enumerate(lines)
+        expand(as_shape(line, (*(1,) * d, shape[d], *(1,) * (len(shape) - d - 1))), shape)
+        for d, line in enumerate(lines)
     ]
     if swap:
-        order = (1, 0, *range(2, len(shape)))
-        grids = [permute(g, order) for g in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 
@@ -51,7 +50,9 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     rows = list(choose(range(input.array.shape[0]), r))
     if not rows:
         return full((0, r), 0, input.dtype, input.device)
-    return index_select(input, tensor([k for row in rows for k in row], device=input.device), 0).reshape(len(rows), r)  # type: ignore[attr-defined]
+    return index_select(input, tensor([k for row in rows for k in row], device=input.device), 0).reshape(
+        len(rows), r
+    )  # type: ignore[attr-defined]
 
 
 def block_diag(*tensors: Tensor) -> Tensor:

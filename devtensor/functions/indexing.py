@@ -29,7 +29,12 @@ def get(self: Tensor, index: Any) -> Any:
             break
     else:
         return call(GETITEM, (self,), (entries,))
-    if len(entries) == 1 and isinstance(entry, Tensor) and entry.kind is self.kind.device.kind(int64) and entry.array.ndim:
+    if (
+        len(entries) == 1
+        and isinstance(entry, Tensor)
+        and entry.kind is self.kind.device.kind(int64)
+        and entry.array.ndim
+    ):
         return index_get(self, entry, places=(0,))
     basic, places, indices = resolve(self, entries)
     part = _view(self, basic)
@@ -89,7 +94,12 @@ def _without_ones(value: Tensor, ndim: int) -> Tensor:
 
 def _lone_mask(self: Tensor, entries: tuple) -> Tensor | None:
     """The mask, if a mask of this tensor's leading dims is all that the index holds."""
-    if len(entries) != 1 or not isinstance(entries[0], Tensor) or entries[0].dtype is not bool_ or not entries[0].ndim:
+    if (
+        len(entries) != 1
+        or not isinstance(entries[0], Tensor)
+        or entries[0].dtype is not bool_
+        or not entries[0].ndim
+    ):
         return None
     _check_mask(entries[0], tuple(self.array.shape), 0)
     return entries[0] if entries[0].device is self.device else to_device(entries[0], self.device)
@@ -119,14 +129,16 @@ def _as_value(target: Tensor, value: Any) -> Tensor:
 def resolve(self: Tensor, entries: tuple) -> tuple[tuple, tuple, list[Tensor]]:
     """Read an index: the part that is a view, then for each dim of that view which index tensor stands there.
 
-    Errors: IndexingError for too many entries, a mask of the wrong shape, or what cannot index; ArgumentError for
-    a slice that goes backward.
+    Errors: IndexingError for too many entries, a mask of the wrong shape, or what cannot index; ArgumentError
+    for a slice that goes backward.
     """
     entries = tuple([_entry(self, entry) for entry in entries])
     shape = tuple(self.array.shape)
     used = sum(_consumed(entry) for entry in entries)
     if used > len(shape):
-        raise IndexingError(f"[getitem] too many indices for tensor of dimension {len(shape)}: {used} given for {shape}")
+        raise IndexingError(
+            f"[getitem] too many indices for tensor of dimension {len(shape)}: {used} given for {shape}"
+        )
     if sum(1 for entry in entries if entry is Ellipsis) > 1:
         raise IndexingError("[getitem] an index can only have a single ellipsis ('...')")
     basic: list[Any] = []
@@ -168,7 +180,9 @@ def _entry(self: Tensor, entry: Any) -> Any:
         return entry
     if isinstance(entry, slice):
         return _slice(entry)
-    if isinstance(entry, (list, tuple, range)) or (hasattr(entry, "__array_interface__") and getattr(entry, "ndim", 0)):
+    if isinstance(entry, (list, tuple, range)) or (
+        hasattr(entry, "__array_interface__") and getattr(entry, "ndim", 0)
+    ):
         entry = _tensor(list(entry) if isinstance(entry, range) else entry, int64)
     elif isinstance(entry, bool) or type(entry).__name__ == "bool":
         entry = full((), bool(entry), bool_, self.device)
@@ -178,7 +192,8 @@ def _entry(self: Tensor, entry: Any) -> Any:
         return entry.__index__()
     except (AttributeError, TypeError):
         raise IndexingError(
-            "[getitem] only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+            "[getitem] only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
+            "valid indices "
             f"(got {type(entry).__name__})"
         ) from None
 
@@ -188,7 +203,11 @@ def _tensor(data: Any, empty: Any) -> Tensor:
     from devtensor.interop import tensor
 
     made = tensor(data)
-    return cast(made, empty) if empty is not None and not made.shape.numel() and made.dtype.category == FLOAT else made
+    return (
+        cast(made, empty)
+        if empty is not None and not made.shape.numel() and made.dtype.category == FLOAT
+        else made
+    )
 
 
 def _index_tensor(self: Tensor, entry: Tensor) -> Any:
@@ -203,9 +222,13 @@ def _index_tensor(self: Tensor, entry: Tensor) -> Any:
 
 
 def _slice(entry: slice) -> slice:
-    start, stop, step = (None if part is None else part.__index__() for part in (entry.start, entry.stop, entry.step))
+    start, stop, step = (
+        None if part is None else part.__index__() for part in (entry.start, entry.stop, entry.step)
+    )
     if step is not None and step <= 0:
-        raise ArgumentError(f"[getitem] step must be greater than zero, got {step}; use flip() to go backward")
+        raise ArgumentError(
+            f"[getitem] step must be greater than zero, got {step}; use flip() to go backward"
+        )
     return slice(start, stop, step)
 
 
@@ -214,11 +237,14 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...], dim: int) -> None:
     for place, (want, have) in enumerate(zip(part, mask.array.shape, strict=False)):
         if want != have:
             raise IndexingError(
-                f"[getitem] The shape of the mask {list(mask.array.shape)} at index {place} does not match the shape of "
+                f"[getitem] The shape of the mask {list(mask.array.shape)} at index {place} does not match "
+                "the shape of "
                 f"the indexed tensor {list(shape)} at index {dim + place}"
             )
     if len(part) < mask.array.ndim:
-        raise IndexingError(f"[getitem] too many indices: mask {list(mask.array.shape)} for tensor {list(shape)}")
+        raise IndexingError(
+            f"[getitem] too many indices: mask {list(mask.array.shape)} for tensor {list(shape)}"
+        )
 
 
 def _indices_of(entry: Tensor, shape: tuple[int, ...], dim: int) -> list[Tensor]:

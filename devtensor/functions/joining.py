@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from devtensor.core.dtype import FLOAT, int64
@@ -52,7 +52,9 @@ def _given(op: str, tensors: Any) -> Sequence[Tensor]:
     return found
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None) -> Tensor:
+def cat(
+    tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
+) -> Tensor:
     """Tensors one after the other along `dim`.
 
     Shapes: (..., S_i, ...) -> (..., sum of S_i, ...); empty one-dimensional tensors are passed over
@@ -63,7 +65,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out
     return into(out, join.cat(*found, dim=dim if axis is None else axis))
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None) -> Tensor:
+def stack(
+    tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
+) -> Tensor:
     """Tensors of one shape side by side along a new `dim`.
 
     Shapes: K tensors (*S) -> S with K at dim
@@ -121,15 +125,15 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors side by side; one-dimensional ones are columns."""
-    found = [t if t.array.ndim > 1 else as_shape(t, (t.shape.numel(), 1)) for t in _given("column_stack", tensors)]
+    found = [
+        t if t.array.ndim > 1 else as_shape(t, (t.shape.numel(), 1)) for t in _given("column_stack", tensors)
+    ]
     return cat(found, 1)
 
 
 def _slices(input: Tensor, bounds: Sequence[int], dim: int) -> tuple[Tensor, ...]:
     lead = (slice(None),) * dim
-    return tuple(
-        getitem(input, (*lead, slice(a, b))) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-    )
+    return tuple(getitem(input, (*lead, slice(a, b))) for a, b in pairwise(bounds))
 
 
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -142,7 +146,9 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     at = normalize_dim("split", dim, tensor.array.ndim)
     size, step = _size(tensor, at), split_size_or_sections
     if step < 0 or (step == 0 and size):
-        raise ArgumentError(f"[split] split_size is {step}; split expects split_size be non-negative, and 0 only of nothing")
+        raise ArgumentError(
+            f"[split] split_size is {step}; split expects split_size be non-negative, and 0 only of nothing"
+        )
     bounds = [*range(0, size, step or 1), size] if size else [0, 0]
     return _slices(tensor, bounds, at)
 
@@ -159,7 +165,8 @@ def split_with_sizes(tensor: Tensor, split_sizes: Sequence[int], dim: int = 0) -
     parts = [int(size) for size in split_sizes]
     if sum(parts) != _size(tensor, at) or any(size < 0 for size in parts):
         raise ShapeError(
-            f"[split] split_with_sizes expects split_sizes to sum exactly to {tensor.array.shape[at]} (input tensor's size "
+            f"[split] split_with_sizes expects split_sizes to sum exactly to {tensor.array.shape[at]} "
+            "(input tensor's size "
             f"at dimension {dim}), but got split_sizes={parts}"
         )
     return _slices(tensor, [0, *accumulate(parts)], at)
@@ -219,9 +226,11 @@ def iterate(self: Tensor) -> Any:
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
-    """Every slice along `dim` several times in a row, as often as `repeats`, one number or one per slice, says.
+    """Every slice along `dim` several times in a row, as often as `repeats`, one number or one per slice,
+    says.
 
-    Without `dim`, of all elements in C order. With the repeats alone, the places: 0 as often as the first says, ...
+    Without `dim`, of all elements in C order. With the repeats alone, the places: 0 as often as the first
+    says, ...
     """
     if repeats is None:
         repeats = input
@@ -230,11 +239,18 @@ def repeat_interleave(
         input, dim = as_shape(input, (input.shape.numel(),)), 0
     at = normalize_dim("repeat_interleave", dim, input.array.ndim)
     shape = tuple(input.array.shape)
-    if isinstance(repeats, int) or not getattr(repeats, "ndim", 1) or tuple(getattr(repeats, "shape", ())) == (1,):
+    if (
+        isinstance(repeats, int)
+        or not getattr(repeats, "ndim", 1)
+        or tuple(getattr(repeats, "shape", ())) == (1,)
+    ):
         count = int(repeats)
         if count < 0:
             raise ArgumentError(f"[repeat_interleave] repeats can not be negative, got {count}")
-        wide = expand(as_shape(input, (*shape[: at + 1], 1, *shape[at + 1 :])), (*shape[: at + 1], count, *shape[at + 1 :]))
+        wide = expand(
+            as_shape(input, (*shape[: at + 1], 1, *shape[at + 1 :])),
+            (*shape[: at + 1], count, *shape[at + 1 :]),
+        )
         return as_shape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
     return index_select(input, _repeated(repeats, shape[at], output_size), at)
 
@@ -246,8 +262,10 @@ def _repeated(repeats: Any, size: int, total: int | None) -> Tensor:
 
         repeats = tensor(list(repeats))
     if tuple(repeats.array.shape) != (size,) or repeats.dtype.category == FLOAT:
-        raise ShapeError(f"[repeat_interleave] repeats must have the same size as input along dim, {size} integers; got "
-                         f"{describe(repeats)}")  # fmt: skip
+        raise ShapeError(
+            f"[repeat_interleave] repeats must have the same size as input along dim, {size} integers; "
+            f"got {describe(repeats)}"
+        )
     ends = cumsum(cast(repeats, int64), 0)
     count = total if total is not None else int(ends[-1]) if size else 0  # type: ignore[index]
     return searchsorted(ends, arange(0, 1, count, int64, repeats.device), True)

@@ -63,9 +63,9 @@ channels_last_3d = memory_format("channels_last_3d")
 LEGACY: dict[str, DType] = {
     name: DTYPES[dtype]
     for name, dtype in {
-        "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16",
-        "ByteTensor": "uint8", "CharTensor": "int8", "ShortTensor": "int16", "IntTensor": "int32", "LongTensor": "int64",
-        "BoolTensor": "bool",
+        "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor":
+        "bfloat16", "ByteTensor": "uint8", "CharTensor": "int8", "ShortTensor": "int16", "IntTensor": "int32",
+        "LongTensor": "int64", "BoolTensor": "bool",
     }.items()
 }  # fmt: skip
 NAMES = {dtype: name for name, dtype in LEGACY.items()}
@@ -88,7 +88,9 @@ def legacy(dtype: DType, args: tuple, device: Any = None) -> Tensor:
     if all(isinstance(a, int) for a in args):
         return zeros(*args, dtype=dtype, device=device)
     if len(args) != 1 or isinstance(args[0], float):
-        raise ArgumentTypeError(f"[Tensor] got {args}; it takes sizes or one sequence; use devtensor.tensor() for numbers")
+        raise ArgumentTypeError(
+            f"[Tensor] got {args}; it takes sizes or one sequence; use devtensor.tensor() for numbers"
+        )
     return tensor(args[0], dtype=dtype, device=device)
 
 
@@ -105,11 +107,21 @@ class LegacyType(type):
 
 
 def _declare(name: str) -> LegacyType:
-    return LegacyType(name, (), {"dtype": LEGACY[name], "__module__": "devtensor", "__doc__": f"Tensors of {LEGACY[name]}."})
+    return LegacyType(
+        name, (), {"dtype": LEGACY[name], "__module__": "devtensor", "__doc__": f"Tensors of {LEGACY[name]}."}
+    )
 
 
-FloatTensor, DoubleTensor, HalfTensor = _declare("FloatTensor"), _declare("DoubleTensor"), _declare("HalfTensor")
-BFloat16Tensor, ByteTensor, CharTensor = _declare("BFloat16Tensor"), _declare("ByteTensor"), _declare("CharTensor")
+FloatTensor, DoubleTensor, HalfTensor = (
+    _declare("FloatTensor"),
+    _declare("DoubleTensor"),
+    _declare("HalfTensor"),
+)
+BFloat16Tensor, ByteTensor, CharTensor = (
+    _declare("BFloat16Tensor"),
+    _declare("ByteTensor"),
+    _declare("CharTensor"),
+)
 ShortTensor, IntTensor, LongTensor = _declare("ShortTensor"), _declare("IntTensor"), _declare("LongTensor")
 BoolTensor = _declare("BoolTensor")
 
@@ -120,7 +132,8 @@ def set_default_tensor_type(t: Any) -> None:
 
 
 def construct(self: Tensor, *args: Any, **facts: Any) -> None:
-    """What `Tensor(...)` makes: zeros of the sizes given, or the numbers of a sequence, in the default dtype."""
+    """What `Tensor(...)` makes: zeros of the sizes given, or the numbers of a sequence, in the default
+    dtype."""
     if type(self) is not Tensor:
         return
     made = legacy(default_dtype(), args, facts.get("device"))

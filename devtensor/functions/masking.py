@@ -52,15 +52,19 @@ def _single(op: str, input: Tensor, value: Any) -> Any:
     if isinstance(value, Tensor):
         if value.array.ndim:
             raise ShapeError(
-                f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with {value.array.ndim} dimension(s)"
+                f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.array.ndim} dimension(s)"
             )
         return value.to(input.device, input.dtype)  # type: ignore[attr-defined]
     category = BOOL if isinstance(value, bool) else FLOAT if isinstance(value, float) else 1
     if category > input.dtype.category:
         raise ArgumentTypeError(
-            f"[{op}] value {value!r} cannot be converted to type {input.dtype.name} without loss; convert the input first"
+            f"[{op}] value {value!r} cannot be converted to type {input.dtype.name} without loss; convert "
+            "the input first"
         )
     return value
+
+
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where `mask` holds, in C order, in one dim.
 

@@ -65,7 +65,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     at = normalize_dim("topk", dim, input.array.ndim)
     size = input.array.shape[at] if input.array.ndim else 1
     if not 0 <= k <= size:
-        raise ArgumentError(f"[topk] selected index k out of range: k={k} for {describe(input)} along dim {dim}")
+        raise ArgumentError(
+            f"[topk] selected index k out of range: k={k} for {describe(input)} along dim {dim}"
+        )
     values, places = ops.sort(input, at, bool(largest))
     if input.array.ndim == 0:
         return results.topk(values, places)
@@ -151,7 +153,9 @@ def nanquantile(
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, ignore_nan=True)
 
 
-def _quantile(op: str, input: Tensor, q: Any, dim: Any, keepdim: bool, rounding: str, ignore_nan: bool) -> Tensor:
+def _quantile(
+    op: str, input: Tensor, q: Any, dim: Any, keepdim: bool, rounding: str, ignore_nan: bool
+) -> Tensor:
     if rounding not in ROUNDINGS:
         raise ArgumentError(f"[{op}] interpolation is {rounding!r}; it needs one of {', '.join(ROUNDINGS)}")
     if not input.dtype.is_floating_point:
@@ -163,7 +167,11 @@ def _quantile(op: str, input: Tensor, q: Any, dim: Any, keepdim: bool, rounding:
     values = ops.sort(moved, -1, False)[0]
     count = reduce.sum(~isnan(moved), -1, True) if ignore_nan else moved.array.shape[-1]
     shares = as_shape(q, (q.shape.numel(),))
-    rank = shares * (count - 1) + values[..., :1] * 0 if ignore_nan else shares * (count - 1) + moved[..., :1].detach() * 0
+    rank = (
+        shares * (count - 1) + values[..., :1] * 0
+        if ignore_nan
+        else shares * (count - 1) + moved[..., :1].detach() * 0
+    )
     made = _between(values, rank, rounding)
     if not ignore_nan:
         made = where(isnan(values[..., -1:]), values[..., -1:], made)
@@ -219,7 +227,9 @@ def searchsorted(
         sorted_sequence = gather(sorted_sequence, sorter, -1)
     if side not in (None, "left", "right"):
         raise ArgumentError(f"[searchsorted] side can only be 'left' or 'right' but got {side!r}")
-    values = input if isinstance(input, Tensor) else full((), input, sorted_sequence.dtype, sorted_sequence.device)
+    values = (
+        input if isinstance(input, Tensor) else full((), input, sorted_sequence.dtype, sorted_sequence.device)
+    )
     found = ops.searchsorted(sorted_sequence, values, right or side == "right")
     return cast(found, int32) if out_int32 else found
 
@@ -234,7 +244,9 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each element is among `test_elements`."""
     device = (elements if isinstance(elements, Tensor) else test_elements).device
-    elements, tests = (v if isinstance(v, Tensor) else full((), v, _type_of(v), device) for v in (elements, test_elements))
+    elements, tests = (
+        v if isinstance(v, Tensor) else full((), v, _type_of(v), device) for v in (elements, test_elements)
+    )
     flat = as_shape(tests, (tests.shape.numel(),))
     found = reduce.any(eq(as_shape(elements, (*elements.array.shape, 1)), flat), -1)
     return ~found if invert else found

@@ -47,7 +47,8 @@ def _ranked(name: str, left: int, right: int, shapes: str) -> Callable:
     def product(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         if input.array.ndim != left or other.array.ndim != right:
             raise ShapeError(
-                f"[{name}] input {describe(input)}, other {describe(other)}: expected {left}D and {right}D tensors; "
+                f"[{name}] input {describe(input)}, other {describe(other)}: expected {left}D and {right}D "
+                "tensors; "
                 "use matmul() for the others"
             )
         return into(out, matmul(input, other))
@@ -88,7 +89,13 @@ def _weighted(name: str, product: Callable, doc: str) -> Callable:
     """beta * input + alpha * product; input is not read if beta is 0."""
 
     def weighted(
-        input: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+        input: Tensor,
+        first: Tensor,
+        second: Tensor,
+        *,
+        beta: Any = 1,
+        alpha: Any = 1,
+        out: Tensor | None = None,
     ) -> Tensor:
         made = product(first, second)
         made = made if alpha == 1 else made * alpha
@@ -105,7 +112,9 @@ addmm = _weighted("addmm", mm, "product of two matrices")
 addmv = _weighted("addmv", mv, "product of a matrix and a vector")
 addr = _weighted("addr", outer, "outer product of two vectors")
 baddbmm = _weighted("baddbmm", bmm, "products of two batches of matrices")
-addbmm = _weighted("addbmm", lambda a, b: reduce.sum(bmm(a, b), 0), "sum of the products of two batches of matrices")
+addbmm = _weighted(
+    "addbmm", lambda a, b: reduce.sum(bmm(a, b), 0), "sum of the products of two batches of matrices"
+)
 
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
@@ -124,7 +133,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """
     left, right = _paired(a, b, dims)
     if any(a.array.shape[i] != b.array.shape[j] for i, j in zip(left, right, strict=True)):
-        raise ShapeError(f"[tensordot] {describe(a)} over dims {left}, {describe(b)} over {right}: paired sizes must be equal")
+        raise ShapeError(
+            f"[tensordot] {describe(a)} over dims {left}, {describe(b)} over {right}: paired sizes must be "
+            "equal"
+        )
     free_a = [d for d in range(a.array.ndim) if d not in left]
     free_b = [d for d in range(b.array.ndim) if d not in right]
     rows = tuple(a.array.shape[d] for d in free_a)
@@ -172,9 +184,16 @@ def trace(input: Tensor) -> Tensor:
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """Cross products of three-dimensional vectors along `dim`; without it, the first dim of size 3."""
     shape = tuple(input.array.shape)
-    at = shape.index(3) if dim is None and 3 in shape else normalize_dim("cross", -1 if dim is None else dim, len(shape))
+    at = (
+        shape.index(3)
+        if dim is None and 3 in shape
+        else normalize_dim("cross", -1 if dim is None else dim, len(shape))
+    )
     if shape[at] != 3 or other.array.shape[at] != 3:
-        raise ShapeError(f"[cross] {describe(input)}, {describe(other)}: inputs dimension {at} must have length 3")
+        raise ShapeError(
+            f"[cross] {describe(input)}, {describe(other)}: inputs dimension {at} must have length 3"
+        )
+
     def turned(t: Tensor, n: int) -> Tensor:
         return roll(t, (-n,), (at,))
 
@@ -182,9 +201,15 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
 
 
 def norm(
-    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Tensor | None = None, dtype: Any = None,
-    *, axis: Any = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    *,
+    axis: Any = None,
+) -> Tensor:
     """The p-norm over `dim`: (sum |x|^p)^(1/p); inf: the largest, -inf: the smallest, 0: how many are not 0.
 
     Shapes: input (*S) -> S without dim; all dims if dim is None
@@ -221,7 +246,7 @@ def _inplace(function: Callable) -> Callable:
     return inplace
 
 
-METHODS: dict[str, Callable] = {
-    f.__name__: f
-    for f in (addbmm, addmm, addmv, addr, baddbmm, bmm, cross, dist, dot, inner, kron, mm, mv, norm, outer, trace, vdot)
-} | {f"{f.__name__}_": _inplace(f) for f in (addbmm, addmm, addmv, addr, baddbmm)} | {"ger": outer}  # fmt: skip
+ADDED = (addbmm, addmm, addmv, addr, baddbmm)
+PLAIN = (bmm, cross, dist, dot, inner, kron, mm, mv, norm, outer, trace, vdot)
+METHODS: dict[str, Callable] = {f.__name__: f for f in (*ADDED, *PLAIN)} | {"ger": outer}
+METHODS |= {f"{f.__name__}_": _inplace(f) for f in ADDED}

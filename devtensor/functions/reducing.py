@@ -78,9 +78,11 @@ def _reducer(function: Callable, name: str, doc: str, typed: bool = False) -> Ca
 sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True)
 mean = _reducer(ops.mean, "mean", "Mean over `dim`.", typed=True)
 nansum = _reducer(
-    lambda input, dim, keepdim: ops.sum(where(isnan(input), 0.0, input) if _is_float(input) else input, dim, keepdim),
-    "nansum", "Sum over `dim` of what is not NaN.", typed=True,
-)  # fmt: skip
+    lambda input, dim, keepdim: ops.sum(_without_nan(input), dim, keepdim),
+    "nansum",
+    "Sum over `dim` of what is not NaN.",
+    typed=True,
+)
 nanmean = _reducer(
     lambda input, dim, keepdim: nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim),
     "nanmean", "Mean over `dim` of what is not NaN.", typed=True,
@@ -97,8 +99,8 @@ count_nonzero = _reducer(
 )  # fmt: skip
 
 
-def _is_float(input: Tensor) -> bool:
-    return input.dtype.category == FLOAT
+def _without_nan(input: Tensor) -> Tensor:
+    return where(isnan(input), 0.0, input) if input.dtype.category == FLOAT else input
 
 
 def _place(choose: Callable, name: str) -> Callable:
@@ -109,7 +111,9 @@ def _place(choose: Callable, name: str) -> Callable:
     ) -> Tensor:
         dim = either(dim, axis)
         if not input.shape.numel() and (dim is None or not input.shape[dim]):
-            raise IndexingError(f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}")
+            raise IndexingError(
+                f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}"
+            )
         if dim is not None:
             return choose(input, dim, keepdim)
         found = choose(as_shape(input, (input.shape.numel(),)), 0)
@@ -128,8 +132,8 @@ def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, resul
     """max or min in its three forms: of all, along a dim with the places, of two tensors."""
 
     def extreme(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None, axis: int | None = None,
-        keepdims: bool = False, out: Tensor | None = None,
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None, axis: int |
+        None = None, keepdims: bool = False, out: Tensor | None = None,
     ) -> Any:  # fmt: skip
         other = dim if isinstance(dim, Tensor) else other
         if other is not None:
@@ -187,7 +191,8 @@ def var(
     input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None,
     axis: Any = None, keepdims: bool = False, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Variance over `dim`; `correction` (or unbiased=True: 1, False: 0) is taken from the count it is divided by."""
+    """Variance over `dim`; `correction` (or unbiased=True: 1, False: 0) is taken from the count it is divided
+    by."""
     dim, correction = _spread(either(dim, axis), unbiased, correction)
     return into(out, ops.var(input, dim, keepdim or keepdims, correction))
 
@@ -201,24 +206,32 @@ def std(
     return into(out, lengths.std(input, dim, keepdim or keepdims, correction))
 
 
-def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> tuple:
+def var_mean(
+    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple:
     """Variance and mean over `dim`."""
     dim, correction = _spread(dim, unbiased, correction)
     return ops.var(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
 
 
-def std_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> tuple:
+def std_mean(
+    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple:
     """Standard deviation and mean over `dim`."""
     dim, correction = _spread(dim, unbiased, correction)
     return lengths.std(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
 
 
-def cumsum(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None) -> Tensor:
+def cumsum(
+    input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
+) -> Tensor:
     """Running sum along `dim`."""
     return into(out, ops.cumsum(as_type(input, dtype), either(dim, axis)))
 
 
-def cumprod(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None) -> Tensor:
+def cumprod(
+    input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
+) -> Tensor:
     """Running product along `dim`."""
     return into(out, ops.cumprod(as_type(input, dtype), either(dim, axis)))
 
@@ -241,7 +254,7 @@ def _running(function: Callable, name: str) -> Callable:
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cumprod, cumsum, logcumsumexp, logsumexp, max,
-        mean, min, nanmean, nansum, prod, std, sum, var,
+        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cumprod, cumsum, logcumsumexp,
+        logsumexp, max, mean, min, nanmean, nansum, prod, std, sum, var,
     )
 } | {"cumsum_": _running(cumsum, "cumsum_"), "cumprod_": _running(cumprod, "cumprod_")}  # fmt: skip

@@ -12,7 +12,7 @@ def _printed(self: Any) -> str:
 
 
 def _declare(name: str, fields: str = "values indices") -> Any:
-    made = namedtuple(name, fields, module=__name__)  # noqa: PYI024 - the repr is not a plain named tuple's
+    made = namedtuple(name, fields, module=__name__)
     made.__repr__ = _printed  # type: ignore[method-assign]
     return made
 

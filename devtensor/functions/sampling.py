@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +9,10 @@ from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32, float64
 from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.inplace import copy_into
-from devtensor.core.state import no_grad
-from devtensor.core.tensor import Tensor, describe
+from devtensor.core.tensor import Tensor
 from devtensor.functions.shaping import sizes
-from devtensor.ops.combine import clamp
 from devtensor.ops.compare import lt
 from devtensor.ops.create import cast
-from devtensor.ops.elementwise import ceil
-from devtensor.ops.functions import exp, log1p, tan
 from devtensor.ops.sort import sort
 from devtensor.random import Generator, generator_for
 
@@ -34,13 +29,14 @@ __all__ = [
 ]
 
 # How many integers in a row a floating-point dtype holds, from 0 on: the range of `random_` without limits.
-EXACT = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
 
 
 def _floating(op: str, dtype: Any) -> DType:
     found = default_dtype() if dtype is None else as_dtype(dtype)
     if found.category != FLOAT:
-        raise DTypeError(f"[{op}] got {found.name}; it needs a floating-point dtype; use randint for integers")
+        raise DTypeError(
+            f"[{op}] got {found.name}; it needs a floating-point dtype; use randint for integers"
+        )
     return found
 
 
@@ -81,7 +77,9 @@ def randn(
 def _shape(size: tuple) -> tuple[int, ...]:
     shape = sizes(size)
     if any(n < 0 for n in shape):
-        raise ArgumentError(f"[rand] size {shape}: Trying to create tensor with negative dimension; give sizes >= 0")
+        raise ArgumentError(
+            f"[rand] size {shape}: Trying to create tensor with negative dimension; give sizes >= 0"
+        )
     return shape
 
 
@@ -175,7 +173,9 @@ def randint_like(
     """Integers spread evenly over [low, high), in the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (low, high)
     shape = tuple(input.array.shape)
-    return randint(low, high, shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+    return randint(
+        low, high, shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device)
+    )
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -183,10 +183,11 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 
     Shapes: input (*S) -> (*S)
     """
-    return _bernoulli(tuple(input.array.shape), input if p is None else p, input.dtype, input.device, generator)
+    return chances(tuple(input.array.shape), input if p is None else p, input.dtype, input.device, generator)
 
 
-def _bernoulli(shape: tuple, p: Any, dtype: DType, device: Device, generator: Generator | None) -> Tensor:
+def chances(shape: tuple, p: Any, dtype: DType, device: Device, generator: Generator | None) -> Tensor:
+    """1 with probability `p`, a number or a tensor, else 0."""
     exact = p.dtype if isinstance(p, Tensor) and p.dtype.category == FLOAT else float64
     drawn = generator_for(device, generator).uniform(shape, float32 if exact.bits < 32 else exact)
     return cast(lt(drawn, p), dtype)
@@ -200,7 +201,7 @@ def normal(
     Shapes: size, or what mean and std broadcast to
     Errors: ArgumentError for a negative std.
     """
-    _check_std(std)
+    check_std(std)
     given = next((value for value in (mean, std) if isinstance(value, Tensor)), None)
     if size is not None or given is None:
         return randn(() if size is None else size, generator=generator, **facts) * std + mean
@@ -208,92 +209,10 @@ def normal(
     return randn(shape, generator=generator, dtype=given.dtype, device=given.device) * std + mean
 
 
-def _check_std(std: Any) -> None:
+def check_std(std: Any) -> None:
+    """Refuse a standard deviation that is negative."""
     if not isinstance(std, Tensor) and std < 0:
         raise ArgumentError(f"[normal] normal expects std >= 0.0, but found std {std}")
 
 
-def _fill(self: Tensor, draw: Callable[[Generator, tuple, DType], Tensor], generator: Generator | None) -> Tensor:
-    """Draw in the tensor's own floating dtype and write the result into it."""
-    source = generator_for(self.device, generator)
-    dtype = self.dtype if self.dtype.category == FLOAT else float32
-    with no_grad():
-        made = draw(source, tuple(self.array.shape), dtype)
-    return copy_into(self, made)
-
-
-def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None, **old: Any) -> Tensor:
-    """Fill with numbers spread evenly over [from, to)."""
-    low = old.get("from", from_)
-    _only_floating("uniform_", self)
-    if low > to:
-        raise ArgumentError(f"[uniform_] uniform_ expects to return a [from, to) range, but found from={low} > to={to}")
-    plain = low == 0 and to == 1
-    return _fill(
-        self, lambda source, *facts: source.uniform(*facts) if plain else source.uniform(*facts) * (to - low) + low, generator
-    )
-
-
-def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with normal numbers."""
-    _only_floating("normal_", self)
-    _check_std(std)
-    return _fill(self, lambda source, *facts: source.normal(*facts) * std + mean, generator)
-
-
-def _only_floating(op: str, self: Tensor) -> None:
-    if self.dtype.category != FLOAT:
-        raise DTypeError(f"[{op}] target is {describe(self)}; it needs a floating-point dtype; convert with .float()")
-
-
-def random_(self: Tensor, from_: Any = 0, to: int | None = None, *, generator: Generator | None = None, **old: Any) -> Tensor:
-    """Fill with integers spread evenly over [from, to), or over all that the dtype holds exactly."""
-    low = old.get("from", from_)
-    if to is None:
-        limit = EXACT.get(self.dtype.name, 2 ** (self.dtype.bits - self.dtype.signed)) + (self.dtype.category == FLOAT)
-        low, to = (0, low) if low else (0, 2 if self.dtype.bits == 1 else limit)
-    made = generator_for(self.device, generator).integers(tuple(self.array.shape), low, to)
-    return copy_into(self, made)
-
-
-def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """Fill with 1 where chance, with probability `p`, says so, else 0."""
-    with no_grad():
-        made = _bernoulli(tuple(self.array.shape), p, self.dtype, self.device, generator)
-    return copy_into(self, made)
-
-
-def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of the exponential distribution: -log(1 - u) / lambd."""
-    _only_floating("exponential_", self)
-    return _fill(self, lambda source, *facts: log1p(-source.uniform(*facts)) / -lambd, generator)
-
-
-def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
-    """Fill with the number of the first success in trials that succeed with probability `p`."""
-    if not 0 < p < 1:
-        raise ArgumentError(f"[geometric_] p is {p}; geometric_ expects p to be in (0, 1)")
-    odds = math.log1p(-p)
-    return _fill(
-        self, lambda source, *facts: clamp(ceil(log1p(-source.uniform(facts[0], float64)) / odds), 1, None), generator
-    )
-
-
-def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers whose logarithm is normal."""
-    _only_floating("log_normal_", self)
-    return _fill(self, lambda source, *facts: exp(source.normal(*facts) * std + mean), generator)
-
-
-def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of the Cauchy distribution."""
-    _only_floating("cauchy_", self)
-    return _fill(self, lambda source, *facts: tan((source.uniform(*facts) - 0.5) * math.pi) * sigma + median, generator)
-
-
-METHODS: dict[str, Callable] = {
-    f.__name__: f
-    for f in (
-        bernoulli, bernoulli_, cauchy_, exponential_, geometric_, log_normal_, normal_, random_, uniform_,
-    )
-}  # fmt: skip
+METHODS: dict[str, Callable] = {"bernoulli": bernoulli}

@@ -57,7 +57,9 @@ def _source(input: Tensor, index: Tensor, src: Any) -> Tensor:
     return expand(full((), src, input.dtype, input.device), tuple(index.array.shape))
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """A copy of `input` with `src`, a tensor or a number, at the places that `index` names along `dim`."""
     filled = _source(input, index, value if src is None else src)
     if reduce is None:
@@ -123,7 +125,9 @@ def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 def _filling(input: Tensor, value: Any) -> Tensor:
-    return cast(value, input.dtype) if isinstance(value, Tensor) else full((), value, input.dtype, input.device)
+    return (
+        cast(value, input.dtype) if isinstance(value, Tensor) else full((), value, input.dtype, input.device)
+    )
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
@@ -153,7 +157,11 @@ def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     added = expand(values.to(self.dtype), tuple(flat.array.shape))  # type: ignore[attr-defined]
     places = as_shape(flat, (flat.shape.numel(),))
     total = ops.index_put(
-        as_shape(self, (self.shape.numel(),)), as_shape(added, (flat.shape.numel(),)), places, places=(0,), accumulate=True
+        as_shape(self, (self.shape.numel(),)),
+        as_shape(added, (flat.shape.numel(),)),
+        places,
+        places=(0,),
+        accumulate=True,
     )
     return copy_into(self, as_shape(total, tuple(self.array.shape)))
 
@@ -225,7 +233,9 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def _matrix(op: str, input: Tensor) -> Tensor:
     if input.array.ndim < 2:
-        raise ShapeError(f"[{op}] input {tuple(input.array.shape)}: input tensor must have at least 2 dimensions")
+        raise ShapeError(
+            f"[{op}] input {tuple(input.array.shape)}: input tensor must have at least 2 dimensions"
+        )
     return input
 
 

@@ -91,7 +91,8 @@ _deterministic = {"on": False, "warn_only": False}
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Kept and given back; kernels give the same result every time as it is, but for sums by index on CUDA."""
+    """Kept and given back; kernels give the same result every time as it is, but for sums by index on
+    CUDA."""
     _deterministic.update(on=bool(mode), warn_only=bool(warn_only))
 
 
@@ -115,7 +116,9 @@ def set_float32_matmul_precision(precision: str) -> None:
     Errors: ArgumentError for an unknown word.
     """
     if precision not in PRECISIONS:
-        raise ArgumentError(f"[set_float32_matmul_precision] got {precision!r}; it needs one of {', '.join(PRECISIONS)}")
+        raise ArgumentError(
+            f"[set_float32_matmul_precision] got {precision!r}; it needs one of {', '.join(PRECISIONS)}"
+        )
     _precision[0] = precision
 
 
@@ -131,4 +134,6 @@ def typename(obj: Any) -> str:
 
         return legacy_name(obj)
     kind = type(obj)
-    return kind.__qualname__ if kind.__module__ in ("", "builtins") else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in ("", "builtins") else f"{kind.__module__}.{kind.__qualname__}"
+    )

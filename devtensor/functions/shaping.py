@@ -11,7 +11,6 @@ from devtensor.core.inplace import check_leaf
 from devtensor.core.spec import infer_size, is_contiguous, normalize_dim, view_strides
 from devtensor.core.tensor import Tensor, View, describe, strides_of
 from devtensor.ops import shape as ops
-from devtensor.ops.create import copy
 from devtensor.ops.shape import getitem
 
 __all__ = [
@@ -19,23 +18,17 @@ __all__ = [
     "broadcast_to",
     "diagonal",
     "flatten",
-    "flip",
-    "fliplr",
-    "flipud",
     "moveaxis",
     "movedim",
     "narrow",
     "permute",
     "ravel",
     "reshape",
-    "roll",
-    "rot90",
     "select",
     "squeeze",
     "swapaxes",
     "swapdims",
     "t",
-    "tile",
     "transpose",
     "unflatten",
     "unsqueeze",
@@ -74,9 +67,13 @@ def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
         return _as_dtype(self, shape[0])
     wanted = fitted("view", sizes(shape) if size is None else sizes((size,)), self.shape.numel())
     strides = strides_of(self)
-    if not is_contiguous(self.array.shape, strides) and view_strides(self.array.shape, strides, wanted) is None:
+    if (
+        not is_contiguous(self.array.shape, strides)
+        and view_strides(self.array.shape, strides, wanted) is None
+    ):
         raise ShapeError(
-            f"[view] {describe(self)} with strides {strides} as {wanted}: view size is not compatible with input "
+            f"[view] {describe(self)} with strides {strides} as {wanted}: view size is not compatible with "
+            "input "
             "tensor's size and stride; use .reshape(...) instead"
         )
     return ops.reshape(self, wanted)
@@ -85,7 +82,9 @@ def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
 def _as_dtype(self: Tensor, dtype: DType) -> Tensor:
     if dtype is self.dtype:
         return ops.reshape(self, tuple(self.array.shape))
-    raise ShapeError(f"[view] {describe(self)} as {dtype}: bits are not read as another dtype; convert with .to(dtype)")
+    raise ShapeError(
+        f"[view] {describe(self)} as {dtype}: bits are not read as another dtype; convert with .to(dtype)"
+    )
 
 
 def view_as(self: Tensor, other: Tensor) -> Tensor:
@@ -106,7 +105,9 @@ def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     ndim = input.array.ndim
     order = tuple([normalize_dim("permute", d, ndim) for d in sizes(dims or (named["dims"],))])
     if sorted(order) != list(range(ndim)):
-        raise ShapeError(f"[permute] dims {order} of {describe(input)}; each of its {ndim} dimensions must be named once")
+        raise ShapeError(
+            f"[permute] dims {order} of {describe(input)}; each of its {ndim} dimensions must be named once"
+        )
     return ops.permute(input, order)
 
 
@@ -123,7 +124,9 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def t(input: Tensor) -> Tensor:
     """A matrix's transpose; vectors and numbers stay."""
     if input.array.ndim > 2:
-        raise ShapeError(f"[t] t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D; use .mT")
+        raise ShapeError(
+            f"[t] t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D; use .mT"
+        )
     return transpose(input, 0, 1) if input.array.ndim == 2 else input
 
 
@@ -133,7 +136,9 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     old = [normalize_dim("movedim", d, ndim) for d in sizes((source,))]
     new = [normalize_dim("movedim", d, ndim) for d in sizes((destination,))]
     if len(old) != len(new) or len(set(old)) != len(old) or len(set(new)) != len(new):
-        raise ShapeError(f"[movedim] source {source} and destination {destination} must name as many dims, each once")
+        raise ShapeError(
+            f"[movedim] source {source} and destination {destination} must name as many dims, each once"
+        )
     placed = dict(zip(new, old, strict=True))
     rest = iter([d for d in range(ndim) if d not in old])
     return ops.permute(input, tuple([placed[d] if d in placed else next(rest) for d in range(ndim)]))
@@ -172,14 +177,18 @@ def unflatten(input: Tensor, dim: int, sizes_: Any) -> Tensor:
     """One dimension made into several; one size may be -1."""
     at = normalize_dim("unflatten", dim, input.array.ndim)
     shape = tuple(input.array.shape)
-    return ops.as_shape(input, (*shape[:at], *infer_size("unflatten", sizes((sizes_,)), shape[at]), *shape[at + 1 :]))
+    return ops.as_shape(
+        input, (*shape[:at], *infer_size("unflatten", sizes((sizes_,)), shape[at]), *shape[at + 1 :])
+    )
 
 
 def expand(self: Tensor, *sizes_: Any) -> Tensor:
     """Dimensions of size 1 stretched without a copy; -1 keeps a size."""
     wanted = sizes(sizes_)
     extra = len(wanted) - self.array.ndim
-    shape = tuple(self.array.shape[d - extra] if size == -1 and d >= extra else size for d, size in enumerate(wanted))
+    shape = tuple(
+        self.array.shape[d - extra] if size == -1 and d >= extra else size for d, size in enumerate(wanted)
+    )
     return ops.expand(self, shape)
 
 
@@ -191,31 +200,6 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """Dimensions of size 1 stretched to a shape."""
     return expand(input, *size)
-
-
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
-    """Copies side by side: each dimension as often as its number says.
-
-    Shapes: self (*S) -> S times repeats; more repeats than dims add dims in front
-    """
-    counts = sizes(repeats)
-    extra = len(counts) - self.array.ndim
-    if extra < 0:
-        raise ShapeError(
-            f"[repeat] Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
-            f"{counts} for {describe(self)}"
-        )
-    shape = (*(1,) * extra, *self.array.shape)
-    thin = tuple(part for size in shape for part in (1, size))
-    wide = tuple(part for count, size in zip(counts, shape, strict=True) for part in (count, size))
-    stretched = ops.expand(ops.as_shape(self, thin), wide)
-    return ops.as_shape(stretched, tuple(c * s for c, s in zip(counts, shape, strict=True)))
-
-
-def tile(input: Tensor, *dims: Any) -> Tensor:
-    """Copies side by side, as `repeat`; missing numbers in front are 1."""
-    counts = sizes(dims)
-    return repeat(input, *(1,) * (input.array.ndim - len(counts)), *counts)
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
@@ -232,46 +216,10 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     size, start = input.array.shape[at], int(start)
     first = start + size if start < 0 else start
     if length < 0 or not 0 <= first <= size - length:
-        raise ShapeError(f"[narrow] start ({start}) + length ({length}) exceeds dimension size ({size}) of dim {dim}")
+        raise ShapeError(
+            f"[narrow] start ({start}) + length ({length}) exceeds dimension size ({size}) of dim {dim}"
+        )
     return getitem(input, (*(slice(None),) * at, slice(first, first + length)))
-
-
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """The order of elements reversed along `dims`."""
-    chosen = sizes(dims)
-    return ops.flip(input, chosen) if chosen else copy(input)
-
-
-def fliplr(input: Tensor) -> Tensor:
-    """The order of columns reversed."""
-    return ops.flip(input, 1)
-
-
-def flipud(input: Tensor) -> Tensor:
-    """The order of rows reversed."""
-    return ops.flip(input, 0)
-
-
-def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
-    """Elements moved along `dims`, those that fall off coming in at the other end; without dims, in C order."""
-    if dims is None:
-        return reshape(ops.roll(ravel(input), sizes((shifts,)), (0,)), tuple(input.array.shape))
-    moves, chosen = sizes((shifts,)), sizes((dims,))
-    if len(moves) != len(chosen):
-        raise ShapeError(f"[roll] shifts and dimensions must align; shifts: {len(moves)}, dims: {len(chosen)}")
-    return ops.roll(input, moves, tuple([normalize_dim("roll", d, input.array.ndim) for d in chosen]))
-
-
-def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
-    """Two dimensions turned by `k` quarter turns, from the first towards the second."""
-    first, second = (normalize_dim("rot90", d, input.array.ndim) for d in dims)
-    turns = k % 4
-    if turns == 2:
-        return ops.flip(input, (first, second))
-    if turns == 0:
-        return copy(input)
-    turned = transpose(input, first, second)
-    return ops.flip(turned, first if turns == 1 else second)
 
 
 def _in_place(change: Callable[..., Tensor]) -> Callable:
@@ -301,8 +249,8 @@ moveaxis = movedim
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        adjoint, broadcast_to, expand, expand_as, flatten, flip, fliplr, flipud, movedim, narrow, permute, ravel, repeat,
-        reshape, reshape_as, roll, rot90, select, squeeze, t, tile, transpose, unflatten, unsqueeze, view, view_as,
+        adjoint, broadcast_to, expand, expand_as, flatten, movedim, narrow, permute, ravel, reshape,
+        reshape_as, select, squeeze, t, transpose, unflatten, unsqueeze, view, view_as,
     )
 } | {f"{f.__name__}_": _in_place(f) for f in (squeeze, t, transpose, unsqueeze)} | {
     "swapaxes": transpose, "swapdims": transpose, "moveaxis": movedim,

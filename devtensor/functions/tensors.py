@@ -87,10 +87,13 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """
     if requires_grad and self.kind.dtype.category != FLOAT:
         raise AutogradError(
-            f"[requires_grad_] only Tensors of floating point dtype can require gradients, got {self.kind.dtype.name}"
+            "[requires_grad_] only Tensors of floating point dtype can require gradients, got "
+            f"{self.kind.dtype.name}"
         )
     if not requires_grad and self.node is not None:
-        raise AutogradError("[requires_grad_] you can only change requires_grad flags of leaf variables; use detach()")
+        raise AutogradError(
+            "[requires_grad_] you can only change requires_grad flags of leaf variables; use detach()"
+        )
     self.requires_grad = bool(requires_grad)
     return self
 
@@ -126,7 +129,7 @@ def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType |
     if rest and isinstance(rest[0], Tensor):
         other = rest.pop(0)
         device, dtype = other.kind.device, other.kind.dtype
-    if rest and isinstance(rest[0], (str, Device)) or (rest and type(rest[0]) is int):
+    if (rest and isinstance(rest[0], (str, Device))) or (rest and type(rest[0]) is int):
         device = rest.pop(0)
     elif rest and rest[0] is None:
         rest.pop(0)
@@ -219,7 +222,9 @@ def as_float(self: Tensor) -> float:
 def as_index(self: Tensor) -> int:
     """What Python asks of a tensor that stands where an int must be."""
     if self.kind.dtype.category == FLOAT:
-        raise ArgumentTypeError("[index] only integer tensors of a single element can be converted to an index")
+        raise ArgumentTypeError(
+            "[index] only integer tensors of a single element can be converted to an index"
+        )
     return int(item(self))
 
 
@@ -240,8 +245,8 @@ METHODS: dict[str, Callable] = {
     for name, value in (
         (f.__name__, f)
         for f in (
-            backward, clone, contiguous, copy_, cpu, cuda, detach, detach_, dim, fill_, is_contiguous, is_floating_point,
-            item, numel, requires_grad_, size, stride, to, tolist, type_as, zero_,
+            backward, clone, contiguous, copy_, cpu, cuda, detach, detach_, dim, fill_, is_contiguous,
+            is_floating_point, item, numel, requires_grad_, size, stride, to, tolist, type_as, zero_,
         )
     )
 } | {

@@ -21,7 +21,12 @@ def _window(name: str, doc: str, weights: tuple[float, ...]) -> Callable:
     """A sum of cosines of multiples of the angle that goes round once over the window."""
 
     def window(
-        window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+        window_length: int,
+        periodic: bool = True,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
     ) -> Tensor:
         kind = default_dtype() if dtype is None else as_dtype(dtype)
         if window_length < 2:
@@ -45,7 +50,9 @@ hamming_window = _window("hamming_window", "Hamming", (0.54, 0.46))
 blackman_window = _window("blackman_window", "Blackman", (0.42, 0.5, 0.08))
 
 
-def bartlett_window(window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None) -> Tensor:
+def bartlett_window(
+    window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """The Bartlett window, a triangle.
 
     Shapes: -> (window_length,)

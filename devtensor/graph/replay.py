@@ -19,7 +19,6 @@ class Replay:
 
     def __init__(self, capture: Capture, leaves: list, outs: list, shape: Any) -> None:
         self.graph: Graph = capture.graph
-        self.runner = Runner(self.graph)
         self.outside = capture.outside
         self.feeds = capture.feeds
         self.depends = capture.depends
@@ -36,6 +35,7 @@ class Replay:
         for outside in self.outside:
             outside.tensors = [(ref, flag) for ref, flag in outside.tensors if ref() is not None]
         self.outs = self._plan_outputs(capture, leaves, outs)
+        self.runner = Runner(self.graph, {plan[2][2].id for plan in self.outs if plan[0] == "made"})
 
     def _plan_outputs(self, capture: Capture, leaves: list, outs: list) -> list:
         """Per output: an argument itself, a view of memory outside, a new tensor, or a plain value."""

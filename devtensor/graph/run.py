@@ -30,10 +30,10 @@ class Step:
 
 
 class Runner:
-    """A graph's nodes in order, each freeing the values that nobody needs after it."""
+    """A graph's nodes in order, each freeing the values that nobody needs after it, save those in `kept`."""
 
-    def __init__(self, graph: Graph) -> None:
-        kept = {v.id for v in graph.outputs} | {v.id for _, v in graph.binds if v is not None}
+    def __init__(self, graph: Graph, kept: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        kept = kept | {v.id for v in graph.outputs} | {v.id for _, v in graph.binds if v is not None}
         kept |= {v.id for slot in graph.written() for v in (slot.written, slot.unless) if v is not None}
         kept |= {v.id for v in graph.given()}
         last: dict[int, int] = {}

@@ -58,7 +58,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers spread evenly over [a, b)."""
     with no_grad():
-        return sampling.uniform_(tensor, a, b, generator=generator)
+        return tensor.uniform_(a, b, generator=generator)  # type: ignore[attr-defined]
 
 
 def normal_(
@@ -66,7 +66,7 @@ def normal_(
 ) -> Tensor:
     """Normal numbers."""
     with no_grad():
-        return sampling.normal_(tensor, mean, std, generator=generator)
+        return tensor.normal_(mean, std, generator=generator)  # type: ignore[attr-defined]
 
 
 def trunc_normal_(
@@ -127,7 +127,7 @@ def eye_(tensor: Tensor) -> Tensor:
         raise ShapeError(
             f"[eye_] Only tensors with 2 dimensions are supported, got {tuple(tensor.array.shape)}"
         )
-    return _fill(tensor, _identity(*tensor.array.shape, tensor.kind))
+    return _fill(tensor, _identity(tensor.array.shape[0], tensor.array.shape[1], tensor.kind))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:

@@ -11,19 +11,20 @@ from devtensor.core.op import Dim, composite
 from devtensor.core.rules import broadcast, floating, only_floating, same_shape
 from devtensor.ops.compare import where
 from devtensor.ops.elementwise import abs as _abs
-from devtensor.ops.elementwise import maximum, minimum
+from devtensor.ops.elementwise import maximum, minimum, sign
 from devtensor.ops.examples import along_a_dim, case, fails, singles
 from devtensor.ops.functions import erf, exp, expm1, log, log1p, sigmoid, tanh
 from devtensor.ops.reduce import amax
 from devtensor.ops.reduce import sum as _sum
 from devtensor.ops.shape import as_shape, getitem
 
-activation = partial(composite, dtype=only_floating, shape=broadcast, inplace=True)
+# What runs inside must not widen them: under autocast an activation keeps its input's dtype.
+activation = partial(composite, dtype=only_floating, shape=broadcast, amp="widest", inplace=True)
 
 
 def _from_top(input: Any, dim: int) -> Any:
     """Distances from the largest value along `dim`."""
-    return input - amax(input, (dim,), True) if input.array.size else input
+    return input - amax(input, (dim,), True) if 0 not in input.array.shape else input
 
 
 @composite(dtype=floating, shape=same_shape, amp="float32")
@@ -84,7 +85,7 @@ def _gelu_gradient(g: Any, input: Any, approximate: str) -> Any:
     return g * ((inner + 1 + input * (1 - inner * inner) * slope) * 0.5)
 
 
-@composite(dtype=only_floating, shape=same_shape)
+@composite(dtype=only_floating, shape=same_shape, amp="widest")
 def gelu(input, approximate="none"):
     """`input` times the probability that a standard normal lies below it.
 
@@ -295,7 +296,7 @@ def _halved(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return (*shape[:dim], shape[dim] // 2, *shape[dim + 1 :])
 
 
-@composite(dtype=only_floating, shape=_halved, eager=True)
+@composite(dtype=only_floating, shape=_halved, amp="widest", eager=True)
 def glu(input, dim: Dim = -1):
     """The first half of `input` along `dim` times the sigmoid of the second.
 
@@ -353,7 +354,7 @@ def hardshrink(input, lambd=0.5):
 
     Shapes: input (*S) -> (*S)
     """
-    return where(_abs(input) > lambd, input, 0.0)
+    return where(_abs(input) <= lambd, 0.0, input)
 
 
 @activation(inplace=False)
@@ -362,7 +363,7 @@ def softshrink(input, lambd=0.5):
 
     Shapes: input (*S) -> (*S)
     """
-    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, 0.0))
+    return where(_abs(input) <= lambd, 0.0, input - sign(input) * lambd)
 
 
 for _op in (hardshrink, softshrink):

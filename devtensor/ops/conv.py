@@ -8,12 +8,18 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.op import Plain, composite
-from devtensor.core.rules import same
+from devtensor.core.rules import Operand, Types, only_floating, same
 from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.shape import as_shape, fold, getitem, pad, permute, unfold
 
 Sizes = tuple[int, ...]
+
+
+def one_floating(op: str, operands: Sequence[Operand], params: tuple) -> Types:
+    """All inputs must have one dtype already, a floating-point one."""
+    only_floating(op, operands, params)
+    return same(op, operands, params)
 
 
 def padded(input: Any, before: Sizes, after: Sizes, value: Any = 0) -> Any:
@@ -127,7 +133,7 @@ def _by_group(weight: Any, groups: int) -> Any:
     return as_shape(weight, (groups, shape[0] // groups, prod(shape[1:])))
 
 
-@composite(dtype=same, shape=_convolved, amp="lower", eager=True)
+@composite(dtype=one_floating, shape=_convolved, amp="lower", eager=True)
 def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, groups=1):
     """Cross-correlation of `input` with `weight` over all spatial dims, with zeros around the input.
 
@@ -141,7 +147,7 @@ def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, g
     return as_shape(product, (input.array.shape[0], weight.array.shape[0], *counts))
 
 
-@composite(dtype=same, shape=_for_input_shape, amp="lower", eager=True)
+@composite(dtype=one_floating, shape=_for_input_shape, amp="lower", eager=True)
 def convolution_grad_input(
     grad_output, weight, input_shape: Plain, stride: Plain, padding: Plain, dilation: Plain, groups=1
 ):
@@ -167,7 +173,7 @@ def convolution_grad_input(
     return getitem(whole, (slice(None), slice(None), *inside))
 
 
-@composite(dtype=same, shape=_for_weight_shape, amp="lower", eager=True)
+@composite(dtype=one_floating, shape=_for_weight_shape, amp="lower", eager=True)
 def convolution_grad_weight(
     grad_output, input, weight_shape: Plain, stride: Plain, padding: Plain, dilation: Plain, groups=1
 ):

@@ -87,6 +87,7 @@ def _(make):
     for dtype in ("bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64"):
         yield case(make(3, 4, low=0, high=9), dtype=dtype)
     yield case(make(), dtype="float64")
+    yield case(make(0, 3), dtype="int32")
     yield case(make(3, 4, layout="transposed"), dtype="float64")
 
 

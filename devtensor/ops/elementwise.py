@@ -65,7 +65,7 @@ div.vjp(input=lambda g, other: g / other, other=lambda g, input, other: -g * ((i
 div.examples(pairs(right_apart=0.3))
 
 
-@elementwise(dtype=promoted, operator="//")
+@elementwise(dtype=numeric, operator="//")
 def floor_divide(input, other):
     """Quotient of `input` and `other`, rounded down.
 
@@ -122,7 +122,7 @@ def _pow_other(g: Any, input: Any, out: Any) -> Any:
     return g * where(eq(input, 0), 0.0, out * log(input))
 
 
-@primitive(dtype=promoted, shape=broadcast, amp="float32", operator="**", inplace=True)
+@primitive(dtype=numeric, shape=broadcast, amp="float32", operator="**", inplace=True)
 def pow(input, other):
     """`input` to the power `other`.
 
@@ -272,7 +272,7 @@ for _op in (sign, floor, ceil, trunc, round):
     _op.examples(singles(apart=0.1))
 
 
-@function(dtype=promoted)
+@function(dtype=numeric)
 def square(input):
     """`input` times itself.
 
@@ -284,7 +284,7 @@ square.vjp(input=lambda g, input: g * (input * 2))
 square.examples(singles())
 
 
-@composite(dtype=promoted, shape=broadcast, amp=None, inplace=True)
+@composite(dtype=numeric, shape=broadcast, inplace=True)
 def relu(input):
     """`input` where it is positive, else 0; NaN stays NaN.
 

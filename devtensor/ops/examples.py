@@ -125,6 +125,7 @@ def along_a_dim(**facts: Any) -> Examples:
         for dim in (0, 1, -1):
             yield case(make(2, 3, 4, **facts), dim=dim)
         yield case(make(4, 3, layout="transposed", **facts), dim=0)
+        yield case(make(2, 0, 3, **facts), dim=0)
         yield fails(make(2, 3, **facts), dim=-3, error="dim -3 is out of range")
 
     return examples

@@ -9,7 +9,8 @@ from devtensor.core.op import Dim, Index, Plain, primitive
 from devtensor.core.rules import index64, same, same_shape
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.create import zeros_like_spec
-from devtensor.ops.examples import case, fails, index, make as draw
+from devtensor.ops.examples import case, fails, index
+from devtensor.ops.examples import make as draw
 from devtensor.ops.reduce import sum_to
 from devtensor.ops.shape import as_shape
 
@@ -17,7 +18,9 @@ from devtensor.ops.shape import as_shape
 def _selected(op, inputs, params):
     (source, places), (dim,) = inputs, params
     if len(places.shape) > 1:
-        raise IndexingError(f"[{op}] index has shape {places.shape}; it needs one dimension; use indexing with x[...]")
+        raise IndexingError(
+            f"[{op}] index has shape {places.shape}; it needs one dimension; use indexing with x[...]"
+        )
     count = places.shape[0] if places.shape else 1
     return (*source.shape[:dim], count, *source.shape[dim + 1 :]) if source.shape else ()
 
@@ -53,13 +56,15 @@ def _(make):
 def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:
     if len(source.shape) != len(places.shape) and (source.shape or places.shape):
         raise ShapeError(
-            f"[{op}] input {source.shape} and index {places.shape}: Index tensor must have the same number of dimensions "
+            f"[{op}] input {source.shape} and index {places.shape}: Index tensor must have the same number "
+            "of dimensions "
             "as input tensor"
         )
     for d, (size, wanted) in enumerate(zip(source.shape, places.shape, strict=True)):
         if d != dim and wanted > size:
             raise ShapeError(
-                f"[{op}] index {places.shape} reaches past input {source.shape} at dim {d}; only dim {dim} may be larger"
+                f"[{op}] index {places.shape} reaches past input {source.shape} at dim {d}; only dim {dim} "
+                "may be larger"
             )
 
 
@@ -96,7 +101,10 @@ def _scattered(op, inputs, params):
     if 0 not in places.shape:
         _check_gather(op, source, places, dim)
         if any(have < want for have, want in zip(src.shape, places.shape, strict=src.shape != ())):
-            raise ShapeError(f"[{op}] src {src.shape} is smaller than index {places.shape}; it needs a value for each index")
+            raise ShapeError(
+                f"[{op}] src {src.shape} is smaller than index {places.shape}; it needs a value for each "
+                "index"
+            )
     return source.shape
 
 
@@ -154,7 +162,8 @@ def _(make):
 
 
 def indexed_shape(op: str, source: tuple, indices: list, places: tuple) -> tuple[int, ...]:
-    """What advanced indexing gives: the indices' common shape where they stand, in front if they stand apart."""
+    """What advanced indexing gives: the indices' common shape where they stand, in front if they stand
+    apart."""
     if len(places) > len(source):
         raise IndexingError(f"[{op}] too many indices: {len(places)} for a tensor of shape {source}")
     try:
@@ -177,9 +186,11 @@ def _got(op, inputs, params):
 
 @primitive(dtype=same, shape=_got)
 def index_get(input, *indices: Index, places: Plain):
-    """Elements of `input` at places named by index tensors: entry k of `places` says which stands in dim k, or None.
+    """Elements of `input` at places named by index tensors: entry k of `places` says which stands in dim k,
+    or None.
 
-    Shapes: input (*S), indices that broadcast to (*I) -> (*I) in place of the dims named, or in front if these stand apart
+    Shapes: input (*S), indices that broadcast to (*I) -> (*I) in place of the dims named, or in front if
+    these stand apart
     Errors: IndexingError if an index is out of bounds; negative ones count from the end.
     """
 
@@ -222,7 +233,9 @@ def index_put(input, value, *indices: Index, places: Plain, accumulate: Plain = 
 
 index_put.vjp(
     input=lambda g, like, indices, places, accumulate: (
-        g if accumulate else index_put(g, zeros_like_spec(like.value), *indices, places=places, accumulate=False)
+        g
+        if accumulate
+        else index_put(g, zeros_like_spec(like.value), *indices, places=places, accumulate=False)
     ),
     value=lambda g, like, indices, places: sum_to(index_get(g, *indices, places=places), like.value.shape),
 )
@@ -233,7 +246,9 @@ def _(make):
     yield case(make(4, 3), make(5, 3), index(5, size=4), places=(0,), accumulate=True)
     yield case(make(4, 3), make(3), index(1, size=4), places=(0,), accumulate=False)
     yield case(make(4, 3), make(), index(2, 2, size=4), index(2, size=3), places=(0, 1), accumulate=True)
-    yield case(make(2, 3, 4), make(5, 3), index(5, size=2), index(5, size=4), places=(0, None, 1), accumulate=True)
+    yield case(
+        make(2, 3, 4), make(5, 3), index(5, size=2), index(5, size=4), places=(0, None, 1), accumulate=True
+    )
     yield case(make(4, 3, layout="transposed"), make(1), index(size=4), places=(0,), accumulate=False)
     yield fails(make(4, 3), make(2, 3), index(5, size=4), places=(0,), error="broadcast")
 

@@ -40,7 +40,9 @@ def _no_zero(out: Any) -> Any:
     return where(eq(out, 0), inf, out)
 
 
-def _norm_gradient(g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, p: float) -> Any:
+def _norm_gradient(
+    g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, p: float
+) -> Any:
     if p == 0:
         return input * 0
     if p == 1:
@@ -75,7 +77,9 @@ def std(input, dim: Dims = None, keepdim: Plain = False, correction: Plain = 1):
     return sqrt(var(input, dim, keepdim, correction))
 
 
-def _std_gradient(g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, correction: float) -> Any:
+def _std_gradient(
+    g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, correction: float
+) -> Any:
     count = 1
     for d in dim:
         count *= like.input.shape[d]

@@ -9,21 +9,26 @@ from devtensor.core.op import composite
 from devtensor.core.rules import same
 from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import matmul, transposed
-from devtensor.ops.reduce import sum_to
+from devtensor.ops.reduce import sum as _sum
 from devtensor.ops.shape import as_shape
 
 
-def _linear_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
-    source, weight, bias = inputs
-    if len(weight.shape) != 2 or not source.shape or source.shape[-1] != weight.shape[1]:
+Sizes = tuple[int, ...]
+
+
+def _check(source: Sizes, weight: Sizes, bias: Sizes | None) -> None:
+    if len(weight) != 2 or not source or source[-1] != weight[1]:
         raise ShapeError(
-            f"[{op}] mat1 and mat2 shapes cannot be multiplied: input {source.shape}, weight {weight.shape}; "
+            f"[linear] mat1 and mat2 shapes cannot be multiplied: input {source}, weight {weight}; "
             "the last size of input must equal weight's second"
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(
-            f"[{op}] bias {bias.shape} for weight {weight.shape}; it needs shape {weight.shape[:1]}"
-        )
+    if bias is not None and bias != weight[:1]:
+        raise ShapeError(f"[linear] bias {bias} for weight {weight}; it needs shape {weight[:1]}")
+
+
+def _linear_shape(op: str, inputs: Any, params: tuple) -> Sizes:
+    source, weight, bias = inputs
+    _check(source.shape, weight.shape, None if bias is None else bias.shape)
     return (*source.shape[:-1], weight.shape[0])
 
 
@@ -34,6 +39,7 @@ def linear(input, weight, bias):
     Shapes: input (*B, I), weight (O, I), bias (O,) -> (*B, O)
     Errors: ShapeError if I differs or bias does not fit. DTypeError if dtypes differ.
     """
+    _check(input.array.shape, weight.array.shape, None if bias is None else bias.array.shape)
     product = matmul(input, transposed(weight))
     return product if bias is None else product + bias
 
@@ -52,7 +58,7 @@ def _rows(input: Any) -> Any:
 linear.vjp(
     input=lambda g, weight: matmul(g, weight),
     weight=lambda g, input: matmul(transposed(_rows(g)), _rows(input)),
-    bias=lambda g, like: sum_to(g, like.bias.shape),
+    bias=lambda g: _sum(g, tuple(range(g.array.ndim - 1))) if g.array.ndim > 1 else g,
 )
 
 
@@ -64,4 +70,5 @@ def _(make):
     yield case(make(2, 3, 4), make(5, 4), make(5))
     yield case(make(0, 4), make(5, 4), make(5))
     yield case(make(4, 3, layout="transposed"), make(4, 3, layout="sliced"), make(4))
-    yield fails(make(3, 4), make(5, 6), make(5), error="cannot be multiplied|K=4")
+    yield fails(make(3, 4), make(5, 6), make(5), error="cannot be multiplied")
+    yield fails(make(3, 4), make(5, 4), make(4), error="it needs shape")

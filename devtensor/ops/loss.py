@@ -121,7 +121,9 @@ huber_loss.examples(lambda make: iter([case(make(3, 4), make(3, 4), delta=0.3)])
 
 
 @composite(
-    dtype=only_floating, shape=lambda op, inputs, params: broadcast_shapes(op, [i.shape for i in inputs])
+    dtype=only_floating,
+    amp="widest",
+    shape=lambda op, inputs, params: broadcast_shapes(op, [i.shape for i in inputs]),
 )
 def binary_entropy(input, target):
     """-target * log(input) - (1 - target) * log(1 - input), logarithms kept above -100.

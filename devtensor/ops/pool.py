@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import Index, Plain, composite
-from devtensor.core.rules import index64, only_floating, promoted, same
+from devtensor.core.rules import index64, numeric, only_floating, same
 from devtensor.ops.compare import eq, isnan, logical_and, logical_or
 from devtensor.ops.conv import check_geometry, gather_windows, padded, windows
 from devtensor.ops.create import arange, cast, full
@@ -15,6 +15,7 @@ from devtensor.ops.elementwise import floor_divide, remainder
 from devtensor.ops.examples import case, fails, index
 from devtensor.ops.index import gather, scatter_add
 from devtensor.ops.join import cat
+from devtensor.ops.norm import in_dtype, widened
 from devtensor.ops.reduce import amax, argmax
 from devtensor.ops.reduce import mean as _mean
 from devtensor.ops.reduce import sum as _sum
@@ -70,7 +71,7 @@ def _lowest(dtype: Any) -> Any:
     """What no element is below."""
     if dtype.is_floating_point:
         return -math.inf
-    return 0 if dtype.name in ("bool", "uint8") else -(2 ** (8 * dtype.itemsize - 1))
+    return 0 if dtype.name == "uint8" else -(2 ** (8 * dtype.itemsize - 1))
 
 
 def _flat(windows_: Any, count: int) -> Any:
@@ -79,7 +80,7 @@ def _flat(windows_: Any, count: int) -> Any:
     return as_shape(windows_, (*shape[:-count], math.prod(shape[-count:])))
 
 
-@composite(dtype=(promoted, index64), shape=_max_shape, eager=True)
+@composite(dtype=(numeric, index64), shape=_max_shape, eager=True)
 def max_pool(input, size: Plain, stride: Plain, padding: Plain, dilation: Plain, ceil_mode: Plain = False):
     """Largest element of each window, and its flat place in the plane; of equals the first; NaN is largest.
 
@@ -216,7 +217,7 @@ def _average_geometry(shape: Sizes, size: Sizes, stride: Sizes, padding: Sizes, 
     return spatial, counts, _overhang(spatial, size, stride, padding, near, counts)
 
 
-@composite(dtype=only_floating, shape=_mean_shape, eager=True)
+@composite(dtype=only_floating, shape=_mean_shape, amp="widest", eager=True)
 def avg_pool(
     input,
     size: Plain,
@@ -235,7 +236,8 @@ def avg_pool(
     divisor = divisor_override or _divisor(
         spatial, input.kind, size, stride, padding, after, count_include_pad
     )
-    return _window_sums(input, size, stride, padding, after) / divisor
+    sums = _window_sums(widened(input), size, stride, padding, after)
+    return in_dtype(sums / divisor, input.kind.dtype)
 
 
 def _average_gradient(
@@ -291,7 +293,7 @@ def _adapted(op: str, inputs: Any, params: tuple) -> Sizes:
     return (*source.shape[:2], *output_size)
 
 
-@composite(dtype=only_floating, shape=_adapted, eager=True)
+@composite(dtype=only_floating, shape=_adapted, amp="widest", eager=True)
 def adaptive_avg_pool(input, output_size: Plain):
     """Means of windows that tile each dim as evenly as they can, so that `output_size` of them come out.
 
@@ -301,7 +303,8 @@ def adaptive_avg_pool(input, output_size: Plain):
     spatial = tuple(input.array.shape[2:])
     if all(n and s % n == 0 for s, n in zip(spatial, output_size, strict=True)):
         if output_size == (1,) * len(spatial):
-            return _mean(input, tuple(range(2, input.array.ndim)), True)
+            mean = _mean(widened(input), tuple(range(2, input.array.ndim)), True)
+            return in_dtype(mean, input.kind.dtype)
         size = tuple(s // n for s, n in zip(spatial, output_size, strict=True))
         return avg_pool(input, size, size, (0,) * len(size))
     for dim, (full_size, count) in enumerate(zip(spatial, output_size, strict=True), 2):
@@ -314,7 +317,8 @@ def _means_along(input: Any, dim: int, size: int, count: int) -> Any:
     if not count:
         return getitem(input, (*front, slice(0, 0)))
     spans = [slice(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
-    return cat(*(_mean(getitem(input, (*front, span)), (dim,), True) for span in spans), dim=dim)
+    means = [_mean(getitem(widened(input), (*front, span)), (dim,), True) for span in spans]
+    return in_dtype(cat(*means, dim=dim), input.kind.dtype)
 
 
 @adaptive_avg_pool.examples

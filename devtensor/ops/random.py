@@ -1,6 +1,7 @@
 """Random numbers from a state of two words: seed and offset.
 
-The same state gives the same numbers on every device: element i of a draw depends on (seed, offset + i) alone.
+The same state gives the same numbers on every device: element i of a draw depends on (seed, offset + i)
+alone.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from devtensor.core.errors import ArgumentError
 from devtensor.core.op import Plain, Raw, Type, primitive
 from devtensor.core.rules import given, index64, sized
-from devtensor.ops.examples import case, fails, make as draw
+from devtensor.ops.examples import case, fails
+from devtensor.ops.examples import make as draw
 
 STATE = draw(2, low=1, high=1000, dtype="int64")
 
@@ -18,8 +20,8 @@ def random_uniform(state: Raw, shape: Plain, dtype: Type):
     """Numbers spread evenly over [0, 1).
 
     Shapes: state (2,) -> shape
-    Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011: Philox 4x64-10; the top bits of
-    one word per element.
+    Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011: Philox 4x64-10; the top
+    bits of one word per element.
     """
 
 
@@ -28,14 +30,17 @@ def random_normal(state: Raw, shape: Plain, dtype: Type):
     """Numbers of the standard normal distribution.
 
     Shapes: state (2,) -> shape
-    Source: G. Box and M. Muller, "A note on the generation of random normal deviates", 1958, one word per element.
+    Source: G. Box and M. Muller, "A note on the generation of random normal deviates", 1958, one word per
+    element.
     """
 
 
 def _ranged(op, inputs, params):
     low, high = params[1], params[2]
     if high <= low:
-        raise ArgumentError(f"[{op}] low={low}, high={high}: the range [low, high) is empty; needs low < high")
+        raise ArgumentError(
+            f"[{op}] low={low}, high={high}: the range [low, high) is empty; needs low < high"
+        )
     if high - low > 2**63:
         raise ArgumentError(f"[{op}] low={low}, high={high}: the range is wider than 2**63; narrow it")
     return tuple(params[0])

@@ -341,5 +341,5 @@ pad.vjp(
 @pad.examples
 def _(make):
     yield case(make(3), widths=((1, 2),))
-    yield case(make(2, 3), widths=((0, 0), (1, 1)), value=-1)
+    yield case(make(2, 3), widths=((0, 0), (1, 1)), value=3)
     yield case(make(0, 2), widths=((1, 1), (0, 1)))

@@ -19,7 +19,8 @@ def _both(op, inputs, params):
 
 @primitive(dtype=(promoted, index64), shape=_both)
 def sort(input, dim: Dim = -1, descending: Plain = False):
-    """Values in order along `dim` and the places they came from; equal values keep their order, NaN is the largest.
+    """Values in order along `dim` and the places they came from; equal values keep their order, NaN is the
+    largest.
 
     Shapes: input (*S) -> values (*S), indices (*S)
     """
@@ -46,7 +47,8 @@ def _dictionary(op, inputs, params):
 
 @primitive(dtype=(promoted, index64, index64), shape=_dictionary, data_dependent=True)
 def unique(input):
-    """Different values in ascending order, for each element the place of its value, and how often each occurs.
+    """Different values in ascending order, for each element the place of its value, and how often each
+    occurs.
 
     Shapes: input (*S) -> values (K,), inverse (*S), counts (K,)
     """
@@ -74,7 +76,8 @@ def _places(op, inputs, params):
         raise ShapeError(f"[{op}] sorted is 0-d; it needs at least one dimension")
     if len(line) > 1 and line[:-1] != values[:-1]:
         raise ShapeError(
-            f"[{op}] sorted {line} and values {values}: the first N-1 dimensions of boundaries tensor and input value "
+            f"[{op}] sorted {line} and values {values}: the first N-1 dimensions of boundaries tensor and "
+            "input value "
             "tensor must match, unless sorted is 1-D"
         )
     return values
@@ -82,7 +85,8 @@ def _places(op, inputs, params):
 
 @primitive(dtype=_met, shape=_places, eager=True)
 def searchsorted(sorted, values, right: Plain = False):
-    """Where in the last dim of `sorted` each value belongs, so that the order stays; behind equal ones if `right`.
+    """Where in the last dim of `sorted` each value belongs, so that the order stays; behind equal ones if
+    `right`.
 
     Shapes: sorted (K,) and values (*S), or sorted (*B, K) and values (*B, N) -> like values
     """

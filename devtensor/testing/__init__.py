@@ -9,14 +9,14 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "assert_close": "assert_close",
+    "assert_close": "closeness",
     "check_op": "conformance",
     "check_backend": "conformance",
     "samples_of": "cases",
     "to_numpy": "cases",
     "check_gradients": "gradients",
 }
-__all__ = [*_HOMES]
+__all__ = ["assert_close", "check_backend", "check_gradients", "check_op", "samples_of", "to_numpy"]
 
 
 def __getattr__(name: str) -> Any:

@@ -108,7 +108,7 @@ def accepts(op: Op, case: Case, dtype: str) -> bool:
 def draw_numbers(draw: Draw, dtype: str, rng: np.random.Generator) -> np.ndarray:
     """Numbers as the Draw asks for them, in NumPy."""
     dtype = draw.dtype or dtype
-    shape = (1, *draw.shape[1:]) if draw.layout == "expanded" else draw.shape
+    shape = (1, *draw.shape[1:]) if draw.layout == "expanded" and draw.shape else draw.shape
     if dtype == "bool":
         values = rng.integers(0, 2, shape).astype(bool) | (draw.apart > 0)
     elif dtype in FLOATS:
@@ -161,7 +161,9 @@ def _upload(array: np.ndarray, device: str | Device) -> Tensor:
     place = device if isinstance(device, Device) else resolve(device)
     if isinstance(place.backend, MetaBackend):
         return wrap(MetaArray(array.shape), place.kind(DTYPES[array.dtype.name]))
-    return constant(HostData(np.ascontiguousarray(array).tobytes(), array.shape), DTYPES[array.dtype.name], place)
+    return constant(
+        HostData(np.ascontiguousarray(array).tobytes(), array.shape), DTYPES[array.dtype.name], place
+    )
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
@@ -186,10 +188,14 @@ class Sample(NamedTuple):
         return as_results(entry_of(self.op)(*(inputs or self.inputs), **self.params))
 
     def __str__(self) -> str:
-        given = ", ".join(f"{tuple(a.shape)} {a.dtype}" if isinstance(a, np.ndarray) else repr(a) for a in self.arrays)
+        given = ", ".join(
+            f"{tuple(a.shape)} {a.dtype}" if isinstance(a, np.ndarray) else repr(a) for a in self.arrays
+        )
         layouts = {d.layout for d in self.case.inputs if isinstance(d, Draw)} - {"contiguous"}
         named = ", ".join(f"{name}={value!r}" for name, value in self.case.params.items())
-        return f"[{self.op.name}] ({given}) {named} {' '.join(sorted(layouts))} on {self.device}".replace("  ", " ")
+        return f"[{self.op.name}] ({given}) {named} {' '.join(sorted(layouts))} on {self.device}".replace(
+            "  ", " "
+        )
 
 
 def as_results(value: Any) -> tuple:
@@ -240,9 +246,8 @@ class Heard(Layer):
 
 
 def heard(drawn: Sample) -> tuple[tuple, tuple, tuple]:
-    """Run a sample; gives its results, and inputs and parameters in the strict form that rules and kernels get."""
+    """Run a sample; gives its results, and inputs and parameters as rules and kernels get them."""
     with Heard() as listener:
         results = drawn.run()
-    op, inputs, params = next(call for call in listener.calls if call[0] is drawn.op)
+    _, inputs, params = next(call for call in listener.calls if call[0] is drawn.op)
     return results, inputs, params
-

@@ -24,7 +24,7 @@ from devtensor.core.rules import as_tuple
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor, storage_of, strides_of, wrap
 from devtensor.graph.meta import standing_for
-from devtensor.testing.assert_close import assert_near
+from devtensor.testing.closeness import assert_near
 from devtensor.testing.cases import (
     Sample,
     accepts,
@@ -46,7 +46,7 @@ def marked(op: Op, name: str) -> bool:
 
 
 def rounding_steps(op: Op, drawn: Sample) -> float:
-    """How many rounding errors the result may have: few for one kernel, more where many numbers are summed."""
+    """How many rounding errors the result may have: few for one number, more where many are summed."""
     if op.body is None and op.shape_rule.__name__ == "broadcast":
         return 4
     summed = max((a.size for a in drawn.arrays if isinstance(a, np.ndarray)), default=1)
@@ -94,7 +94,9 @@ def refuses(error: type[DevtensorError], drawn: Sample, pattern: str = "") -> No
         drawn.run()
     except error as found:
         text = str(found)
-        assert text.startswith(f"[{drawn.op.name}]"), f"{drawn}: the message does not name the op first: {text}"
+        assert text.startswith(f"[{drawn.op.name}]"), (
+            f"{drawn}: the message does not name the op first: {text}"
+        )
         assert re.search(pattern, text, re.DOTALL), f"{drawn}: {text!r} does not match {pattern!r}"
         assert ";" in text or ":" in text, f"{drawn}: the message does not say what to do: {text}"
     else:
@@ -120,7 +122,9 @@ def check_rule(drawn: Sample, results: tuple, said: Any) -> None:
     assert found == [tuple(s) for s in shapes], f"{drawn}: shapes {found}; the rule says {list(shapes)}"
     if drawn.op.view:
         strides = telling(results[0].shape, strides_of(results[0]))
-        assert strides == telling(*said), f"{drawn}: strides {strides_of(results[0])}; the rule says {said[1]}"
+        assert strides == telling(*said), (
+            f"{drawn}: strides {strides_of(results[0])}; the rule says {said[1]}"
+        )
 
 
 def telling(shape: Any, strides: Any) -> list:
@@ -129,7 +133,7 @@ def telling(shape: Any, strides: Any) -> list:
 
 
 def check_meta(drawn: Sample, results: tuple) -> None:
-    """Meta gives the same shapes and dtypes; what stands for the device in a trace gives the same strides too."""
+    """Meta gives the same shapes and dtypes; what stands for the device in a trace, the same strides too."""
     for place in (resolve("meta"), *(() if marked(drawn.op, "Place") else (standing_for(drawn.device),))):
         without = sample(drawn.op, drawn.case, drawn.dtype, place)
         for out, meta in zip(results, without.run(), strict=True):
@@ -142,7 +146,7 @@ def check_meta(drawn: Sample, results: tuple) -> None:
 
 
 def check_contract(op: Op, device: Any = "cpu") -> None:
-    """Inputs are left as they were; results are fresh memory, views are their input's; nothing visits the host."""
+    """Inputs are left as they were; results are fresh, views are their input's; nothing visits the host."""
     for drawn in samples_of(op, device, ("float32",)):
         tensors = [t for t in drawn.inputs if isinstance(t, Tensor)]
         before = [to_numpy(t).tobytes() for t in tensors]
@@ -168,7 +172,9 @@ def check_memory(drawn: Sample, out: Tensor, others: list[Tensor]) -> None:
         assert tracked, f"{drawn}: a view does not share its input's storage"
         assert changed or not before, f"{drawn}: a view does not share its input's memory"
     elif not tracked or drawn.op.body is None:
-        assert not changed, f"{drawn}: the result shares memory with an input or another result; it must be fresh"
+        assert not changed, (
+            f"{drawn}: the result shares memory with an input or another result; it must be fresh"
+        )
 
 
 def _whole(tensor: Tensor) -> Tensor:
@@ -191,7 +197,7 @@ def contained(device: Device, may_move: bool = False) -> Iterator[None]:
 
 
 def check_parity(op: Op, device: Any) -> None:
-    """The device gives what the CPU gives, on the same numbers; a kernel for a composite gives what its body gives."""
+    """The device gives what the CPU gives on the same numbers; a composite's kernel, what its body gives."""
     for drawn in samples_of(op, device):
         results, inputs, params = heard(drawn)
         if drawn.device.type != "cpu":
@@ -222,7 +228,9 @@ def check_errors(op: Op, device: Any = "cpu") -> None:
         except DevtensorError as error:
             text = str(error)
             assert re.search(case.error or "", text, re.DOTALL), f"[{op.name}] {case}: {text!r}"
-            assert text.startswith(("[device]", f"[{op.name}]")), f"[{op.name}] {case}: another op is named: {text!r}"
+            assert text.startswith(("[device]", f"[{op.name}]")), (
+                f"[{op.name}] {case}: another op is named: {text!r}"
+            )
         else:
             raise AssertionError(f"[{op.name}] {case}: nothing was raised")
     for drawn in list(samples_of(op, device, ("float32", "int64")))[:1]:

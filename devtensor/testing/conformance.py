@@ -1,9 +1,10 @@
 """Does a backend keep the contract? What its author runs: `python -m devtensor.testing.conformance mydev`.
 
-Every op's examples run on the device and on the CPU, with the same numbers, and the results are compared: values,
-dtypes, shapes, strides of views, gradients; and what the contract of kernels says beside: inputs stay as they were,
-results are fresh memory, views are views, and nothing visits the host. The CPU is the reference: checked itself, its
-fused kernels are compared with the composites' bodies, and its primitives with rules and finite differences alone.
+Every op's examples run on the device and on the CPU, with the same numbers, and the results are compared:
+values, dtypes, shapes, strides of views, gradients; and what the contract of kernels says beside: inputs stay
+as they were, results are fresh memory, views are views, nothing visits the host. The CPU is the reference:
+checked itself, its fused kernels are compared with the composites' bodies, and its primitives with rules and
+finite differences alone.
 """
 
 from __future__ import annotations
@@ -99,10 +100,16 @@ def _member_failures(name: str) -> list[tuple[str, str, str]]:
         size = {"bool": 1, "uint8": 1, "int8": 1}.get(dtype) or int("".join(filter(str.isdigit, dtype))) // 8
         content = bytes(k % 2 for k in range(16)) if dtype == "bool" else content
         array = backend.upload(memoryview(content), (2, 8 // size), dtype, 0)
-        demand(tuple(array.shape) == (2, 8 // size), "upload", f"{dtype} arrives with shape {tuple(array.shape)}")
+        demand(
+            tuple(array.shape) == (2, 8 // size), "upload", f"{dtype} arrives with shape {tuple(array.shape)}"
+        )
         demand(bytes(backend.download(array)) == content, "download", f"{dtype} comes back with other bytes")
         demand(backend.dtype_of(array) == dtype, "dtype_of", f"{dtype} is called {backend.dtype_of(array)}")
-        demand(tuple(backend.strides_of(array)) == (8 // size, 1), "strides_of", f"{dtype}: {backend.strides_of(array)}")
+        demand(
+            tuple(backend.strides_of(array)) == (8 // size, 1),
+            "strides_of",
+            f"{dtype}: {backend.strides_of(array)}",
+        )
     with backend.on(0):
         backend.synchronize(0)
     memory = backend.memory(0)

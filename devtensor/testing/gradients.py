@@ -1,7 +1,7 @@
 """Derivatives of ops against finite differences: one random direction per input, to second order.
 
-A function of many numbers is reduced to one of one number: its results are summed with random weights, and its
-inputs move along a random line. A wrong derivative anywhere shows there with probability one.
+A function of many numbers is reduced to one of one number: its results are summed with random weights, and
+its inputs move along a random line. A wrong derivative anywhere shows there with probability one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ATOL = 1e-6
 
 
 def check_gradients(op: Op, device: Any = "cpu") -> None:
-    """Raise AssertionError unless the op's formulas give first and second derivatives, at every float64 example.
+    """Raise AssertionError unless the formulas give first and second derivatives at every float64 example.
 
     An op declared as not differentiable must leave no history.
     """
@@ -55,7 +55,7 @@ def check_sample(drawn: Sample) -> None:
 
 
 def is_differentiable(drawn: Sample, place: int, value: Any) -> bool:
-    """Whether this input takes part in promotion, is of floating point, and has a formula where ops have any."""
+    """Whether this input takes part in promotion, is of floating point, and has a formula if any has."""
     candidate = isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
     return candidate and not lacks_formula(drawn.op, place)
 
@@ -79,7 +79,9 @@ def refuse_silence(drawn: Sample) -> None:
             name = drawn.op.input_name(place)
             assert name in str(error), f"{drawn}: the error does not name {name}: {error}"
         else:
-            raise AssertionError(f"{drawn}: {drawn.op.input_name(place)} requires grad, has no formula, and nobody says so")
+            raise AssertionError(
+                f"{drawn}: {drawn.op.input_name(place)} requires grad, has no formula, and nobody says so"
+            )
 
 
 class Check:
@@ -102,7 +104,9 @@ class Check:
         made.requires_grad = wanted
         return made
 
-    def outputs(self, points: Sequence[np.ndarray], wanted: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+    def outputs(
+        self, points: Sequence[np.ndarray], wanted: Sequence[int]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Leaves at `points`, of which those in `wanted` require grad, and the floating-point results."""
         inputs, leaves = list(self.drawn.inputs), []
         for place, point in zip(self.places, points, strict=True):
@@ -138,7 +142,9 @@ class Check:
                 assert g.shape == leaf.shape, f"{self.drawn}: gradient of {name} is {tuple(g.shape)}"
                 assert g.dtype is leaf.dtype, f"{self.drawn}: gradient of {name} is {g.dtype}"
             analytic = 0.0 if g is None else float((to_numpy(g) * direction).sum())
-            ahead, behind = (self.total(self.moved(self.places.index(place), sign * self.step)) for sign in (1, -1))
+            ahead, behind = (
+                self.total(self.moved(self.places.index(place), sign * self.step)) for sign in (1, -1)
+            )
             self.compare(analytic, (ahead - behind) / (2 * self.step), f"derivative for {name}")
 
     def moved(self, index: int, step: float) -> list[np.ndarray]:
@@ -152,7 +158,9 @@ class Check:
             _, _, (alone,) = self.gradients(self.points, self.weights, wanted=(place,))
             together = self.found[index]
             equal = alone is None if together is None else np.array_equal(to_numpy(alone), to_numpy(together))
-            assert equal, f"{self.drawn}: gradient of {self.drawn.op.input_name(place)} differs when it is alone"
+            assert equal, (
+                f"{self.drawn}: gradient of {self.drawn.op.input_name(place)} differs when it is alone"
+            )
 
     def second_order(self) -> None:
         leaves, weights, found = self.gradients(self.points, self.weights, create_graph=True)
@@ -162,7 +170,9 @@ class Check:
         roots, seeds = [g for g, _ in kept], [self.tensor(u) for _, u in kept]
         slopes = grad(roots, [*leaves, *weights], seeds, allow_unused=True)
         lines = [*self.directions, *self.weight_directions]
-        analytic = sum(float((to_numpy(s) * v).sum()) for s, v in zip(slopes, lines, strict=True) if s is not None)
+        analytic = sum(
+            float((to_numpy(s) * v).sum()) for s, v in zip(slopes, lines, strict=True) if s is not None
+        )
         ahead, behind = (self.slope(sign * self.step) for sign in (1, -1))
         self.compare(analytic, (ahead - behind) / (2 * self.step), "second derivative")
 
@@ -171,7 +181,9 @@ class Check:
         points = [p + step * v for p, v in zip(self.points, self.directions, strict=True)]
         weights = [w + step * v for w, v in zip(self.weights, self.weight_directions, strict=True)]
         _, _, found = self.gradients(points, weights)
-        return sum(float((to_numpy(g) * u).sum()) for g, u in zip(found, self.seconds, strict=True) if g is not None)
+        return sum(
+            float((to_numpy(g) * u).sum()) for g, u in zip(found, self.seconds, strict=True) if g is not None
+        )
 
     def compare(self, analytic: float, numeric: float, what: str) -> None:
         close = abs(analytic - numeric) <= ATOL + self.tolerance * max(abs(numeric), self.size)

@@ -13,7 +13,9 @@ from devtensor.testing import to_numpy
 
 
 def leaf(*numbers: float) -> Tensor:
-    return devtensor.tensor(numbers if len(numbers) > 1 else numbers[0], dtype=devtensor.float64, requires_grad=True)
+    return devtensor.tensor(
+        numbers if len(numbers) > 1 else numbers[0], dtype=devtensor.float64, requires_grad=True
+    )
 
 
 def test_backward_sums_into_leaves():
@@ -143,7 +145,9 @@ def test_a_graph_is_used_once_unless_retained():
     y.backward(retain_graph=True)
     y.backward()
     assert x.grad.item() == 8.0
-    with pytest.raises(AutogradError, match=r"Trying to backward through the graph a second time.*mul.*retain_graph=True"):
+    with pytest.raises(
+        AutogradError, match=r"Trying to backward through the graph a second time.*mul.*retain_graph=True"
+    ):
         y.backward()
 
 
@@ -208,10 +212,16 @@ def test_modes_come_back_after_an_error():
 REFUSED = {
     "no gradient wanted": (lambda: devtensor.ones(()).backward(), "does not require grad"),
     "made under no_grad": (lambda: _without(leaf(1)).backward(), "does not require grad.*outside no_grad"),
-    "not a scalar": (lambda: (leaf(1, 2) * 2).backward(), r"implicitly created only for scalar outputs.*\(2,\)"),
+    "not a scalar": (
+        lambda: (leaf(1, 2) * 2).backward(),
+        r"implicitly created only for scalar outputs.*\(2,\)",
+    ),
     "gradient is no tensor": (lambda: (leaf(1, 2) * 2).backward([1.0, 1.0]), "needs a Tensor|list"),
     "an input that needs none": (lambda: grad(leaf(1) * 2, devtensor.ones(())), "does not require grad"),
-    "batched": (lambda: grad(leaf(1) * 2, leaf(1), is_grads_batched=True), "is_grads_batched is not supported"),
+    "batched": (
+        lambda: grad(leaf(1) * 2, leaf(1), is_grads_batched=True),
+        "is_grads_batched is not supported",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""The conformance suite: on every device here, and on a stranger's backend installed as a distribution of its own."""
+"""The conformance suite, and a stranger's backend that passes it, installed as a distribution of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLE = ROOT / "examples" / "custom_backend.py"
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run Python with devtensor's checkout on the path, one BLAS thread, and no backends but those installed."""
+    """Run Python with this checkout and the folder `extra` on the path, and one BLAS thread."""
     path = os.pathsep.join([*filter(None, [environment.pop("extra", "")]), str(ROOT), str(ROOT / "backends")])
     known = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **environment}
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=known, timeout=300)
@@ -154,7 +154,7 @@ def test_a_missing_primitive_is_found_and_a_missing_composite_is_not(faulty):
     kernels = devtensor.backend.get("faulty").kernels
     del kernels["matmul"]
     kernels.pop("softmax", None)
-    with pytest.raises(ConformanceError, match='matmul: .*add "matmul" to the kernels'):
+    with pytest.raises(ConformanceError, match=r'matmul: .*add "matmul" to the kernels'):
         check_op("matmul", "faulty")
     check_op("softmax", "faulty", only=("values",))
 

@@ -56,7 +56,9 @@ def test_promotion_of_two_tensors(a, b, wanted):
     assert add(x, y).dtype.short == wanted
     assert add(x, y.view(1, 2)).dtype.short == wanted
     higher = DTYPES[b].category > DTYPES[a].category
-    assert add(x, y[0]).dtype is DTYPES[b if higher else a], "without dimensions, only a higher category widens"
+    assert add(x, y[0]).dtype is DTYPES[b if higher else a], (
+        "without dimensions, only a higher category widens"
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -73,7 +75,9 @@ def test_promotion_with_a_number(dtype, number, shape):
 def test_a_tensor_without_dimensions_meets_one_with():
     assert add(devtensor.ones(2), devtensor.ones((), dtype="float64")).dtype is devtensor.float32
     assert add(devtensor.ones(2, dtype="int8"), devtensor.ones((), dtype="int64")).dtype is devtensor.int8
-    assert add(devtensor.ones(2, dtype="int8"), devtensor.ones((), dtype="float16")).dtype is devtensor.float16
+    assert (
+        add(devtensor.ones(2, dtype="int8"), devtensor.ones((), dtype="float16")).dtype is devtensor.float16
+    )
 
 
 def test_the_default_dtype_decides_for_numbers():
@@ -89,7 +93,9 @@ def test_the_default_dtype_decides_for_numbers():
     assert add(devtensor.ones(2, dtype="int64"), 1.5).dtype is devtensor.float32
 
 
-@pytest.mark.parametrize("number", [0.0, -0.0, 1, True, 1.0, math.inf, -math.inf, math.nan, 1e-320, 2**53 + 1])
+@pytest.mark.parametrize(
+    "number", [0.0, -0.0, 1, True, 1.0, math.inf, -math.inf, math.nan, 1e-320, 2**53 + 1]
+)
 def test_numbers_arrive_as_they_are(number):
     x = devtensor.zeros(1, dtype="float64")
     for _ in range(3):
@@ -139,7 +145,9 @@ def test_strangers_leave_the_choice_to_the_other_operand():
     assert devtensor.ones(2) + Other() == "reflected"
     with pytest.raises(TypeError):
         devtensor.ones(2) + "text"
-    with pytest.raises(ArgumentTypeError, match=r"^\[add\] other is 'text' of type str; it needs a Tensor or a Python number"):
+    with pytest.raises(
+        ArgumentTypeError, match=r"^\[add\] other is 'text' of type str; it needs a Tensor or a Python number"
+    ):
         add(devtensor.ones(2), "text")
 
 
@@ -154,7 +162,9 @@ STRANGE = "strict"
 
 def test_tensors_of_two_devices_do_not_meet():
     x, y = devtensor.ones(2), devtensor.ones(2, device=STRANGE)
-    with pytest.raises(DeviceError, match=r'^\[add\] inputs are on cpu and strict:0; all must be on one device; .*\.to\('):
+    with pytest.raises(
+        DeviceError, match=r"^\[add\] inputs are on cpu and strict:0; all must be on one device; .*\.to\("
+    ):
         x + y
 
 
@@ -174,7 +184,9 @@ def test_an_index_must_hold_integers():
 
 
 def test_shape_errors_name_the_sizes():
-    with pytest.raises(ShapeError, match=r"^\[matmul\] input \(3, 4\) @ other \(5, 6\): K=4 and K=5 must be equal$"):
+    with pytest.raises(
+        ShapeError, match=r"^\[matmul\] input \(3, 4\) @ other \(5, 6\): K=4 and K=5 must be equal$"
+    ):
         linalg.matmul(devtensor.ones(3, 4), devtensor.ones(5, 6))
 
 
@@ -229,7 +241,11 @@ def test_layers_hear_ops_in_order_of_rank_and_go_only_by_themselves():
         assert current().layers == (low,)
         devtensor.ones(2).log()
     assert current().layers == ()
-    assert [entry for entry in log if entry[1] in ("exp", "log")] == [("high", "exp"), ("low", "exp"), ("low", "log")]
+    assert [entry for entry in log if entry[1] in ("exp", "log")] == [
+        ("high", "exp"),
+        ("low", "exp"),
+        ("low", "log"),
+    ]
 
 
 def test_a_layer_hears_writes_casts_and_the_inside_of_composites():
@@ -318,7 +334,9 @@ def test_a_primitive_without_kernel_says_how_to_add_it(declared):
     def unheard(input):
         """Nothing."""
 
-    with pytest.raises(KernelMissing, match=r'\[unheard\] device cpu has no kernel.*add "unheard" to the kernels'):
+    with pytest.raises(
+        KernelMissing, match=r'\[unheard\] device cpu has no kernel.*add "unheard" to the kernels'
+    ):
         unheard(devtensor.ones(1))
 
 

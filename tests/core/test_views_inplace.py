@@ -1,4 +1,4 @@
-"""Views and in-place writes: shared memory, versions, and derivatives equal to those of code without writes."""
+"""Views and in-place writes: shared memory, versions, and the derivatives of code without writes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def check_derivatives(function: Callable[..., Tensor], *points: np.ndarray) -> N
     def slope(step: float, create_graph: bool = False) -> tuple[list[Tensor], Tensor]:
         leaves, total = first(step)
         found = grad(total, leaves, create_graph=True, allow_unused=True)
-        return leaves, sum((g * leaf(v, False)).sum() for g, v in zip(found, lines, strict=True) if g is not None)
+        return leaves, sum(
+            (g * leaf(v, False)).sum() for g, v in zip(found, lines, strict=True) if g is not None
+        )
 
     step = 1e-5
     numeric = (first(step)[1].item() - first(-step)[1].item()) / (2 * step)
@@ -47,7 +49,9 @@ def check_derivatives(function: Callable[..., Tensor], *points: np.ndarray) -> N
     assert along.item() == pytest.approx(numeric, rel=1e-7, abs=1e-7)
     if along.requires_grad:
         curved = grad(along, leaves, allow_unused=True)
-        second = sum(float((to_numpy(g) * v).sum()) for g, v in zip(curved, lines, strict=True) if g is not None)
+        second = sum(
+            float((to_numpy(g) * v).sum()) for g, v in zip(curved, lines, strict=True) if g is not None
+        )
         numeric = (slope(step)[1].item() - slope(-step)[1].item()) / (2 * step)
         assert second == pytest.approx(numeric, rel=1e-6, abs=1e-6)
 
@@ -118,13 +122,24 @@ def test_a_write_to_the_base_is_seen_by_old_views(name, rng):
 PAIRS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
     "two writes through two views": (
         lambda x, y: _do(x * 1, lambda b: (b[0].mul_(y[0]), b[:, 1].add_(y[:, 1]))),
-        lambda x, y: devtensor.cat([(x[0] * y[0])[None], x[1:]])
-        + devtensor.stack([x[:, 0] * 0, y[:, 1], *[x[:, 0] * 0] * 2], 1),
+        lambda x, y: (
+            devtensor.cat([(x[0] * y[0])[None], x[1:]])
+            + devtensor.stack([x[:, 0] * 0, y[:, 1], *[x[:, 0] * 0] * 2], 1)
+        ),
     ),
     "a view of a view": (
         lambda x, y: _do(x * 1, lambda b: b[1:].t()[2].mul_(y[1:, 2])),
-        lambda x, y: x * devtensor.stack(
-            [y[:, 0] * 0 + 1, y[:, 0] * 0 + 1, devtensor.cat([y[:1, 0] * 0 + 1, y[1:, 2]]), y[:, 0] * 0 + 1], 1
+        lambda x, y: (
+            x
+            * devtensor.stack(
+                [
+                    y[:, 0] * 0 + 1,
+                    y[:, 0] * 0 + 1,
+                    devtensor.cat([y[:1, 0] * 0 + 1, y[1:, 2]]),
+                    y[:, 0] * 0 + 1,
+                ],
+                1,
+            )
         ),
     ),
     "the value read before and after": (
@@ -185,7 +200,9 @@ def test_the_version_error_names_op_tensor_and_versions():
     other = b * 2
     out = a * other
     other.add_(1)
-    with pytest.raises(VersionError, match=r'\[mul\] needs "other" \(3, 4\) float64 as it was at version 0, but.*version 1'):
+    with pytest.raises(
+        VersionError, match=r'\[mul\] needs "other" \(3, 4\) float64 as it was at version 0, but.*version 1'
+    ):
         out.sum().backward()
 
 
@@ -195,7 +212,9 @@ def test_the_version_error_comes_for_saved_results_and_through_views():
     out[0:1].mul_(2)
     y = out.exp()
     out[1] = 7.0
-    with pytest.raises(VersionError, match=r'\[exp\] needs "out".*in-place op changed it; write out of place, or clone'):
+    with pytest.raises(
+        VersionError, match=r'\[exp\] needs "out".*in-place op changed it; write out of place, or clone'
+    ):
         y = x.exp()
         y.detach().zero_()
         y.sum().backward()
@@ -255,7 +274,12 @@ def test_overlapping_windows_are_refused_and_separate_ones_written():
 
 def test_leaves_that_require_grad_and_their_views_are_refused():
     x = leaf(np.ones(3))
-    for action in (lambda: x.mul_(2), lambda: x[0:1].mul_(2), lambda: x.copy_(leaf(np.zeros(3))), lambda: x.zero_()):
+    for action in (
+        lambda: x.mul_(2),
+        lambda: x[0:1].mul_(2),
+        lambda: x.copy_(leaf(np.zeros(3))),
+        lambda: x.zero_(),
+    ):
         with pytest.raises(AutogradError, match="leaf"):
             action()
     with devtensor.no_grad():

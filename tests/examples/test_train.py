@@ -76,6 +76,12 @@ def same(left: object, right: object) -> bool:
 
 
 @pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    """The number of threads is set for a whole process: here it stays as the suite has it."""
+    monkeypatch.setattr(devtensor, "set_num_threads", lambda count: None)
+
+
+@pytest.fixture(autouse=True)
 def drawing(request, monkeypatch):
     """Pictures take longer than a small run does: only the tests about them draw."""
     if request.cls not in (TestOptionalPackages, TestPictures):
@@ -187,6 +193,7 @@ class TestResume:
                 if line.startswith("epoch   3"):
                     break
             process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
         options = train.parse(arguments)
         path = tmp_path / "checkpoint.safetensors"
         state = train_checkpoint.load_checkpoint(path, vars_of(train.make_settings(options)))

@@ -18,6 +18,12 @@ train = importlib.import_module("train")
 train_data = importlib.import_module("train_data")
 
 
+@pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    """The number of threads is set for a whole process: here it stays as the suite has it."""
+    monkeypatch.setattr(devtensor, "set_num_threads", lambda count: None)
+
+
 def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:
     return bytes((0, 0, 8, len(shape))) + struct.pack(f">{len(shape)}I", *shape) + content
 
@@ -56,7 +62,7 @@ def test_the_job_runs_on_them(tmp_path, capsys):
     options = ["--data", str(directory), "--out", str(tmp_path / "out"), "--device", "cpu", "--amp", "off"]
     assert train.main(options) == 0
     text = capsys.readouterr().out
-    assert len(re.findall(r"^epoch  \d/5", text, re.MULTILINE)) == 5
+    assert len(re.findall(r"^epoch \d/5", text, re.MULTILINE)) == 5
     assert "cnn on data: 20 images to learn from, 10 held out; device cpu, amp off" in text
 
 

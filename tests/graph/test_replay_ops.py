@@ -63,10 +63,14 @@ def check_capture(op: Op, device: str) -> None:
     for first, second in zip(learnt, other, strict=True):
         program = graph.capture(function_of(first))
         for _ in range(2):
-            assert bits(program(*tensors_of(first))) == bits(first.run()), f"{first}: wrong while it is learnt"
+            assert bits(program(*tensors_of(first))) == bits(first.run()), (
+                f"{first}: wrong while it is learnt"
+            )
         assert program.replays == 0 and program.graph is not None, f"{first}: two equal runs gave no graph"
         graph.check(program.graph)
-        assert bits(program(*tensors_of(second))) == bits(second.run()), f"{second}: the replay is not eager\n{program.graph}"
+        assert bits(program(*tensors_of(second))) == bits(second.run()), (
+            f"{second}: the replay is not eager\n{program.graph}"
+        )
         assert program.replays == 1, f"{second}: the graph was not replayed"
 
 
@@ -78,12 +82,16 @@ def check_trace(op: Op, device: str) -> None:
             continue
         traced = graph.trace(function_of(drawn), *specs)
         graph.check(traced.graph)
-        assert bits(traced.run(*tensors)) == bits(drawn.run()), f"{drawn}: the traced graph is not eager\n{traced}"
+        assert bits(traced.run(*tensors)) == bits(drawn.run()), (
+            f"{drawn}: the traced graph is not eager\n{traced}"
+        )
 
 
 def test_capture(op, device):
     if op.name in DATA_DEPENDENT:
-        with pytest.raises(TraceError, match=rf"\[{op.name}\].*depends on the numbers(?s:.*)test_replay_ops.py"):
+        with pytest.raises(
+            TraceError, match=rf"\[{op.name}\].*depends on the numbers(?s:.*)test_replay_ops.py"
+        ):
             check_capture(op, device)
     else:
         check_capture(op, device)
@@ -91,7 +99,9 @@ def test_capture(op, device):
 
 def test_trace(op, device):
     if op.name in DATA_DEPENDENT:
-        with pytest.raises(TraceError, match=rf"\[{op.name}\].*depends on the numbers(?s:.*)test_replay_ops.py"):
+        with pytest.raises(
+            TraceError, match=rf"\[{op.name}\].*depends on the numbers(?s:.*)test_replay_ops.py"
+        ):
             check_trace(op, device)
     elif not moves(op):
         check_trace(op, device)
@@ -149,5 +159,7 @@ def test_a_graph_prints_its_nodes():
 
 def test_a_graph_refuses_other_specs():
     traced = graph.trace(lambda x: x.exp(), graph.TensorSpec((2, 3)))
-    with pytest.raises(devtensor.core.errors.GraphError, match=r"arg0 is \(3, 2\) float32 on cpu.*f32\[2, 3\]"):
+    with pytest.raises(
+        devtensor.core.errors.GraphError, match=r"arg0 is \(3, 2\) float32 on cpu.*f32\[2, 3\]"
+    ):
         traced.run(devtensor.zeros(3, 2))

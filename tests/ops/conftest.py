@@ -1,4 +1,4 @@
-"""Every op in turn: a test with the argument `op` runs once for each; with `inplace_op`, once for each that has `op_`."""
+"""Every op in turn: a test that asks for `op` runs for each, with `inplace_op` for each that has `op_`."""
 
 from __future__ import annotations
 

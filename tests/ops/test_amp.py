@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles import AMP
 
 from devtensor.amp import autocast
 from devtensor.core.device import resolve
 from devtensor.core.op import Op
 from devtensor.ops.examples import Case
 from devtensor.testing.cases import Sample, accepts, cases_of, expected_dtypes, is_free, sample, to_numpy
+from oracles import AMP
 
 HALVES = ("float16", "bfloat16")
 
@@ -38,12 +38,14 @@ def check_amp(op: Op, device: str = "cpu") -> None:
 
 
 def check_sample(drawn: Sample, half: str, wanted: str) -> None:
-    """The results have the dtypes that the op's rule gives for `wanted`, and are finite where they should be."""
+    """The results have the dtypes that the op's rule gives for `wanted`, and are finite where they can be."""
     with autocast(drawn.device.type, dtype=half):
         results = drawn.run()
     dtypes = expected_dtypes(drawn.op, drawn.case, wanted)
     found = [out.dtype.name for out in results]
-    assert found == [d.name for d in dtypes], f"{drawn} under autocast({half}): {found}; policy asks for {wanted}"
+    assert found == [d.name for d in dtypes], (
+        f"{drawn} under autocast({half}): {found}; policy asks for {wanted}"
+    )
     for out, plain in zip(results, drawn.run() if wanted == "float32" else (), strict=False):
         if out.dtype.is_floating_point:
             lost = np.isfinite(to_numpy(plain).astype(float)) & ~np.isfinite(to_numpy(out).astype(float))

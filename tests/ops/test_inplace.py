@@ -49,7 +49,9 @@ def check_numbers(drawn: Sample) -> None:
     assert result is target and target.array is array, f"{drawn}: the result is another tensor"
     assert target._version == before + 1, f"{drawn}: version {before} became {target._version}"
     numbers = to_numpy(wanted).astype(to_numpy(target).dtype)
-    assert np.array_equal(to_numpy(target), numbers, equal_nan=numbers.dtype.kind == "f"), f"{drawn}: op_ is not op"
+    assert np.array_equal(to_numpy(target), numbers, equal_nan=numbers.dtype.kind == "f"), (
+        f"{drawn}: op_ is not op"
+    )
 
 
 def check_views(drawn: Sample) -> None:
@@ -81,7 +83,9 @@ def check_derivatives(drawn: Sample) -> None:
     found = grad(inplace(drawn, target.clone(), tuple(others)), leaves, weight, allow_unused=True)
     for a, b in zip(found, expected, strict=True):
         assert (a is None) == (b is None), f"{drawn}: in place, another input has no gradient"
-        assert a is None or np.allclose(to_numpy(a), to_numpy(b), 1e-12, 1e-12), f"{drawn}: in place, derivative differs"
+        assert a is None or np.allclose(to_numpy(a), to_numpy(b), 1e-12, 1e-12), (
+            f"{drawn}: in place, derivative differs"
+        )
     with pytest.raises(AutogradError, match=rf"\[{drawn.op.name}_\].*leaf"):
         inplace(drawn, target, tuple(others))
     with no_grad():

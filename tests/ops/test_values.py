@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from oracles import ORACLES
 
 from devtensor.core.op import OPS, Op
-from devtensor.testing.cases import Sample, cases_of, samples_of
+from devtensor.ops.examples import Draw
+from devtensor.testing.closeness import assert_near
+from devtensor.testing.cases import Sample, accepts, cases_of, sample, samples_of, to_tensor
 from devtensor.testing.checks import check_results
+from oracles import ORACLES
 
 
 def reference(drawn: Sample, results: tuple) -> tuple:
@@ -38,6 +42,49 @@ def check_values(op: Op, device: str = "cpu") -> None:
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 def test_values(op, device):
     check_values(op, device)
+
+
+def special_numbers(large: float) -> np.ndarray:
+    return np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, large, -large, 1e-40, math.inf, -math.inf, math.nan])
+
+
+def special_sample(op: Op, dtype: str, device: str) -> Sample | None:
+    """An example of an elementwise op with special numbers for those drawn, in every pair of inputs."""
+    for case in cases_of(op):
+        free = [d for d in case.inputs if isinstance(d, Draw) and d.dtype is None]
+        if (
+            op.shape_rule.__name__ != "broadcast"
+            or not free
+            or not accepts(op, case, dtype)
+            or not free[0].shape
+        ):
+            continue
+        drawn = sample(op, case, dtype, device)
+        # Between the ops of a body the largest numbers overflow where the whole does not.
+        numbers = special_numbers(3e38 if op.body is None else 80.0)
+        grids = iter(np.meshgrid(*[numbers] * min(len(free), 2), indexing="ij"))
+        arrays, last = [], np.zeros(())
+        for value, array in zip(case.inputs, drawn.arrays, strict=True):
+            if isinstance(value, Draw):
+                last = (
+                    next(grids, last) if value.dtype is None else np.arange(last.size).reshape(last.shape) % 2
+                )
+                array = np.resize(last, (len(numbers),) * min(len(free), 2)).astype(array.dtype)
+            arrays.append(array)
+        inputs = [to_tensor(a, device) if isinstance(a, np.ndarray) else a for a in arrays]
+        return drawn._replace(arrays=tuple(arrays), inputs=tuple(inputs))
+    return None
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_special_numbers(op, device, dtype):
+    drawn = special_sample(op, dtype, device)
+    if drawn is not None:
+        results = drawn.run()
+        for out, wanted in zip(results, reference(drawn, results), strict=True):
+            with np.errstate(all="ignore"):
+                assert_near(out, wanted, out.dtype, 16, 0.0, str(drawn))
 
 
 def test_every_op_has_an_oracle_and_examples():

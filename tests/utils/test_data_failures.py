@@ -175,7 +175,7 @@ class Unreadable:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_indices_that_cannot_be_read_by_the_worker():
-    with pytest.raises(WorkerError, match="worker 0 .* exited unexpectedly"):
+    with pytest.raises(WorkerError, match=r"worker 0 .* exited unexpectedly"):
         list(DataLoader([1], num_workers=1, sampler=[Unreadable()]))
 
 

@@ -11,7 +11,6 @@ from devtensor.backend.protocol import Array, Kernel
 UNARY = {
     "neg": "negative",
     "abs": "absolute",
-    "sign": "sign",
     "square": "square",
     "isnan": "isnan",
     "isinf": "isinf",
@@ -125,7 +124,24 @@ def arange(lib: Library, start: float, step: float, count: int, dtype: str) -> A
 
 
 def cast(lib: Library, x: Array, dtype: str) -> Array:
-    return x.astype(lib.dtypes[dtype])
+    return x.astype(lib.dtypes[dtype], order=layout(x))
+
+
+def layout(x: Array) -> str:
+    """The order in which a converted copy is laid out: as it lies, but rows first where x is expanded.
+
+    An expanded array has no order of its own, and libraries differ in what they make of it.
+    """
+    expanded = any(stride == 0 and size > 1 for stride, size in zip(x.strides, x.shape, strict=True))
+    return "C" if expanded else "K"
+
+
+def sign(lib: Library, x: Array) -> Array:
+    """-1, 0 or 1 in x's dtype; 0 for NaN."""
+    if x.dtype.kind == "b":
+        return x.copy()
+    above, below = lib.xp.asarray(x > 0), lib.xp.asarray(x < 0)
+    return lib.xp.asarray(above.astype(x.dtype) - below.astype(x.dtype))
 
 
 def copy(lib: Library, x: Array) -> Array:
@@ -153,6 +169,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full": full,
     "arange": arange,
     "cast": cast,
+    "sign": sign,
     "copy": copy,
     "write": write,
     "rsqrt": rsqrt,

@@ -23,7 +23,10 @@ def along(ndim: int, dim: int, part: Any) -> Index:
 
 
 def reshape(lib: Library, x: Array, shape: tuple[int, ...]) -> Array:
-    return x.reshape(shape)
+    result = x.reshape(shape)
+    if not x.flags.c_contiguous and x.size and not lib.xp.may_share_memory(x, result):
+        raise ValueError(f"shape {x.shape} with strides {x.strides} cannot be seen as {shape} without a copy")
+    return result
 
 
 def permute(lib: Library, x: Array, dims: tuple[int, ...]) -> Array:
@@ -93,7 +96,10 @@ def overwrite_by_position(lib: Library, root: Array, src: Array, chain: Chain) -
     """The same where a link of the chain would copy: it is applied to the elements' positions instead."""
     positions = lib.xp.arange(root.size, dtype=lib.dtypes["int64"]).reshape(root.shape)
     for name, params in chain:
-        positions = VIEWS[name](lib, positions, *params)
+        if name == "reshape":
+            positions = positions.reshape(*params)
+        else:
+            positions = VIEWS[name](lib, positions, *params)
     result = root.reshape(-1).copy()
     result[positions.reshape(-1)] = lib.xp.broadcast_to(src, positions.shape).reshape(-1)
     return result.reshape(root.shape)

@@ -92,10 +92,11 @@ def log_softmax(lib: Library, x: Array, dim: int) -> Array:
 
 
 def shifted(lib: Library, x: Array, dim: int) -> Array:
-    """x less its maximum along `dim`: a fresh array."""
+    """x less its maximum along `dim`: a fresh array, rows first."""
     if x.size == 0:
         return x.copy()
-    return lib.xp.asarray(x - lib.xp.amax(x, axis=dim if x.ndim else None, keepdims=True))
+    result = lib.xp.asarray(x - lib.xp.amax(x, axis=dim if x.ndim else None, keepdims=True))
+    return result if result.flags.c_contiguous else result.copy()
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"softmax": softmax, "log_softmax": log_softmax}

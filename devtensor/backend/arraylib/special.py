@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from devtensor.backend.arraylib.elementwise import layout
 from devtensor.backend.arraylib.library import Library
 from devtensor.backend.protocol import Array, Kernel
 
@@ -136,7 +137,7 @@ def in_float64(lib: Library, function: Callable[[Any, Array], Array]) -> Kernel:
     float64 = lib.dtypes["float64"]
 
     def kernel(x: Array) -> Array:
-        return asarray(function(xp, x.astype(float64))).astype(x.dtype)
+        return asarray(function(xp, x.astype(float64, order=layout(x)))).astype(x.dtype)
 
     return kernel
 

@@ -23,7 +23,7 @@ def _check(op: str, p: float) -> None:
         raise ArgumentError(f"[{op}] dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _kept(input: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
+def _kept(input: Tensor, shape: tuple[int, ...], p: float) -> Any:
     """True where an element stays, which it does with probability 1 - p."""
     with no_grad():
         return lt(rand(shape, device=input.kind.device, dtype="float32"), 1.0 - p)

@@ -89,7 +89,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             f"[one_hot] one_hot is only applicable to index tensor of type int64, got {tensor.kind.dtype}"
         )
     if num_classes < 0:
-        if not tensor.array.size:
+        if not tensor.shape.numel():
             raise ArgumentError(
                 "[one_hot] Can not infer total number of classes from empty tensor; give num_classes"
             )

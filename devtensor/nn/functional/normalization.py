@@ -53,6 +53,7 @@ def batch_norm(
         return ops.batch_norm(input, running_mean, running_var, weight, bias, eps)
     dims = (0, *range(2, input.array.ndim))
     count = _values_per_channel(input)
+    _check_channels(input, running_mean=running_mean, running_var=running_var)
     mean, var = ops.moments(input, dims)
     if running_mean is not None and running_var is not None:
         with no_grad():
@@ -63,7 +64,7 @@ def batch_norm(
 
 def _values_per_channel(input: Tensor) -> int:
     shape = input.array.shape
-    count = input.array.size // shape[1] if len(shape) > 1 and shape[1] else 0
+    count = input.shape.numel() // shape[1] if len(shape) > 1 and shape[1] else 0
     if count <= 1:
         raise ShapeError(
             "[batch_norm] Expected more than 1 value per channel when training, got input size "
@@ -71,6 +72,17 @@ def _values_per_channel(input: Tensor) -> int:
             "give a larger batch, or call eval()"
         )
     return count
+
+
+def _check_channels(input: Tensor, **statistics: Tensor | None) -> None:
+    """Refuse running statistics of another number of channels, before any is moved."""
+    channels = input.array.shape[1]
+    for name, running in statistics.items():
+        if running is not None and tuple(running.array.shape) != (channels,):
+            raise ShapeError(
+                f"[batch_norm] {name} should contain {channels} elements not {running.shape.numel()}: input "
+                f"{tuple(input.array.shape)}, {name} {tuple(running.array.shape)}"
+            )
 
 
 def _move(running: Any, found: Any, momentum: Any) -> None:
@@ -147,7 +159,7 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if running_mean is not None and running_var is not None:
         dims = tuple(range(2, input.array.ndim))
-        count = input.array.size // max(1, input.array.shape[0] * input.array.shape[1])
+        count = input.shape.numel() // max(1, input.array.shape[0] * input.array.shape[1])
         with no_grad():
             mean, var = ops.moments(input, dims)
             _move(running_mean, mean.mean(0), momentum)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Self
 
@@ -215,7 +215,7 @@ class Named(Module):
 
         Errors: ArgumentTypeError for anything else.
         """
-        if not isinstance(entries, Container):
+        if not isinstance(entries, (Iterable, Named)):
             raise ArgumentTypeError(
                 f"[{self._get_name()}.update] should be called with an iterable of key/value pairs, but got "
                 f"{type(entries).__name__}"

@@ -102,7 +102,7 @@ class _ConvNd(Module):
         if self.padding == "same":
             pairs = same_padding(self.kernel_size, self.dilation)
         else:
-            pairs = [(0, 0) if self.padding == "valid" else (p, p) for p in self.padding]
+            pairs: Any = [(0, 0) if self.padding == "valid" else (p, p) for p in self.padding]
         return tuple(width for pair in reversed(pairs) for width in pair)
 
     def forward(self, input: Tensor) -> Tensor:

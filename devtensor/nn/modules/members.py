@@ -135,6 +135,7 @@ class Membership:
     def _check_name(self, name: str, what: str, kind: str) -> None:
         if kind not in self.__dict__:
             raise AttributeError(f"cannot assign {what}s before Module.__init__() call")
+        self._mirrored(kind)
         if not isinstance(name, str):
             raise ArgumentTypeError(f"[Module] {what} name should be a string. Got {_type_name(name)}")
         if "." in name:
@@ -157,6 +158,7 @@ class Membership:
                 f"[Module] cannot assign '{_type_name(value)}' as {wanted[0]} '{name}' ({wanted[2]} or None "
                 "expected)"
             )
+        self._mirrored(kind)
         self._forget(name, kind)
         if isinstance(value, Buffer):
             self.register_buffer(name, value, value.persistent)
@@ -164,6 +166,12 @@ class Membership:
             self.register_parameter(name, value)
         else:
             self.__dict__[kind][name] = value
+
+    def _mirrored(self, kind: str) -> None:
+        """Take a plain dict, such as unpickling by hand leaves, as this kind of members."""
+        held = self.__dict__[kind]
+        if not isinstance(held, Members):
+            object.__setattr__(self, kind, Members(self, held))
 
     def _kind_for(self, name: str, value: Any) -> tuple[str | None, tuple]:
         """Among which members an assignment belongs: by the value's class, else by what the name was."""

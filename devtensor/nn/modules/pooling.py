@@ -131,8 +131,8 @@ class AvgPool1d(_AvgPoolNd):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        one = (kernel_size, kernel_size if stride is None else stride, padding)
-        super().__init__(*(_single(value) for value in one), ceil_mode, count_include_pad)
+        steps = kernel_size if stride is None else stride
+        super().__init__(_single(kernel_size), _single(steps), _single(padding), ceil_mode, count_include_pad)
 
 
 def _single(value: Any) -> Any:

@@ -94,10 +94,11 @@ class Traversal(Membership):
         for name in target.split(".") if target else ():
             if not hasattr(found, name):
                 raise AttributeError(f"{found._get_name()} has no attribute `{name}`")
-            found = getattr(found, name)
-            if not isinstance(found, Traversal):
+            below = getattr(found, name)
+            if not isinstance(below, Traversal):
                 raise AttributeError(f"`{name}` is not an nn.Module")
-        return found
+            found = below
+        return found  # type: ignore[return-value]
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
         """Put `module` where a dotted name leads; with `strict` there must be one already."""

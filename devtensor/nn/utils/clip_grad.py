@@ -58,7 +58,7 @@ def get_total_norm(
 
 def _power_sum(tensor: Any, norm_type: float) -> Any:
     if norm_type == math.inf:
-        return amax(_abs(tensor)) if tensor.array.size else _sum(tensor)
+        return amax(_abs(tensor)) if tensor.shape.numel() else _sum(tensor)
     return _sum(tensor * tensor if norm_type == 2 else _abs(tensor) ** norm_type)
 
 

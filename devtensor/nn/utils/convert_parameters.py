@@ -19,7 +19,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """
     found = list(parameters)
     _same_device(found)
-    return cat(*(as_shape(p, (p.array.size,)) for p in found), dim=0)
+    return cat(*(as_shape(p, (p.shape.numel(),)) for p in found), dim=0)
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
@@ -31,14 +31,14 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ArgumentTypeError(f"[vector_to_parameters] expected Tensor, but got: {type(vec).__name__}")
     found = list(parameters)
     _same_device(found)
-    wanted = sum(p.array.size for p in found)
-    if vec.array.ndim != 1 or vec.array.size != wanted:
+    wanted = sum(p.shape.numel() for p in found)
+    if vec.array.ndim != 1 or vec.shape.numel() != wanted:
         raise ShapeError(f"[vector_to_parameters] vec {describe(vec)}; the parameters hold {wanted} elements")
     start = 0
     for param in found:
-        part: Any = vec[start : start + param.array.size]  # type: ignore[index]
+        part: Any = vec[start : start + param.shape.numel()]  # type: ignore[index]
         rebind(param, as_shape(part, tuple(param.array.shape)))
-        start += param.array.size
+        start += param.shape.numel()
 
 
 def _same_device(parameters: list[Tensor]) -> None:

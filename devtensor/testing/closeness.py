@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from devtensor.core.dtype import FLOAT, DType, finfo
+from devtensor.core.dtype import FLOAT, DType
+from devtensor.core.errors import ArgumentError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.testing.cases import numpy_dtype, to_numpy
 
@@ -37,10 +39,11 @@ def assert_close(
 ) -> None:
     """Raise AssertionError unless every element has |actual - expected| <= atol + rtol * |expected|.
 
-    Takes tensors, arrays, numbers, and sequences and mappings of them. Tolerances depend on the dtype unless given;
-    of two dtypes the coarser one counts.
+    Takes tensors, arrays, numbers, and sequences and mappings of them. Tolerances depend on the dtype unless
+    given; of two dtypes the coarser one counts.
 
-    Errors: AssertionError that says where the greatest difference is; ArgumentError if only one tolerance is given.
+    Errors: AssertionError that says where the greatest difference is; ArgumentError if only one tolerance is
+    given.
     """
     settings = _Settings(rtol, atol, equal_nan, check_device, check_dtype, check_stride)
     try:
@@ -51,9 +54,11 @@ def assert_close(
 
 
 class _Settings:
-    def __init__(self, rtol: Any, atol: Any, equal_nan: bool, device: bool, dtype: bool, stride: bool) -> None:
+    def __init__(
+        self, rtol: Any, atol: Any, equal_nan: bool, device: bool, dtype: bool, stride: bool
+    ) -> None:
         if (rtol is None) != (atol is None):
-            raise ValueError(f"[assert_close] rtol={rtol}, atol={atol}; give both or neither")
+            raise ArgumentError(f"[assert_close] rtol={rtol}, atol={atol}; give both or neither")
         self.tolerances = None if rtol is None else (rtol, atol)
         self.equal_nan = equal_nan
         self.device = device
@@ -106,11 +111,15 @@ def _compare_arrays(actual: np.ndarray, expected: np.ndarray, settings: _Setting
     default = [TOLERANCES.get(name, (0.0, 0.0)) for name in names]
     rtol, atol = settings.tolerances or (max(r for r, _ in default), max(a for _, a in default))
     if actual.dtype.kind in "biu" and expected.dtype.kind in "biu":
-        distance = np.where(actual == expected, 0.0, np.abs(actual.astype(np.float64) - expected.astype(np.float64)))
+        distance = np.where(
+            actual == expected, 0.0, np.abs(actual.astype(np.float64) - expected.astype(np.float64))
+        )
         distance = np.where((actual != expected) & (distance == 0), 1.0, distance)
         allowed = np.broadcast_to(atol + rtol * np.abs(expected.astype(np.float64)), distance.shape)
     else:
-        distance, allowed = _distance(actual.astype(np.float64), expected.astype(np.float64), rtol, atol, settings)
+        distance, allowed = _distance(
+            actual.astype(np.float64), expected.astype(np.float64), rtol, atol, settings
+        )
     _report(distance, allowed, rtol, atol, where)
 
 
@@ -139,10 +148,10 @@ def _report(distance: np.ndarray, allowed: np.ndarray, rtol: float, atol: float,
 
 
 def assert_near(actual: Any, expected: Any, dtype: DType, steps: float, scale: float, what: str) -> None:
-    """Raise AssertionError unless `actual` is `expected` rounded to `dtype`, give or take `steps` rounding errors.
+    """Raise AssertionError unless `actual` is `expected` rounded to `dtype`, within `steps` rounding errors.
 
-    A rounding error is the dtype's eps times the element's size, or times `scale` where sums cancelled. Integers and
-    bools must be equal; integers out of range wrap around.
+    A rounding error is the dtype's eps times the element's size, or times `scale` where sums cancelled.
+    Integers and bools must be equal; integers out of range wrap around.
     """
     found, wanted = _as_array(actual), np.asarray(expected)
     if found.shape != wanted.shape:
@@ -151,15 +160,16 @@ def assert_near(actual: Any, expected: Any, dtype: DType, steps: float, scale: f
         if not np.array_equal(found, wanted.astype(numpy_dtype(dtype.name))):
             raise AssertionError(f"{what}:\n{found}\ninstead of\n{wanted}")
         return
-    limits = finfo.of(dtype) if hasattr(finfo, "of") else finfo(dtype)
+    limits = ml_dtypes.finfo(numpy_dtype(dtype.name))
     with np.errstate(all="ignore"):
         rounded = wanted.astype(numpy_dtype(dtype.name)).astype(np.float64)
         found = found.astype(np.float64)
-        bound = limits.eps * steps * np.maximum(np.abs(rounded), scale) + limits.tiny
+        bound = float(limits.eps) * steps * np.maximum(np.abs(rounded), scale) + float(limits.tiny)
         good = (found == rounded) | (np.isnan(found) & np.isnan(rounded)) | (np.abs(found - rounded) <= bound)
     if not good.all():
-        off = np.abs(found - rounded)[~good] / limits.eps
+        off = np.abs(found - rounded)[~good] / float(limits.eps)
         raise AssertionError(
-            f"{what}: {int((~good).sum())} of {good.size} {dtype.name} elements are up to {off.max():.1f} eps off:\n"
+            f"{what}: {int((~good).sum())} of {good.size} {dtype.name} elements are up to {off.max():.1f} "
+            f"eps off:\n"
             f"{found[~good][:5]}\ninstead of\n{rounded[~good][:5]}"
         )

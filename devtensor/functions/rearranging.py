@@ -1,0 +1,85 @@
+"""The same elements repeated, reversed, rolled and turned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.errors import ShapeError
+from devtensor.core.spec import normalize_dim
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.shaping import ravel, reshape, sizes, transpose
+from devtensor.ops import shape as ops
+from devtensor.ops.create import copy
+
+__all__ = ["flip", "fliplr", "flipud", "roll", "rot90", "tile"]
+
+
+def repeat(self: Tensor, *repeats: Any) -> Tensor:
+    """Copies side by side: each dimension as often as its number says.
+
+    Shapes: self (*S) -> S times repeats; more repeats than dims add dims in front
+    """
+    counts = sizes(repeats)
+    extra = len(counts) - self.array.ndim
+    if extra < 0:
+        raise ShapeError(
+            "[repeat] Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor: "
+            f"{counts} for {describe(self)}"
+        )
+    shape = (*(1,) * extra, *self.array.shape)
+    thin = tuple(part for size in shape for part in (1, size))
+    wide = tuple(part for count, size in zip(counts, shape, strict=True) for part in (count, size))
+    stretched = ops.expand(ops.as_shape(self, thin), wide)
+    return ops.as_shape(stretched, tuple(c * s for c, s in zip(counts, shape, strict=True)))
+
+
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """Copies side by side, as `repeat`; missing numbers in front are 1."""
+    counts = sizes(dims)
+    return repeat(input, *(1,) * (input.array.ndim - len(counts)), *counts)
+
+
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """The order of elements reversed along `dims`."""
+    chosen = sizes(dims)
+    return ops.flip(input, chosen) if chosen else copy(input)
+
+
+def fliplr(input: Tensor) -> Tensor:
+    """The order of columns reversed."""
+    return ops.flip(input, 1)
+
+
+def flipud(input: Tensor) -> Tensor:
+    """The order of rows reversed."""
+    return ops.flip(input, 0)
+
+
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved along `dims`, those that fall off coming in at the other end; without dims, in C
+    order."""
+    if dims is None:
+        return reshape(ops.roll(ravel(input), sizes((shifts,)), (0,)), tuple(input.array.shape))
+    moves, chosen = sizes((shifts,)), sizes((dims,))
+    if len(moves) != len(chosen):
+        raise ShapeError(
+            f"[roll] shifts and dimensions must align; shifts: {len(moves)}, dims: {len(chosen)}"
+        )
+    return ops.roll(input, moves, tuple([normalize_dim("roll", d, input.array.ndim) for d in chosen]))
+
+
+def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
+    """Two dimensions turned by `k` quarter turns, from the first towards the second."""
+    first, second = (normalize_dim("rot90", d, input.array.ndim) for d in dims)
+    turns = k % 4
+    if turns == 2:
+        return ops.flip(input, (first, second))
+    if turns == 0:
+        return copy(input)
+    turned = transpose(input, first, second)
+    return ops.flip(turned, first if turns == 1 else second)
+
+
+METHODS: dict[str, Callable] = {f.__name__: f for f in (flip, fliplr, flipud, repeat, roll, rot90, tile)}
