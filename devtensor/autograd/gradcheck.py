@@ -17,8 +17,8 @@ from devtensor.core.state import enable_grad, no_grad
 from devtensor.core.tensor import Tensor, describe, share
 from devtensor.core.transfer import HostData
 from devtensor.ops.create import cast, constant, copy
-from devtensor.ops.reduce import sum
 from devtensor.ops.random import random_normal
+from devtensor.ops.reduce import sum
 
 
 class GradcheckError(AutogradError):

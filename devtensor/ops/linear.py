@@ -12,7 +12,6 @@ from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.reduce import sum as _sum
 from devtensor.ops.shape import as_shape
 
-
 Sizes = tuple[int, ...]
 
 

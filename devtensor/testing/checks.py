@@ -24,7 +24,6 @@ from devtensor.core.rules import as_tuple
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor, storage_of, strides_of, wrap
 from devtensor.graph.meta import standing_for
-from devtensor.testing.closeness import assert_near
 from devtensor.testing.cases import (
     Sample,
     accepts,
@@ -38,6 +37,7 @@ from devtensor.testing.cases import (
     to_numpy,
     to_tensor,
 )
+from devtensor.testing.closeness import assert_near
 
 
 def marked(op: Op, name: str) -> bool:

@@ -9,9 +9,9 @@ import pytest
 
 from devtensor.core.op import OPS, Op
 from devtensor.ops.examples import Draw
-from devtensor.testing.closeness import assert_near
 from devtensor.testing.cases import Sample, accepts, cases_of, sample, samples_of, to_tensor
 from devtensor.testing.checks import check_results
+from devtensor.testing.closeness import assert_near
 from oracles import ORACLES
 
 

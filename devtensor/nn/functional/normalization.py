@@ -9,7 +9,10 @@ from devtensor.core.inplace import write
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.ops import norm as ops
+from devtensor.ops.compare import where
 from devtensor.ops.elementwise import maximum
+from devtensor.ops.reduce import sum as _sum
+from devtensor.ops.shape import pad, unfold
 
 __all__ = [
     "batch_norm",
@@ -176,8 +179,6 @@ def local_response_norm(
     Source: Krizhevsky, Sutskever and Hinton 2012; the mean counts channels that are not there as zeros, as in
     PyTorch.
     """
-    from devtensor.ops.shape import pad, unfold
-
     ndim = input.array.ndim
     rest = ((0, 0),) * (ndim - 2)
     squares = pad(input * input, ((0, 0), (size // 2, (size - 1) // 2), *rest))  # type: ignore[operator]
@@ -200,7 +201,7 @@ def normalize(
 def vector_norm(input: Any, p: float, dim: int) -> Any:
     """The p-norm along `dim`, which stays with size 1."""
     if p == 2:
-        return _root(ops._sum(input * input, dim, True))
+        return _root(_sum(input * input, dim, True))
     if p == float("inf"):
         return input.abs().amax(dim, True)
     return (input.abs() ** p).sum(dim, True) ** (1 / p)
@@ -208,7 +209,5 @@ def vector_norm(input: Any, p: float, dim: int) -> Any:
 
 def _root(squares: Any) -> Any:
     """Square root whose gradient at 0 is 0, as that of a norm is."""
-    from devtensor.ops.compare import where
-
     positive = squares > 0
     return where(positive, where(positive, squares, 1.0).sqrt(), 0.0)

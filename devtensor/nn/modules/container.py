@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.tensor import Tensor
-from devtensor.nn.modules.module import Module, _framed, _indented
+from devtensor.nn.modules.module import Module, framed, indented
 from devtensor.nn.parameter import Parameter
 
 
@@ -162,8 +162,8 @@ class ModuleList(Numbered):
             places = [place for place, _ in run]
             one = f"({places[0]}): "
             many = f"({places[0]}-{places[-1]}): {len(places)} x "
-            lines.append(_indented((one if len(places) == 1 else many) + text))
-        return _framed(self._get_name(), [], lines)
+            lines.append(indented((one if len(places) == 1 else many) + text))
+        return framed(self._get_name(), [], lines)
 
 
 class Named(Module):

@@ -180,18 +180,20 @@ class Module(Hooked, Saving):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         own = extra.split("\n") if extra else []
-        below = [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
-        return _framed(self._get_name(), own, below)
+        below = [f"({name}): {indented(repr(module))}" for name, module in self._modules.items()]
+        return framed(self._get_name(), own, below)
 
 
-def _framed(name: str, own: list[str], below: list[str]) -> str:
+def framed(name: str, own: list[str], below: list[str]) -> str:
+    """A module's text: its own settings on one line if they are all, else everything on lines of its own."""
     if not below and len(own) <= 1:
         return f"{name}({''.join(own)})"
     lines = "".join(f"\n  {line}" for line in (*own, *below))
     return f"{name}({lines}\n)"
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
+    """All lines but the first moved right by two."""
     return text.replace("\n", "\n  ")
 
 
