@@ -21,14 +21,15 @@ def pairs() -> dict[str, tuple]:
     """Name -> (our call, NumPy's own) on 4x4 float32."""
     x, y = torch.ones(4, 4), torch.ones(4, 4)
     w = torch.ones(4, 4, requires_grad=True)
-    a, b = x.numpy(), y.numpy()
+    z = torch.zeros(4, 4)
+    a, b, c = x.numpy(), y.numpy(), z.numpy()
     return {
         "a + b": (lambda: x + y, lambda: np.add(a, b)),
         "a + b, recorded": (lambda: w + y, lambda: np.add(a, b)),
         "a * b, recorded": (lambda: w * y, lambda: np.multiply(a, b)),
         "a * 2.0": (lambda: x * 2.0, lambda: a * 2.0),
         "a.exp()": (lambda: x.exp(), lambda: np.exp(a)),
-        "a.add_(b)": (lambda: x.add_(y), lambda: np.add(a, b, a)),
+        "a.add_(b)": (lambda: z.add_(y), lambda: np.add(c, b, c)),
         "a.sum()": (lambda: x.sum(), lambda: np.add.reduce(a, None)),
         "a @ b": (lambda: x @ y, lambda: a @ b),
         "a.reshape(16)": (lambda: x.reshape(16), lambda: a.reshape(16)),

@@ -1,6 +1,7 @@
 """Writes devtensor/core/_methods.pyi: what type checkers and editors know of Tensor's methods.
 
-Methods are attached to Tensor from the ops' declarations and from devtensor.functions, where no checker sees them.
+Methods are attached to Tensor from the ops' declarations and from devtensor.functions, where no checker sees
+them.
 `--check` changes nothing and fails if the file is stale.
 """
 
@@ -30,7 +31,8 @@ KNOWN = {"bool", "int", "float", "str", "None", "Tensor", "Any", "int | None", "
 
 def attached() -> dict[str, Any]:
     """Everything that `devtensor.methods` gave Tensor, by name."""
-    own = set(vars(object))
+    special = {"__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__format__"}
+    own = set(vars(object)) - special
     written = inspect.getsource(Tensor)
     return {
         name: value
@@ -38,7 +40,7 @@ def attached() -> dict[str, Any]:
         if f"def {name}(" not in written
         and not inspect.ismemberdescriptor(value)
         and (callable(value) or isinstance(value, property))
-        and name not in own - {"__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__format__"}
+        and name not in own
         and name not in ("dtype", "device", "__dict__", "__weakref__")
     }
 

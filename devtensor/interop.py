@@ -145,7 +145,7 @@ def _numpy_dtype(dtype: DType) -> Any:
 def numpy_(self: Tensor, *, force: bool = False) -> Any:
     """The CPU tensor's memory as a NumPy array, shared.
 
-    Errors: ArgumentTypeError for a tensor that requires grad or lives elsewhere, unless `force`.
+    Errors: AutogradError if it requires grad, ArgumentTypeError if it lives elsewhere, unless `force`.
     """
     hear_host_read(self, "numpy")
     if force:
@@ -177,7 +177,7 @@ def array_(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 def dlpack(self: Tensor, **arguments: Any) -> Any:
     """This tensor's memory for another library, by the array's own DLPack support.
 
-    Errors: ArgumentTypeError for a tensor that requires grad.
+    Errors: AutogradError for a tensor that requires grad.
     """
     if self.requires_grad:
         raise AutogradError("[__dlpack__] Can't export tensors that require gradient, use tensor.detach()")

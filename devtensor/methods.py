@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from devtensor import functions, interop, printing
+from devtensor.core.dispatch import call2
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.op import OPS, Op
@@ -51,9 +52,14 @@ def _entries() -> dict[str, Callable]:
     }
 
 
-def _operator(entry: Callable) -> Callable:
+def _operator(entry: Any) -> Callable:
+    """What stands behind `a + b`: straight into dispatch, a frame less than the entry, which it is otherwise."""
+    op = entry.op
+
     def forward(self: Tensor, other: Any) -> Any:
-        return entry(self, other) if isinstance(other, OPERANDS) else _foreign(entry, self, other, False)
+        if isinstance(other, OPERANDS):
+            return call2(op, self, other)
+        return _foreign(entry, self, other, False)
 
     return forward
 
@@ -111,7 +117,6 @@ def _attach_operators(op: Op, entry: Callable) -> None:
         setattr(Tensor, UNARY[op.operator], entry)
     elif op.operator in BINARY:
         forward, reflected = BINARY[op.operator]
-        # The entry itself serves `a + b`: one frame less. It explains what it cannot take.
         setattr(Tensor, forward, _operator(entry))
         if reflected:
             setattr(Tensor, reflected, _reflected(entry))

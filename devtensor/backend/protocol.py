@@ -63,7 +63,8 @@ class Backend(Protocol):
     `out_kernels: frozenset[str]`: kernels that accept `out=array` as keyword.
     `host_reads_are_free: bool`: reading an array's numbers waits for nothing (default False).
     `is_contiguous(array) -> bool`: whether it lies row by row without gaps; else its strides are asked.
-    `array_type`, `as_array`: the class of arrays, and what makes one of a scalar that an all_scalar=False kernel gave.
+    `array_type`, `as_array`: the class of arrays, and what makes one of a scalar that a kernel chosen with
+    all_scalar=False gave.
     `amp_policy: str`: the autocast table to follow, "cpu" or "cuda" (default "cuda").
     `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
     `compile(graph) -> Callable`: native code for a graph; else it is interpreted by the kernels.
@@ -95,7 +96,7 @@ class Backend(Protocol):
         ...
 
     def adopt(self, array: Array) -> Array:
-        """Take in a native array, or one that speaks DLPack, without a copy; TypeError names what it cannot."""
+        """Take in a native array, or one that speaks DLPack, uncopied; TypeError says what it cannot."""
         ...
 
     def dtype_of(self, array: Array) -> str:

@@ -31,6 +31,8 @@ class Device:
     __slots__ = ("__weakref__", "_backend", "_kinds", "index", "type")
     type: str
     index: int | None
+    _backend: Any
+    _kinds: dict[DType, Kind]
 
     def __new__(cls, type: str | Device, index: int | None = None) -> Device:
         if isinstance(type, Device):
@@ -120,7 +122,7 @@ class Kind:
         found = self.constants.get(value)
         if found is not None and (value or copysign(1.0, value) > 0):
             return found
-        held = wrapped(value, self.dtype) if value.__class__ is int else value
+        held = wrapped(value, self.dtype) if isinstance(value, int) else value
         array = self.device.kernel("full", self.dtype)((), held, self.dtype.name)  # type: ignore[misc]
         if value == value and (value or copysign(1.0, value) > 0):
             if len(self.constants) > CONSTANTS:
@@ -158,9 +160,7 @@ def resolve(value: Device | str | int | None) -> Device:
     """
     if value is None:
         return default_device()
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = Device("cuda", value)
-    device = Device(value)
+    device = Device("cuda", value) if isinstance(value, int) else Device(value)
     backend = device.backend
     if getattr(backend, "target", None) is not None:
         return device

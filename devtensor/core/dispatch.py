@@ -100,9 +100,12 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
     wanted = current().grad and needs_gradient(inputs)
     if plan.kernel is None or (wanted and op.differentiable is None):
         return run_body(op, inputs, params, wanted)
-    arrays = [
-        i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i) for i in inputs
-    ]
+    arrays = tuple(
+        [
+            i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i)
+            for i in inputs
+        ]
+    )
     try:
         data = plan.kernel(*arrays, *params)
     except Exception as error:

@@ -75,8 +75,8 @@ def as_dtype(value: DType | type | str) -> DType:
 
     Errors: DTypeError if it stands for none.
     """
-    if value.__class__ is DType:
-        return value  # type: ignore[return-value]
+    if isinstance(value, DType):
+        return value
     if value is float:
         return _default[0]
     found = PYTHON_TYPES.get(value) if isinstance(value, type) else DTYPES.get(value) or ALIASES.get(value)

@@ -23,6 +23,9 @@ from devtensor.core.tensor import Tensor, describe, spec_of
 # Set in the environment, errors show the library's own exception beneath.
 DEBUG = bool(os.environ.get("DEVTENSOR_DEBUG"))
 
+# Where a Python number is: nowhere.
+UNKNOWN: Any = None
+
 # What libraries raise on 1/0 or overflow when the user asked them to; PyTorch is silent there, and so are we.
 FLOATING_POINT_EVENTS = (FloatingPointError, RuntimeWarning)
 
@@ -77,6 +80,6 @@ def specs_of(inputs: Sequence) -> list[Spec]:
             found.append(spec_of(value))
         else:
             found.append(
-                None if value is None else Spec((), rules.literal_operand(type(value)).dtype, None, ())
+                None if value is None else Spec((), rules.literal_operand(type(value)).dtype, UNKNOWN, ())
             )  # type: ignore[arg-type]
     return found

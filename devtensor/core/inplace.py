@@ -63,7 +63,8 @@ def _written_directly(op: Op, mode: Mode, target: Tensor, other: Any) -> bool:
         plan = op.scalar.get((kind, other.__class__))
     if plan is None or plan.inplace is None:
         return False
-    refuse_overlap(f"{op.name}_", target)
+    if target.alias is not None and target.alias.chain:
+        refuse_overlap(f"{op.name}_", target)
     array = other.array if isinstance(other, Tensor) else plan.literal.constant(other)
     try:
         plan.inplace(target.array, array, target.array)

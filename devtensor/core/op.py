@@ -74,7 +74,7 @@ class Op:
         self.markers: dict[str, Marker] = {}
         self.variadic: str | None = None
         for name, parameter in signature.parameters.items():
-            marker = MARKERS.get(parameter.annotation)
+            marker: Any = MARKERS.get(parameter.annotation)
             if marker is not None:
                 self.markers[name] = marker
             if parameter.kind is parameter.VAR_POSITIONAL:
@@ -111,7 +111,7 @@ class Op:
         return OPS.__getitem__, (self.name,)
 
 
-MARKERS: dict[Any, Any] = {m.name: m for m in (Index, Mask, Raw, *PARAMETER_MARKERS)}
+MARKERS: dict[Any, Any] = {repr(marker): marker for marker in (Index, Mask, Raw, *PARAMETER_MARKERS)}
 
 
 def _declare(function: Callable, **facts: Any) -> Any:

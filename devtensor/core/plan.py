@@ -90,7 +90,7 @@ def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> No
     else:
         return
     fast.kernel, fast.literal, fast.out, fast.single = plan.kernel, plan.literal, plan.out, plan.single
-    device: Device = plan.single.device
+    device = plan.out[0].device
     backend = device.backend
     if plan.single is kinds[0] and op.name in getattr(backend, "out_kernels", ()):
         fast.inplace = plan.kernel

@@ -194,6 +194,3 @@ def literal_operand(value: Any) -> Operand:
 def as_tuple(result: Any) -> tuple:
     """A rule's result as one entry per output."""
     return tuple(result) if isinstance(result, list) else (result,)
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, NamedTuple
 
+from devtensor.core.device import Device, Kind
+from devtensor.core.dtype import DType
 from devtensor.core.errors import AutogradError, VersionError
 from devtensor.core.op import Op, Rule
-from devtensor.core.tensor import Tensor, share, spec_of
+from devtensor.core.tensor import Tensor, share
 
 _sequence = count(1).__next__
 
@@ -255,14 +257,33 @@ def _node(op: Op, inputs: tuple, params: tuple) -> Node | None:
     return node
 
 
+class Like(NamedTuple):
+    """What an input was, without its data: shape, and dtype and device."""
+
+    shape: tuple[int, ...]
+    kind: Kind
+
+    @property
+    def dtype(self) -> DType:
+        return self.kind.dtype
+
+    @property
+    def device(self) -> Device:
+        return self.kind.device
+
+
 class Likes:
-    """The Specs of an op's inputs, by name: what a formula gets that asks for `like`."""
+    """The Likes of an op's inputs, by name: what a formula gets that asks for `like`."""
+
+    __slots__ = ("_inputs", "_op")
 
     def __init__(self, op: Op, inputs: tuple) -> None:
-        specs = [spec_of(i) if isinstance(i, Tensor) else None for i in inputs]
-        for place, name in enumerate(op.inputs):
-            value: Any = tuple(specs[place:]) if name == op.variadic else specs[place]
-            setattr(self, name, value)
+        self._op = op
+        self._inputs = [Like(i.array.shape, i.kind) if isinstance(i, Tensor) else None for i in inputs]
+
+    def __getattr__(self, name: str) -> Any:
+        place = self._op.inputs.index(name)
+        return tuple(self._inputs[place:]) if name == self._op.variadic else self._inputs[place]
 
 
 def apply(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
@@ -293,13 +314,13 @@ def _arguments(node: Node, formula: Formula, gs: list) -> list:
         elif code == OUT:
             values.append(saved_out(node, 0))
         elif code == LIKE:
-            values.append(node.extra.specs)
+            values.append(node.with_extra().specs)
         elif code == GRADIENTS:
             values.append([blank(node, i) if g is None else g for i, g in enumerate(gs)])
         elif code == REST:
             values.append(tuple(saved_value(node, i) for i in range(place, len(node.saved or ()))))
         else:
-            values.append(tuple(saved_out(node, i) for i in range(len(node.extra.outs))))
+            values.append(tuple(saved_out(node, i) for i in range(len(node.with_extra().outs))))
     return values
 
 

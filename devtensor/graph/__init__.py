@@ -11,7 +11,7 @@ _ROOMS = {
     "program": ("capture",),
     "tracing": ("TensorSpec", "trace"),
 }
-__all__ = ["Graph", "GraphNode", "TensorSpec", "Value", "capture", "check", "trace"]
+__all__ = [name for names in _ROOMS.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:

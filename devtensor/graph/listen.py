@@ -157,7 +157,7 @@ class Capture(Layer):
         sources = {storage_of(i) for i in inputs if isinstance(i, Tensor)}
         if any(s in self.table or s in sources for s in storages):
             if op.view:
-                self.views_inside[id(out)] = weakref.ref(out)
+                self.views_inside[id(out)] = weakref.ref(outs[0])
             return out
         self.note(op.name, inputs, params, outs)
         return out
@@ -256,8 +256,9 @@ class Capture(Layer):
         for out in outputs:
             if out.node is not None and out.node.node.seq not in self.used:
                 raise TraceError(
-                    f"[capture] the result {describe(out)} of {out.node.node.op.name} has history that no backward "
-                    "inside used; a replay has none. detach() it, or call the function under no_grad()"
+                    f"[capture] the result {describe(out)} of {out.node.node.op.name} has history that no "
+                    "backward inside used; a replay has none. detach() it, or call the function under "
+                    "no_grad()"
                 )
 
     def finish(self, outputs: list[Tensor]) -> Graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod as _product
 from typing import Any
 
+from devtensor.core.dtype import float32
 from devtensor.core.op import Dim, Dims, composite, primitive
 from devtensor.core.rules import (
     accumulated,
@@ -55,6 +56,12 @@ sum.vjp(input=lambda g, like, dim, keepdim: spread(g, like, dim, keepdim))
 sum.examples(reductions())
 
 
+def widened(input: Any) -> Any:
+    """Half types as float32, whose sums do not overflow where their mean would not."""
+    dtype = input.kind.dtype
+    return cast(input, float32) if dtype.is_floating_point and dtype.bits == 16 else input
+
+
 @composite(dtype=only_floating, shape=reduced)
 def mean(input, dim: Dims = None, keepdim=False):
     """Mean over `dim`; NaN of nothing.
@@ -63,7 +70,8 @@ def mean(input, dim: Dims = None, keepdim=False):
     Errors: DTypeError for bools and integers.
     """
     count = _product(input.shape[d] for d in dim)
-    return sum(input, dim, keepdim) / (count if count else float("nan"))
+    total = sum(widened(input), dim, keepdim) / (count if count else float("nan"))
+    return cast(total, input.kind.dtype) if total.kind is not input.kind else total
 
 
 mean.vjp(
@@ -219,8 +227,10 @@ def var(input, dim: Dims = None, keepdim=False, correction=1):
     count = _product(input.shape[d] for d in dim)
     if count - correction <= 0:
         return sum(input, dim, keepdim) * float("nan")
-    apart = input - mean(input, dim, True)
-    return sum(apart * apart, dim, keepdim) / (count - correction)
+    wide = widened(input)
+    apart = wide - mean(wide, dim, True)
+    found = sum(apart * apart, dim, keepdim) / (count - correction)
+    return cast(found, input.kind.dtype) if found.kind is not input.kind else found
 
 
 var.vjp(

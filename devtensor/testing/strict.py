@@ -36,8 +36,8 @@ absolute add all amax amin any arange arccos arccosh arcsin arcsinh arctan arcta
 argmin argsort asarray bitwise_and bitwise_or bitwise_xor broadcast_to ceil concatenate copysign cos
 cosh cumprod cumsum empty equal exp exp2 expm1 flip floor floor_divide fmod greater greater_equal
 hypot invert isfinite isinf isnan left_shift less less_equal log log10 log1p log2 logical_and
-logical_not logical_or logical_xor matmul maximum may_share_memory minimum multiply negative nonzero not_equal power
-prod reciprocal remainder right_shift rint roll searchsorted sign sin sinh sqrt square stack
+logical_not logical_or logical_xor matmul maximum may_share_memory minimum multiply negative nonzero
+not_equal power prod reciprocal remainder right_shift rint roll searchsorted sign sin sinh sqrt square stack
 subtract sum take tan tanh tril triu true_divide trunc unique where zeros
 """
 """What the namespace has of NumPy."""

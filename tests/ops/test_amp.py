@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from devtensor.amp import autocast
 from devtensor.core.device import resolve
@@ -52,7 +51,6 @@ def check_sample(drawn: Sample, half: str, wanted: str) -> None:
             assert not lost.any(), f"{drawn} under autocast({half}): not finite where plain float32 is"
 
 
-@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 def test_amp(op, device):
     check_amp(op, device)
 

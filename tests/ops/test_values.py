@@ -39,7 +39,6 @@ def check_values(op: Op, device: str = "cpu") -> None:
         check_results(drawn, results, reference(drawn, results))
 
 
-@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 def test_values(op, device):
     check_values(op, device)
 
@@ -76,7 +75,6 @@ def special_sample(op: Op, dtype: str, device: str) -> Sample | None:
     return None
 
 
-@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_special_numbers(op, device, dtype):
     drawn = special_sample(op, dtype, device)

@@ -127,7 +127,7 @@ def cast(lib: Library, x: Array, dtype: str) -> Array:
     return x.astype(lib.dtypes[dtype], order=layout(x))
 
 
-def layout(x: Array) -> str:
+def layout(x: Array) -> Any:
     """The order in which a converted copy is laid out: as it lies, but rows first where x is expanded.
 
     An expanded array has no order of its own, and libraries differ in what they make of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from devtensor.backend.arraylib.library import Library
@@ -96,10 +97,8 @@ def overwrite_by_position(lib: Library, root: Array, src: Array, chain: Chain) -
     """The same where a link of the chain would copy: it is applied to the elements' positions instead."""
     positions = lib.xp.arange(root.size, dtype=lib.dtypes["int64"]).reshape(root.shape)
     for name, params in chain:
-        if name == "reshape":
-            positions = positions.reshape(*params)
-        else:
-            positions = VIEWS[name](lib, positions, *params)
+        moves = positions.reshape if name == "reshape" else partial(VIEWS[name], lib, positions)
+        positions = moves(*params)
     result = root.reshape(-1).copy()
     result[positions.reshape(-1)] = lib.xp.broadcast_to(src, positions.shape).reshape(-1)
     return result.reshape(root.shape)
