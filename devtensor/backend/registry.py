@@ -214,11 +214,17 @@ def made(value: Any) -> Backend:
     """
     is_factory = isinstance(value, type) or (callable(value) and not hasattr(value, "kernels"))
     backend: Any = value() if is_factory else value
-    missing = [member for member in required_members() if not hasattr(backend, member)]
+    missing = [member for member in required_members() if not has(backend, member)]
     if missing:
         lacks = f"{type(backend).__name__} lacks {', '.join(missing)}"
         raise DeviceError(f"[backend] {lacks}; see devtensor.backend.protocol.Backend")
     return backend
+
+
+def has(backend: Any, member: str) -> bool:
+    """Whether the backend has the member; one that is computed when read, perhaps from a library, is not read."""
+    places = [vars(each) for each in type(backend).__mro__] + [getattr(backend, "__dict__", {})]
+    return any(member in place for place in places) or hasattr(backend, member)
 
 
 def required_members() -> list[str]:

@@ -132,3 +132,17 @@ def test_is_a_backend():
     )
     needed = sorted(m for m in {*Backend.__annotations__, *vars(Backend)} if not m.startswith("_"))
     assert run_python(f"import devtensor; NEEDED = {needed}; {script}") == "[]"
+
+
+def test_without_cupy_the_door_says_what_to_install():
+    status = run_python(
+        "import sys; sys.modules['cupy'] = None\n"
+        "import devtensor as torch\n"
+        "print(torch.backend.status(), torch.cuda.is_available())\n"
+        "try: torch.ones(2).to('cuda')\n"
+        "except RuntimeError as error: print(error)"
+    )
+    row = next(line for line in status.splitlines() if line.startswith("cuda"))
+    assert "unavailable" in row and "pip install devtensor[cuda12]" in row
+    assert status.splitlines()[-2].endswith("False")
+    assert status.splitlines()[-1].startswith('[device] "cuda" cannot be used')

@@ -1,4 +1,4 @@
-"""With `--oracle torch`: values and dtypes against PyTorch's, for every op that has a namesake there."""
+"""Every op against PyTorch itself, on the examples of its declaration: an optional run (--oracle torch)."""
 
 from __future__ import annotations
 
