@@ -53,7 +53,7 @@ def _entries() -> dict[str, Callable]:
 
 
 def _operator(entry: Any) -> Callable:
-    """What stands behind `a + b`: straight into dispatch, a frame less than the entry, which it is otherwise."""
+    """What stands behind `a + b`: the entry, a frame shorter: straight into dispatch."""
     op = entry.op
 
     def forward(self: Tensor, other: Any) -> Any:

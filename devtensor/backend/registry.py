@@ -222,7 +222,7 @@ def made(value: Any) -> Backend:
 
 
 def has(backend: Any, member: str) -> bool:
-    """Whether the backend has the member; one that is computed when read, perhaps from a library, is not read."""
+    """Whether the backend has the member; one that is computed when read is not read for that."""
     places = [vars(each) for each in type(backend).__mro__] + [getattr(backend, "__dict__", {})]
     return any(member in place for place in places) or hasattr(backend, member)
 

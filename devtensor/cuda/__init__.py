@@ -1,4 +1,4 @@
-"""The torch.cuda-shaped face of the device type "cuda": is it there, which is current, what memory is used."""
+"""The torch.cuda-shaped face of the device type "cuda": is it there, which is current, how full is it."""
 
 from __future__ import annotations
 
