@@ -26,14 +26,14 @@ def tensor(
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Tensor):
         place = data.device if device is None else resolve(device)
-        made = share(data).to(place, wanted or data.dtype, copy=True)  # type: ignore[attr-defined]
+        made = share(data).to(place, wanted or data.dtype, copy=True)
     elif hasattr(data, "__array_interface__"):
         made = _from_array(data, wanted, resolve(device))
     elif hasattr(data, "__dlpack__"):
-        made = from_dlpack(data).to(resolve(device), wanted, copy=True)  # type: ignore[attr-defined]
+        made = from_dlpack(data).to(resolve(device), wanted, copy=True)
     else:
         made = _from_lists(data, wanted, resolve(device))
-    return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined]
+    return made.requires_grad_() if requires_grad else made
 
 
 def _from_array(data: Any, dtype: DType | None, device: Device) -> Tensor:
@@ -81,10 +81,10 @@ def _adopted(name: str, array: Any, device: Device) -> Tensor:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory where nothing must be converted."""
     if isinstance(data, Tensor):
-        return data.to(data.device if device is None else device, dtype or data.dtype)  # type: ignore[attr-defined]
+        return data.to(data.device if device is None else device, dtype or data.dtype)
     if hasattr(data, "__array_interface__") and getattr(data, "ndim", 0) and resolve(device).type == "cpu":
         made = from_numpy(data)
-        return made if dtype is None else made.to(as_dtype(dtype))  # type: ignore[attr-defined]
+        return made if dtype is None else made.to(as_dtype(dtype))
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -104,7 +104,7 @@ def asarray(
     )
     if copy is False and not shared:
         raise ArgumentError("[asarray] copy=False, but this object can only become a tensor by a copy")
-    return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined]
+    return made.requires_grad_() if requires_grad else made
 
 
 def frombuffer(
@@ -131,7 +131,7 @@ def frombuffer(
         )
     raw = numpy.frombuffer(view, numpy.uint8, size * kind.itemsize, offset)
     made = _adopted("frombuffer", raw.view(_numpy_dtype(kind)), resolve("cpu"))
-    return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined]
+    return made.requires_grad_() if requires_grad else made
 
 
 def _numpy_dtype(dtype: DType) -> Any:
@@ -149,7 +149,7 @@ def numpy_(self: Tensor, *, force: bool = False) -> Any:
     """
     hear_host_read(self, "numpy")
     if force:
-        self = self.detach().cpu()  # type: ignore[attr-defined]
+        self = self.detach().cpu()
     if self.requires_grad:
         raise AutogradError(
             "[numpy] Can't call numpy() on Tensor that requires grad; use tensor.detach().numpy()"

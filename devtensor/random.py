@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from devtensor.backend import registry
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import int64, uint8
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError
@@ -133,7 +134,7 @@ class Generator:
         return {"device": str(self.device), "seed": self._seed, "state": self.get_state()}
 
     def __setstate__(self, held: dict[str, Any]) -> None:
-        self.__init__(held["device"])  # type: ignore[misc]
+        self.__init__(held["device"])
         self._seed = held["seed"]
         self.set_state(held["state"])
 
@@ -154,6 +155,15 @@ def _words(seed: int, offset: int) -> HostData:
 
 _defaults: dict[Device, Generator] = {}
 _seed_of_all = [UNSEEDED]
+
+
+def _forget(device_type: str) -> None:
+    """Drop the generators of a device type whose backend has changed or gone."""
+    for device in [d for d in _defaults if d.type == device_type]:
+        del _defaults[device]
+
+
+registry.door.listeners.append(_forget)
 
 
 def generator_for(device: Device, generator: Generator | None = None) -> Generator:

@@ -98,7 +98,7 @@ class NumpyBackend:
             return kernel(*arguments)
 
     def describe(self) -> dict[str, str]:
-        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index]
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return {
             "NumPy": np.__version__,
             "ml_dtypes": ml_dtypes.__version__,

@@ -1,132 +1,17 @@
-"""backward() and grad(): order the nodes, apply their formulas, sum into the inputs."""
+"""backward() and grad(): their arguments checked, a pass run, its gradients handed out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
+from collections.abc import Sequence
 from typing import Any
 
-from devtensor.core import tape
+from devtensor.autograd.run import Run, accumulate, edge_key, path_to
 from devtensor.core.dispatch import call
-from devtensor.core.errors import AutogradError, ShapeError
-from devtensor.core.inplace import write
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.op import OPS
-from devtensor.core.state import current, hear, replace
-from devtensor.core.tape import Node
+from devtensor.core.state import current, replace
+from devtensor.core.tape import edge_of
 from devtensor.core.tensor import Tensor, describe, share
-from devtensor.ops.reduce import sum_to
-
-
-class Run:
-    """One backward pass: gradients that wait for their node, and the leaves and edges that collect them."""
-
-    def __init__(self, retain_graph: bool, accumulate: bool, wanted: dict[Any, None] | None) -> None:
-        self.retain_graph = retain_graph
-        self.accumulate = accumulate
-        self.wanted = wanted
-        self.waiting: dict[Node, list[Tensor | None]] = {}
-        self.heap: list[tuple[int, int, Node]] = []
-        self.collected: dict[Any, Tensor] = {}
-        self.given: set[int] = set()
-
-    def send(self, edge: Any, g: Tensor) -> None:
-        """Add a gradient to what an edge has received so far."""
-        if isinstance(edge, Tensor):
-            self._collect(edge, g)
-            return
-        node, place = edge.node, edge.place
-        slots = self.waiting.get(node)
-        if slots is None:
-            slots = self.waiting[node] = [None] * outputs_of(node)
-            heappush(self.heap, (-node.seq, id(node), node))
-        before = slots[place]
-        slots[place] = g if before is None else before + g  # type: ignore[operator]
-
-    def _collect(self, key: Any, g: Tensor) -> None:
-        before = self.collected.get(key)
-        self.collected[key] = g if before is None else before + g  # type: ignore[operator]
-
-    def loop(self) -> None:
-        """Visit nodes from the latest to the earliest; each has all its gradients when its turn comes."""
-        while self.heap:
-            node = heappop(self.heap)[2]
-            gs = self.waiting.pop(node)
-            self._visit(node, gs)
-            if not self.retain_graph:
-                release(node)
-
-    def _visit(self, node: Node, gs: list[Tensor | None]) -> None:
-        if node.extra is not None:
-            for hook in node.extra.hooks:
-                gs = hook(gs)
-        if self.wanted:
-            for place, g in enumerate(gs):
-                if g is not None and (node, place) in self.wanted:
-                    self._collect((node, place), g)
-        check_alive(node)
-        for place, g in tape.apply(node, gs):
-            if node.shapes is not None and g.array.shape != node.shapes[place]:
-                g = sum_to(g, node.shapes[place])
-            self.send(node.edges[place], g)
-
-    def deliver(self, only: Iterable[Tensor] | None = None) -> None:
-        """Sum what the leaves collected into their `.grad`."""
-        chosen = None if only is None else {id(t) for t in only}
-        for leaf, g in self.collected.items():
-            if isinstance(leaf, Tensor) and (chosen is None or id(leaf) in chosen):
-                for hook in leaf.__dict__.get("_backward_hooks", {}).values():
-                    g = _hooked(hook, g)
-                accumulate(leaf, g, self.given)
-                for hook in list(leaf.__dict__.get("_post_accumulate_hooks", {}).values()):
-                    hook(leaf)
-
-
-def _hooked(hook: Any, g: Tensor) -> Tensor:
-    result = hook(g)
-    return g if result is None else result
-
-
-def accumulate(leaf: Tensor, g: Tensor, given: set[int]) -> None:
-    """Add `g` to `leaf.grad`; a first gradient that nobody else can see is taken as it is.
-
-    Two gradients never share memory: what is aliased, or was already given to another leaf, is copied.
-    """
-    if g.kind is not leaf.kind:
-        g = call(OPS["cast"], (g,), (leaf.kind.dtype,))
-    before = leaf.grad
-    if before is None:
-        if g.alias is not None or id(g) in given or g.requires_grad:
-            g = call(OPS["copy"], (g,), ())
-        given.add(id(g))
-        leaf.grad = g
-    elif current().grad:
-        leaf.grad = before + g  # type: ignore[operator]
-    else:
-        write(before, before + g)  # type: ignore[operator]
-
-
-def outputs_of(node: Node) -> int:
-    """How many outputs the node's op gave."""
-    return 1 if node.extra is None or node.extra.blanks is None else len(node.extra.blanks)
-
-
-def release(node: Node) -> None:
-    """Drop what the node kept; a second backward through it is an error."""
-    if current().layers:
-        hear("released", node)
-    if node.saved or (node.extra is not None and node.extra.outs):
-        node.saved = None
-        if node.extra is not None:
-            node.extra.outs = ()
-
-
-def check_alive(node: Node) -> None:
-    if node.saved is None:
-        raise AutogradError(
-            "[backward] Trying to backward through the graph a second time: the values that "
-            f"{node.op.name} saved "
-            "have been freed; pass retain_graph=True to the first backward() or grad()"
-        )
 
 
 def _seed(root: Tensor, g: Tensor | None, name: str) -> Tensor:
@@ -159,9 +44,13 @@ def _as_list(value: Any) -> list:
 
 
 def _start(roots: Sequence[Tensor], gs: Sequence[Tensor | None], run: Run, name: str) -> None:
+    if len(roots) != len(gs):
+        raise AutogradError(f"[{name}] got {len(roots)} tensors and {len(gs)} gradients; give one for each")
+    if run.wanted is not None:
+        run.path = path_to(run.wanted, roots)
     for root, g in zip(roots, gs, strict=True):
         seed = _seed(root, g, name)
-        edge = tape.edge_of(root)
+        edge = edge_of(root)
         if g is not None and seed is g:
             seed = share(g) if not g.requires_grad else g
         run.send(edge, seed)
@@ -187,29 +76,33 @@ def backward(
     """
     roots = _as_list(tensors)
     gs = [None] * len(roots) if grad_tensors is None else _as_list(grad_tensors)
-    only = None if inputs is None else _as_list(inputs)
+    only = None if inputs is None else list(dict.fromkeys(_as_list(inputs)))
     if only is not None and not only:
         raise AutogradError("[backward] inputs is empty; name at least one tensor, or leave it out")
-    run = Run(create_graph if retain_graph is None else retain_graph, True, _wanted(only))
+    for tensor in only or ():
+        _check_input("backward", tensor)
+    run = Run(create_graph if retain_graph is None else retain_graph, only)
     before = _settings(create_graph)
     try:
         _start(roots, gs, run, "backward")
         run.loop()
-        run.deliver(only)
+        run.finish()
+        run.deliver()
         for tensor in only or ():
-            key = _key(tensor)
-            if tensor.node is not None and key in run.collected:
-                accumulate(tensor, run.collected[key], run.given)
+            if tensor.node is not None and edge_key(tensor) in run.collected:
+                accumulate(tensor, run.collected[edge_key(tensor)], run.given)
     finally:
         replace(grad=before.grad, layers=before.layers)
 
 
-def _key(tensor: Tensor) -> Any:
-    return tensor if tensor.node is None else (tensor.node.node, tensor.node.place)
-
-
-def _wanted(tensors: Sequence[Tensor] | None) -> dict[Any, None] | None:
-    return None if tensors is None else {_key(t): None for t in tensors}
+def _check_input(name: str, tensor: Any) -> None:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentTypeError(f"[{name}] inputs hold a {type(tensor).__name__}; they must be Tensors")
+    if not tensor.requires_grad:
+        raise AutogradError(
+            f"[{name}] One of the differentiated Tensors does not require grad: {describe(tensor)}; "
+            "call requires_grad_() on it before it is used"
+        )
 
 
 def grad(
@@ -230,17 +123,21 @@ def grad(
         raise AutogradError("[grad] is_grads_batched is not supported; call grad() once per row")
     roots, wanted = _as_list(outputs), _as_list(inputs)
     gs = [None] * len(roots) if grad_outputs is None else _as_list(grad_outputs)
+    if not wanted:
+        raise AutogradError("[grad] `inputs` argument to `grad()` cannot be empty; name at least one tensor")
+    if materialize_grads and allow_unused is False:
+        raise ArgumentError(
+            "[grad] Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False"
+        )
     for tensor in wanted:
-        if not tensor.requires_grad:
-            raise AutogradError(
-                f"[grad] One of the differentiated Tensors does not require grad: {describe(tensor)}; "
-                "call requires_grad_() on it before it is used"
-            )
-    run = Run(create_graph if retain_graph is None else retain_graph, False, _wanted(wanted))
+        _check_input("grad", tensor)
+    run = Run(create_graph if retain_graph is None else retain_graph, wanted)
     before = _settings(create_graph)
     try:
         _start(roots, gs, run, "grad")
         run.loop()
+        run.finish()
         return tuple(
             _result(run, t, bool(allow_unused) or materialize_grads, materialize_grads) for t in wanted
         )
@@ -249,7 +146,7 @@ def grad(
 
 
 def _result(run: Run, tensor: Tensor, allow_unused: bool, materialize: bool) -> Tensor | None:
-    found = run.collected.get(_key(tensor))
+    found = run.collected.get(edge_key(tensor))
     if found is None and not allow_unused:
         raise AutogradError(
             "[grad] One of the differentiated Tensors appears to not have been used in the graph: "

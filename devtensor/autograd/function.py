@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ReferenceType, ref
 
+from devtensor.autograd.formulas import saved_out
 from devtensor.core import tape
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
-from devtensor.core.inplace import check_leaf, refresh_views
+from devtensor.core.inplace import check_leaf, rebase
+from devtensor.core.op import GRADIENTS, REST, Formula
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.state import current, no_grad, replace
-from devtensor.core.tape import Formula, Node, Output
-from devtensor.core.tensor import Tensor, describe, share
+from devtensor.core.tape import Node, Output
+from devtensor.core.tensor import Tensor, describe, share, wrap
 from devtensor.ops.create import cast
 from devtensor.ops.reduce import sum_to
 
@@ -84,7 +86,7 @@ class _FunctionPlan:
 
     def __init__(self, name: str, rule: Any) -> None:
         self.op = _Named(name)
-        self.joint = Formula(-1, rule, ((tape.GRADIENTS, 0), (tape.REST, 0)))
+        self.joint = Formula(-1, rule, ((GRADIENTS, 0), (REST, 0)))
         self.save: tuple[int, ...] = ()
         self.save_out = self.keep_extra = True
 
@@ -136,17 +138,24 @@ def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple, result: Any) -
     dirty, constant = {id(t) for t in ctx._dirty}, {id(t) for t in ctx._constant}
     flowing = [isinstance(t, Tensor) and t.dtype.is_floating_point and id(t) not in constant for t in given]
     for target in ctx._dirty:
-        check_leaf(cls.__name__, target, True)
+        check_leaf(cls.__name__, target)
+        if not any(target is out for out in given):
+            raise AutogradError(
+                f"[{cls.__name__}] Some elements marked as dirty during the forward method were not returned "
+                f"as output: {describe(target)}; return every input that forward changes in place"
+            )
     node = _node(cls, ctx, args, given)
     outs = [
         share(t) if isinstance(t, Tensor) and id(t) not in dirty and any(t is a for a in args) else t
         for t in given
     ]
     for place, (out, flows) in enumerate(zip(outs, flowing, strict=True)):
-        if flows:
+        if flows and id(out) in dirty:
+            made = wrap(out.array, out.kind)
+            made.node, made.requires_grad = Output(node, place), True
+            rebase(out, made)
+        elif flows:
             out.node, out.requires_grad = Output(node, place), True
-            if id(out) in dirty:
-                refresh_views(out)
     return tuple(outs) if isinstance(result, tuple) else outs[0]
 
 
@@ -157,15 +166,12 @@ def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, outs: tuple) -> Fu
     node.plan.joint = node.plan.joint._replace(function=_rule(cls, ctx, args, places, ref(node)))  # type: ignore[union-attr]
     saved = tuple(None if place is not None else kept for kept, place in zip(ctx._kept, places, strict=True))
     node.plan.save = tuple(range(len(saved)))  # type: ignore[misc]
-    # A node that kept nothing is freed after backward all the same: a word stands for what it kept.
-    node.saved = saved or (None,)
-    node.versions = tuple(tape._version(value) for value in node.saved)
+    node.saved, node.versions = saved, tape.versions_of(saved)
     extra = node.with_extra()
     extra.blanks = [(tuple(t.array.shape), t.kind) if isinstance(t, Tensor) else None for t in outs]
-    extra.outs = tuple(
-        share(t) if isinstance(t, Tensor) and any(t is k for k in ctx._kept) else None for t in outs
-    )  # type: ignore[assignment]
-    extra.versions = tuple(0 if t is None else t.alias.storage.version for t in extra.outs)
+    if any(place is not None for place in places):
+        extra.outs = tuple(share(t) if isinstance(t, Tensor) else None for t in outs)  # type: ignore[misc]
+        extra.versions = tape.versions_of(extra.outs)
     if not ctx._materialize:
         extra.hooks.append(lambda gs: _note_missing(ctx, gs))
     ctx._kept = ()
@@ -188,16 +194,6 @@ def _note_missing(ctx: FunctionCtx, gs: list) -> list:
     return gs
 
 
-def _saved_out(node: FunctionNode, place: int) -> Tensor:
-    """A kept output with its history attached again, if nobody wrote over it since."""
-    value, version = node.extra.outs[place], node.extra.versions[place]  # type: ignore[union-attr]
-    tape._check(node, f"output {place}", value, version)
-    made = share(value)
-    if made.dtype.is_floating_point:
-        made.node, made.requires_grad = Output(node, place), True
-    return made
-
-
 def _rule(
     cls: type[Function], ctx: FunctionCtx, args: tuple, places: list[int | None], node: ReferenceType
 ) -> Callable:
@@ -205,7 +201,7 @@ def _rule(
 
     def rule(gs: list, saved: tuple) -> list:
         ctx._unpacked = tuple(
-            saved[k] if place is None else _saved_out(node(), place)  # type: ignore[arg-type]
+            saved[k] if place is None else saved_out(node(), place)  # type: ignore[arg-type]
             for k, place in enumerate(places)
         )
         if not ctx._materialize:
@@ -291,8 +287,6 @@ def _forbidden(result: Tensor, gs: tuple) -> Tensor:
 
     made = share(result)
     node = made_node("Error", gs, refuse)
-    node.saved = (None,)
-    node.versions = (0,)
     node.with_extra().blanks = [(tuple(made.array.shape), made.kind)]
     made.node, made.requires_grad = Output(node, 0), True
     return made

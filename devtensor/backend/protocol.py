@@ -47,7 +47,7 @@ class MemoryStats:
 
 @runtime_checkable
 class Backend(Protocol):
-    """The ten members through which devtensor reaches a device type.
+    """The members through which devtensor reaches a device type.
 
     Contract of kernels: the array inputs share one dtype and one device, except index inputs (int64) and
     masks (bool); dtype parameters are names; dimensions are non-negative ints and tuples. Results are arrays

@@ -20,7 +20,9 @@ def one_dim(op: str, source: Tensor, dim: int) -> int:
 
 def many_dims(op: str, source: Tensor, dims: Any) -> tuple[int, ...]:
     """What an entry does with a parameter marked Dims: None means all."""
-    if not isinstance(dims, (int, tuple, list, type(None))):
+    if dims is None:
+        return tuple(range(tensor_only(op, source).array.ndim))
+    if not isinstance(dims, (int, tuple, list)):
         dims = as_index(op, "dim", dims)
     if isinstance(dims, list):
         dims = tuple(dims)

@@ -9,9 +9,9 @@ from devtensor.core.device import Kind
 from devtensor.core.errors import DevtensorError
 from devtensor.core.explain import DEBUG, explain, recover, specs_of
 from devtensor.core.op import OPS, Op
-from devtensor.core.plan import key_of, make_plan
+from devtensor.core.plan import Plan, key_of, make_plan
 from devtensor.core.state import current, replace
-from devtensor.core.tensor import Storage, Tensor, View, share, wrap
+from devtensor.core.tensor import InferenceStorage, Storage, Tensor, View, share, wrap
 
 new = Tensor.__new__
 
@@ -30,9 +30,12 @@ def call1(op: Op, a: Tensor) -> Any:
             out.array = data if data.__class__ is plan.array_type else plan.as_array(data)
             out.kind = plan.single
             out.node = out.alias = None
-            out.requires_grad = False
-            if mode.grad and a.requires_grad:
-                tape.record(op, (a,), (), out)
+            out._requires_grad = False
+            if mode.grad:
+                if a._requires_grad:
+                    tape.record(op, (a,), (), out)
+            elif mode.inference:
+                out.alias = InferenceStorage(out.array)
             return out
     return call(op, (a,), ())
 
@@ -45,11 +48,11 @@ def call2(op: Op, a: Any, b: Any) -> Any:
         if isinstance(b, Tensor):
             plan = op.fast.get(kind) if b.kind is kind else None
             other = b.array
-            wanted = a.requires_grad or b.requires_grad
+            wanted = a._requires_grad or b._requires_grad
         else:
             plan = op.scalar.get((kind, b.__class__))
             other = None if plan is None else plan.literal.constant(b)
-            wanted = a.requires_grad
+            wanted = a._requires_grad
         if plan is not None:
             try:
                 data = plan.kernel(a.array, other)
@@ -59,9 +62,12 @@ def call2(op: Op, a: Any, b: Any) -> Any:
             out.array = data if data.__class__ is plan.array_type else plan.as_array(data)
             out.kind = plan.single
             out.node = out.alias = None
-            out.requires_grad = False
-            if wanted and mode.grad:
-                tape.record_pair(op, a, b, out)
+            out._requires_grad = False
+            if mode.grad:
+                if wanted:
+                    tape.record_pair(op, a, b, out)
+            elif mode.inference:
+                out.alias = InferenceStorage(out.array)
             return out
     return call(op, (a, b), ())
 
@@ -83,29 +89,23 @@ def through(layers: tuple, op: Op, inputs: tuple, params: tuple) -> Any:
 
 def run(op: Op, inputs: tuple, params: tuple) -> Any:
     """Types, kernel, tape: what happens beneath all layers."""
-    if len(inputs) == 1 and inputs[0].__class__ is Tensor and not op.type_places:
-        key: Any = inputs[0].kind
-    else:
-        key = key_of(op, inputs, params)
+    mode = current()
+    alone = len(inputs) == 1 and isinstance(inputs[0], Tensor)
+    key: Any = inputs[0].kind if alone and not op.type_places else key_of(op, inputs, params)
     plan = op.plans.get(key)
     if plan is None:
         plan = make_plan(op, key, inputs, params)
     if plan.casts is not None:
         inputs = cast_inputs(plan.casts, inputs)
-        if current().layers:
+        if mode.layers:
             # From the top again, so that a layer that listens hears the op with the inputs its kernel gets.
             return call(op, inputs, params)
     if op.eager:
         op.shape_rule(op.name, specs_of(inputs), params)
-    wanted = current().grad and needs_gradient(inputs)
+    wanted = mode.grad and (inputs[0]._requires_grad if alone else needs_gradient(inputs))
     if plan.kernel is None or (wanted and op.differentiable is None):
         return run_body(op, inputs, params, wanted)
-    arrays = tuple(
-        [
-            i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i)
-            for i in inputs
-        ]
-    )
+    arrays = (inputs[0].array,) if alone else arrays_of(plan, inputs)
     try:
         data = plan.kernel(*arrays, *params)
     except Exception as error:
@@ -114,19 +114,34 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
         out = wrap(data, plan.single)
         if op.view:
             attach_view(op, inputs[0], params, out)
+        elif mode.inference:
+            out.alias = InferenceStorage(data)
         if wanted:
             tape.record(op, inputs, params, out)
         return out
     outs = tuple([wrap(array, kind) for array, kind in zip(data, plan.out, strict=True)])
     if wanted:
         tape.record_many(op, inputs, params, outs)
+    elif mode.inference:
+        for out in outs:
+            out.alias = InferenceStorage(out.array)
     return outs
+
+
+def arrays_of(plan: Plan, inputs: tuple) -> tuple:
+    """What the kernel gets: arrays, None for an absent input, and numbers as arrays of the plan's dtype."""
+    return tuple(
+        [
+            i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i)
+            for i in inputs
+        ]
+    )
 
 
 def needs_gradient(inputs: tuple) -> bool:
     """Whether any input is a tensor whose gradient is wanted."""
     for value in inputs:  # noqa: SIM110 - a generator here costs as much as a kernel
-        if isinstance(value, Tensor) and value.requires_grad:
+        if isinstance(value, Tensor) and value._requires_grad:
             return True
     return False
 

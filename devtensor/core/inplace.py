@@ -10,7 +10,8 @@ from devtensor.core.errors import AutogradError, DTypeError, ShapeError
 from devtensor.core.explain import recover
 from devtensor.core.op import OPS, Op
 from devtensor.core.state import Mode, current, replace
-from devtensor.core.tensor import Tensor, View, describe, share, storage_of, wrap
+from devtensor.core.tape import plan_of
+from devtensor.core.tensor import Storage, Tensor, View, describe, share, storage_of, wrap
 
 
 def write(dst: Tensor, src: Tensor) -> None:
@@ -31,8 +32,23 @@ def _through(layers: tuple, dst: Tensor, src: Tensor) -> None:
 
 def write_now(dst: Tensor, src: Tensor) -> None:
     """The write itself, beneath all layers."""
+    storage = writable(dst)
     dst.kind.device.kernel("write", dst.kind.dtype)(dst.array, src.array)  # type: ignore[misc]
-    storage_of(dst).version += 1
+    storage.version += 1
+
+
+def writable(target: Tensor) -> Storage:
+    """The storage that a write into the target will change.
+
+    Errors: AutogradError for an inference tensor outside inference mode.
+    """
+    storage = storage_of(target)
+    if storage.inference and not current().inference:
+        raise AutogradError(
+            f"[write] Inplace update to inference tensor {describe(target)} outside InferenceMode is not "
+            "allowed; clone() it to get a normal tensor"
+        )
+    return storage
 
 
 def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tensor:
@@ -46,7 +62,7 @@ def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tenso
         return target
     recording = mode.grad and any(i.requires_grad for i in (target, *others) if isinstance(i, Tensor))
     if mode.grad:
-        check_leaf(op.name + "_", target, recording)
+        check_leaf(op.name + "_", target)
     source = snapshot(op, target, others) if recording else target
     put(op.name + "_", target, call(op, (source, *others), params), recording)
     return target
@@ -54,7 +70,12 @@ def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tenso
 
 def _written_directly(op: Op, mode: Mode, target: Tensor, other: Any) -> bool:
     """Let the kernel write into the target where nobody listens and nothing must be checked."""
-    if mode.grad and (target.requires_grad or getattr(other, "requires_grad", False)):
+    alias = target.alias
+    if mode.grad and (
+        target.requires_grad
+        or (isinstance(other, Tensor) and other.requires_grad)
+        or (alias is not None and alias.base is not None and alias.base.requires_grad)
+    ):
         return False
     kind = target.kind
     if isinstance(other, Tensor):
@@ -63,14 +84,15 @@ def _written_directly(op: Op, mode: Mode, target: Tensor, other: Any) -> bool:
         plan = op.scalar.get((kind, other.__class__))
     if plan is None or plan.inplace is None:
         return False
-    if target.alias is not None and target.alias.chain:
+    if alias is not None and alias.chain:
         refuse_overlap(f"{op.name}_", target)
+    storage = writable(target)
     array = other.array if isinstance(other, Tensor) else plan.literal.constant(other)
     try:
         plan.inplace(target.array, array, target.array)
     except Exception as error:
         recover(error, op, plan, (target, other), (target.array, array, target.array), ())
-    storage_of(target).version += 1
+    storage.version += 1
     return True
 
 
@@ -133,25 +155,35 @@ def _one_to_many(target: Tensor) -> bool:
     return False
 
 
-def check_leaf(name: str, target: Tensor, recording: bool) -> None:
-    """Refuse to write into a leaf that requires grad, or a view of one, while the tape listens."""
+def check_leaf(name: str, target: Tensor, writes: bool = True) -> None:
+    """Refuse to write, while the tape listens, where autograd could not follow.
+
+    Errors: AutogradError for a leaf that requires grad, a view of one, or a view that the tape never saw.
+    """
     base = target.alias.base if target.alias is not None else None
     if target.requires_grad and target.node is None:
         raise AutogradError(
             f"[{name}] a leaf Variable that requires grad is being used in an in-place operation; "
             "do it under devtensor.no_grad(), or work on a clone()"
         )
-    if base is not None and base.requires_grad and base.node is None and (recording or target.requires_grad):
+    if base is None or not base.requires_grad or not (writes or target.requires_grad):
+        return
+    if base.node is None:
         raise AutogradError(
             f"[{name}] a view of a leaf Variable that requires grad is being used in an in-place operation; "
             "do it under devtensor.no_grad(), or work on a clone()"
+        )
+    if not target.requires_grad:
+        raise AutogradError(
+            f"[{name}] A view was created in no_grad mode and is being modified inplace with grad mode "
+            "enabled; take the view outside no_grad(), or write within it"
         )
 
 
 def snapshot(op: Op, target: Tensor, others: tuple) -> Tensor:
     """The target, or a copy of it with the same history where a formula will need the value overwritten."""
     mask = tuple(isinstance(i, Tensor) and i.requires_grad for i in (target, *others))
-    plan = tape.plan_of(op, mask)
+    plan = plan_of(op, mask)
     if 0 not in plan.save and op.differentiable:
         return target
     before = replace(grad=False)
@@ -204,7 +236,7 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
     mode = current()
     recording = mode.grad and (target.requires_grad or source.requires_grad)
     if mode.grad:
-        check_leaf("copy_", target, recording)
+        check_leaf("copy_", target)
     if source.kind.device is not target.kind.device:
         source = call(OPS["to_device"], (source,), (target.kind.device,))
     if source.kind is not target.kind:

@@ -37,6 +37,18 @@ class Rule(NamedTuple):
     needs: tuple[str, ...]
 
 
+# Where a formula's argument comes from.
+GRADIENT, GRADIENTS, SAVED, REST, PARAMETER, OUT, OUTS, LIKE = range(8)
+
+
+class Formula(NamedTuple):
+    """One rule ready to run: the function and, for each of its parameters, where its value is found."""
+
+    place: int
+    function: Callable
+    sources: tuple[tuple[int, int], ...]
+
+
 class Op:
     """One op: everything that is known of it.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from devtensor.core.device import Device
+from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import DimensionError, ShapeError
 
@@ -22,6 +22,21 @@ class Spec(NamedTuple):
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+
+class Like(NamedTuple):
+    """What an input was, without its data: shape, and dtype and device."""
+
+    shape: tuple[int, ...]
+    kind: Kind
+
+    @property
+    def dtype(self) -> DType:
+        return self.kind.dtype
+
+    @property
+    def device(self) -> Device:
+        return self.kind.device
 
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:

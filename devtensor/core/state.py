@@ -83,15 +83,19 @@ class GradMode(Switch):
     """Base of the switches that decide whether the tape listens."""
 
     grad = True
-    inference = False
 
     def __enter__(self) -> None:
-        before = replace(grad=self.grad, inference=self.inference)
-        self.before = (before.grad, before.inference)
+        self.before = self.switch()
 
     def __exit__(self, *error: object) -> None:
         grad, inference = self.before
         replace(grad=grad, inference=inference)
+
+    def switch(self) -> tuple[bool, bool]:
+        """Throw the switch and return what was; inside `inference_mode` nothing makes the tape listen."""
+        before = current()
+        replace(grad=self.grad and not before.inference)
+        return before.grad, before.inference
 
 
 class no_grad(GradMode):
@@ -110,17 +114,20 @@ class enable_grad(no_grad):
 
 
 class inference_mode(GradMode):
-    """Like `no_grad`; results are marked as inference tensors, which never enter a graph."""
+    """Like `no_grad`; what is made within it is an inference tensor, which never enters a graph."""
 
     def __new__(cls, mode: Any = True) -> Any:
         return cls()(mode) if callable(mode) else super().__new__(cls)
 
     def __init__(self, mode: bool = True) -> None:
-        self.mode = bool(mode)
-        self.grad, self.inference = (False, True) if self.mode else (current().grad, False)
+        self.inference = bool(mode)
+
+    def switch(self) -> tuple[bool, bool]:
+        before = replace(grad=not self.inference, inference=self.inference)
+        return before.grad, before.inference
 
     def again(self) -> inference_mode:
-        return inference_mode(self.mode)
+        return inference_mode(self.inference)
 
 
 class set_grad_enabled(GradMode):
@@ -128,8 +135,7 @@ class set_grad_enabled(GradMode):
 
     def __init__(self, mode: bool) -> None:
         self.grad = bool(mode)
-        before = replace(grad=self.grad)
-        self.before = (before.grad, before.inference)
+        self.before = self.switch()
 
     def __call__(self, function: Any) -> Any:
         replace(grad=self.before[0])
@@ -139,7 +145,7 @@ class set_grad_enabled(GradMode):
         return set_grad_enabled(self.grad)
 
     def __enter__(self) -> None:
-        replace(grad=self.grad)
+        self.switch()
 
 
 def is_grad_enabled() -> bool:

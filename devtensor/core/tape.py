@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import count
 from typing import Any, NamedTuple
 
-from devtensor.core.device import Device, Kind
-from devtensor.core.dtype import DType
-from devtensor.core.errors import AutogradError, VersionError
-from devtensor.core.op import Op, Rule
-from devtensor.core.tensor import Tensor, share
+from devtensor.core.errors import AutogradError
+from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OUT, OUTS, PARAMETER, REST, SAVED, Formula, Op, Rule
+from devtensor.core.spec import Like
+from devtensor.core.tensor import Tensor, describe, share
 
 _sequence = count(1).__next__
-
-# Where a formula's argument comes from.
-GRADIENT, GRADIENTS, SAVED, REST, PARAMETER, OUT, OUTS, LIKE = range(8)
-
-
-class Formula(NamedTuple):
-    """One rule ready to run: the function and, for each of its parameters, where its value is found."""
-
-    place: int
-    function: Callable
-    sources: tuple[tuple[int, int], ...]
 
 
 class Plan:
     """For one op and one set of inputs that need gradients: the rules to run and what they need kept."""
 
-    __slots__ = ("broadcasts", "formulas", "joint", "keep_extra", "op", "save", "save_out", "save_specs")
+    __slots__ = (
+        "broadcasts", "formulas", "joint", "keep_extra", "op", "save", "save_out", "save_specs", "unwritten"
+    )  # fmt: skip
 
     def __init__(self, op: Op, mask: tuple[bool, ...]) -> None:
         self.op = op
@@ -37,6 +26,7 @@ class Plan:
         needs = {need for rule in rules.values() if rule for need in rule.needs}
         needs |= set(op.joint.needs if op.joint else ())
         self.save = tuple(place for place in range(len(mask)) if op.input_name(place) in needs)
+        self.unwritten = (0,) * len(self.save)
         self.formulas = tuple(
             Formula(place, rule.function, _sources(op, rule, self.save))
             for place, rule in rules.items()
@@ -52,6 +42,41 @@ class Plan:
     def empty(self) -> bool:
         """Whether nothing of the op is differentiable."""
         return not self.formulas and self.joint is None
+
+
+def _rule_for(op: Op, place: int) -> Rule | None:
+    """The formula of the input at this place; None where it is declared to have none.
+
+    Errors: AutogradError if the declaration is silent: a gradient must not vanish unsaid.
+    """
+    name = op.input_name(place)
+    if op.rules and name not in op.rules:
+        raise AutogradError(f"[{op.name}] the derivative for '{name}' is not implemented; detach() it first")
+    return op.rules.get(name)
+
+
+def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:
+    """The op's Plan for inputs of which those in `mask` need gradients."""
+    plan = op.tapes.get(mask)
+    if plan is None:
+        plan = op.tapes[mask] = Plan(op, mask)
+    return plan
+
+
+def _sources(op: Op, rule: Rule, save: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    codes = {"g": GRADIENT, "gs": GRADIENTS, "out": OUT, "outs": OUTS, "like": LIKE}
+    found = []
+    for need in rule.needs:
+        if need in codes:
+            found.append((codes[need], 0))
+        elif need in op.parameters:
+            found.append((PARAMETER, op.parameters.index(need)))
+        elif need == op.variadic:
+            first = op.inputs.index(need)
+            found.append((REST, sum(1 for place in save if place < first)))
+        else:
+            found.append((SAVED, save.index(op.inputs.index(need))))
+    return tuple(found)
 
 
 class Extra:
@@ -103,7 +128,8 @@ class Node:
     def next_functions(self) -> tuple:
         """The nodes that made the inputs, with the place of the output; None where nothing is recorded."""
         return tuple(
-            (e if e is None or isinstance(e, Tensor) else e.node, getattr(e, "place", 0)) for e in self.edges
+            (AccumulateGrad(e), 0) if isinstance(e, Tensor) else (None, 0) if e is None else (e.node, e.place)
+            for e in self.edges
         )
 
     def with_extra(self) -> Extra:
@@ -114,6 +140,17 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()} at {id(self):#x}>"
+
+
+class AccumulateGrad(NamedTuple):
+    """What stands for a leaf where a graph is walked."""
+
+    variable: Tensor
+    next_functions: tuple = ()
+
+    def name(self) -> str:
+        """The name as PyTorch prints it."""
+        return "torch::autograd::AccumulateGrad"
 
 
 class Output:
@@ -133,45 +170,14 @@ def edge_of(value: Any) -> Any:
     return value if value.node is None else value.node
 
 
-def _rule_for(op: Op, place: int) -> Rule | None:
-    """The formula of the input at this place; None where it is declared to have none.
-
-    Errors: AutogradError if the declaration is silent: a gradient must not vanish unsaid.
-    """
-    name = op.input_name(place)
-    if op.rules and name not in op.rules:
-        raise AutogradError(f"[{op.name}] the derivative for '{name}' is not implemented; detach() it first")
-    return op.rules.get(name)
-
-
-def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:
-    """The op's Plan for inputs of which those in `mask` need gradients."""
-    plan = op.tapes.get(mask)
-    if plan is None:
-        plan = op.tapes[mask] = Plan(op, mask)
-    return plan
-
-
-def _sources(op: Op, rule: Rule, save: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    codes = {"g": GRADIENT, "gs": GRADIENTS, "out": OUT, "outs": OUTS, "like": LIKE}
-    found = []
-    for need in rule.needs:
-        if need in codes:
-            found.append((codes[need], 0))
-        elif need in op.parameters:
-            found.append((PARAMETER, op.parameters.index(need)))
-        elif need == op.variadic:
-            first = op.inputs.index(need)
-            found.append((REST, sum(1 for place in save if place < first)))
-        else:
-            found.append((SAVED, save.index(op.inputs.index(need))))
-    return tuple(found)
+# Of one input that needs a gradient: which of the inputs need one.
+ALONE = (True,)
 
 
 def record_pair(op: Op, a: Tensor, b: Any, out: Tensor) -> None:
     """`record` for two inputs and no parameters, unrolled: most recorded ops are such."""
     both = isinstance(b, Tensor)
-    need_a, need_b = a.requires_grad, both and b.requires_grad
+    need_a, need_b = a._requires_grad, both and b._requires_grad
     plan = op.tapes.get((need_a, need_b))
     if plan is None or plan.keep_extra:
         record(op, (a, b), (), out)
@@ -185,19 +191,36 @@ def record_pair(op: Op, a: Tensor, b: Any, out: Tensor) -> None:
         (a if a.node is None else a.node) if need_a else None,
         (b if b.node is None else b.node) if need_b else None,
     )
-    saved = node.saved = tuple([a if place == 0 else b for place in plan.save]) if plan.save else ()
-    node.versions = tuple([_version(value) for value in saved]) if saved else ()
+    count = len(plan.save)
+    node.saved = saved = (a, b) if count == 2 else ((a, b)[plan.save[0]],) if count else ()
+    unwritten = a.alias is None and (not both or b.alias is None)
+    node.versions = plan.unwritten if unwritten else versions_of(saved)
     node.shapes = None
     if plan.broadcasts:
         shape, other = a.array.shape, b.array.shape if both else ()
         if shape != other:
             node.shapes = (shape, other)
     out.node = node
-    out.requires_grad = True
+    out._requires_grad = True
 
 
-def _version(value: Any) -> int:
-    return value.alias.storage.version if isinstance(value, Tensor) and value.alias is not None else 0
+def versions_of(saved: tuple) -> tuple[int, ...]:
+    """How often the memory of each kept value has been written so far.
+
+    Errors: AutogradError for an inference tensor, of which nobody counts that.
+    """
+    if not saved:
+        return ()
+    versions = []
+    for value in saved:
+        storage = value.alias.storage if isinstance(value, Tensor) and value.alias is not None else None
+        if storage is not None and storage.inference:
+            raise AutogradError(
+                f"[backward] Inference tensors cannot be saved for backward: {describe(value)}; clone() it "
+                "outside inference_mode first"
+            )
+        versions.append(0 if storage is None else storage.version)
+    return tuple(versions)
 
 
 def record(op: Op, inputs: tuple, params: tuple, out: Tensor) -> None:
@@ -210,9 +233,9 @@ def record(op: Op, inputs: tuple, params: tuple, out: Tensor) -> None:
     if node.plan.save_out:
         extra = node.with_extra()
         extra.outs = (share(out),)
-        extra.versions = (out.alias.storage.version,)
+        extra.versions = versions_of(extra.outs)
     out.node = node
-    out.requires_grad = True
+    out._requires_grad = True
 
 
 def record_many(op: Op, inputs: tuple, params: tuple, outs: tuple[Tensor, ...]) -> None:
@@ -223,19 +246,19 @@ def record_many(op: Op, inputs: tuple, params: tuple, outs: tuple[Tensor, ...]) 
     extra = node.with_extra()
     if node.plan.save_out:
         extra.outs = tuple(share(out) for out in outs)
-        extra.versions = tuple(out.alias.storage.version for out in outs)
+        extra.versions = versions_of(extra.outs)
     extra.blanks = [(tuple(out.array.shape), out.kind) for out in outs]
     for place, out in enumerate(outs):
         if out.kind.dtype.is_floating_point:
             out.node = Output(node, place)
-            out.requires_grad = True
+            out._requires_grad = True
 
 
 def _node(op: Op, inputs: tuple, params: tuple) -> Node | None:
     """A node for this op, or None if nothing of it is differentiable."""
     if not op.differentiable:
         return None
-    mask = tuple([isinstance(i, Tensor) and i.requires_grad for i in inputs])
+    mask = ALONE if len(inputs) == 1 else tuple([isinstance(i, Tensor) and i._requires_grad for i in inputs])
     plan = op.tapes.get(mask) or plan_of(op, mask)
     if plan.empty:
         return None
@@ -244,32 +267,20 @@ def _node(op: Op, inputs: tuple, params: tuple) -> Node | None:
     node.params = params
     node.seq = _sequence()
     node.extra = None
-    node.edges = tuple(
-        [None if not need else i if i.node is None else i.node for i, need in zip(inputs, mask, strict=True)]
-    )
-    node.saved = saved = tuple([inputs[place] for place in plan.save])
-    node.versions = tuple([_version(value) for value in saved])
+    if mask is ALONE:
+        made_by = inputs[0].node
+        node.edges = inputs if made_by is None else (made_by,)
+        node.saved = inputs if plan.save else ()
+    else:
+        node.edges = tuple([edge_of(value) for value in inputs])
+        node.saved = tuple([inputs[place] for place in plan.save])
+    node.versions = versions_of(node.saved)
     node.shapes = None
     if plan.broadcasts and len(inputs) > 1:
         node.shapes = tuple([i.array.shape if isinstance(i, Tensor) else () for i in inputs])
     if plan.save_specs:
         node.with_extra().specs = Likes(op, inputs)
     return node
-
-
-class Like(NamedTuple):
-    """What an input was, without its data: shape, and dtype and device."""
-
-    shape: tuple[int, ...]
-    kind: Kind
-
-    @property
-    def dtype(self) -> DType:
-        return self.kind.dtype
-
-    @property
-    def device(self) -> Device:
-        return self.kind.device
 
 
 class Likes:
@@ -284,81 +295,3 @@ class Likes:
     def __getattr__(self, name: str) -> Any:
         place = self._op.inputs.index(name)
         return tuple(self._inputs[place:]) if name == self._op.variadic else self._inputs[place]
-
-
-def apply(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
-    """Run a node's formulas on the gradients of its outputs; gives (input place, gradient) pairs."""
-    plan = node.plan
-    if plan.joint is not None:
-        results = plan.joint.function(*_arguments(node, plan.joint, gs))
-        return [
-            (place, g) for place, g in enumerate(results) if g is not None and node.edges[place] is not None
-        ]
-    found = []
-    for formula in plan.formulas:
-        g = formula.function(*_arguments(node, formula, gs))
-        if g is not None:
-            found.append((formula.place, g))
-    return found
-
-
-def _arguments(node: Node, formula: Formula, gs: list) -> list:
-    values: list[Any] = []
-    for code, place in formula.sources:
-        if code == GRADIENT:
-            values.append(gs[0] if gs[0] is not None else blank(node, 0))
-        elif code == SAVED:
-            values.append(saved_value(node, place))
-        elif code == PARAMETER:
-            values.append(node.params[place])
-        elif code == OUT:
-            values.append(saved_out(node, 0))
-        elif code == LIKE:
-            values.append(node.with_extra().specs)
-        elif code == GRADIENTS:
-            values.append([blank(node, i) if g is None else g for i, g in enumerate(gs)])
-        elif code == REST:
-            values.append(tuple(saved_value(node, i) for i in range(place, len(node.saved or ()))))
-        else:
-            values.append(tuple(saved_out(node, i) for i in range(len(node.with_extra().outs))))
-    return values
-
-
-def blank(node: Node, place: int) -> Tensor:
-    """Zeros in the place of an output's gradient that never arrived."""
-    from devtensor.core.dispatch import call
-    from devtensor.core.op import OPS
-
-    shape, kind = node.extra.blanks[place]  # type: ignore[union-attr,index]
-    return call(OPS["full"], (), (shape, 0, kind.dtype, kind.device))
-
-
-def saved_value(node: Node, place: int) -> Any:
-    """A kept input, if nobody wrote over it since."""
-    value = node.saved[place]  # type: ignore[index]
-    if isinstance(value, Tensor) and value.alias is not None:
-        _check(node, node.op.input_name(node.plan.save[place]), value, node.versions[place])
-    return value
-
-
-def saved_out(node: Node, place: int) -> Tensor:
-    """A kept output with its history attached again, if nobody wrote over it since."""
-    extra: Any = node.extra
-    value = extra.outs[place]
-    _check(node, "out", value, extra.versions[place])
-    made = share(value)
-    if made.kind.dtype.is_floating_point:
-        made.node = node if extra.blanks is None else Output(node, place)
-        made.requires_grad = True
-    return made
-
-
-def _check(node: Node, name: str, value: Tensor, version: int) -> None:
-    now = value.alias.storage.version
-    if now != version:
-        raise VersionError(
-            f'[{node.op.name}] needs "{name}" {tuple(value.array.shape)} {value.kind.dtype.name} as it '
-            "was at version "
-            f"{version}, but it is now at version {now}: an in-place op changed it; "
-            "write out of place, or clone() it before"
-        )

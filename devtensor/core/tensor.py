@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
-from devtensor.core.errors import AutogradError
+from devtensor.core.errors import ArgumentTypeError, AutogradError
 from devtensor.core.spec import Spec, is_contiguous
 from devtensor.core.state import current, hear
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from devtensor.core._methods import TensorMethods
 else:
     TensorMethods = object
+
+NO_LEAF = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed: backward() does not fill "
+    "it; call .retain_grad() on the tensor first, or ask the leaf it was made from"
+)
 
 
 class Size(tuple):
@@ -51,6 +57,7 @@ class Storage:
     __slots__ = ("__weakref__", "limit", "root", "version", "views")
     chain: tuple = ()
     base = None
+    inference = False
 
     def __init__(self, root: Any) -> None:
         self.root = root
@@ -71,6 +78,13 @@ class Storage:
             self.limit = 16 + 2 * len(self.views)
 
 
+class InferenceStorage(Storage):
+    """The memory of tensors made in inference mode: no graph may keep it, as nobody would see it written."""
+
+    __slots__ = ()
+    inference = True
+
+
 class View:
     """How a tensor sees a storage: the chain of view ops from its root, and its base under autograd."""
 
@@ -89,13 +103,15 @@ class Tensor(TensorMethods):
     a leaf); `alias` says what memory it shares (None: nobody asked yet).
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_grad", "alias", "array", "kind", "node", "requires_grad")
+    __slots__ = ("__dict__", "__weakref__", "_grad", "_requires_grad", "alias", "array", "kind", "node")
     array: Any
     kind: Kind
     node: Any
     alias: Any
-    requires_grad: bool
     _grad: Tensor | None
+    _requires_grad: bool
+
+    requires_grad: bool
 
     __array_priority__ = 1000
 
@@ -123,13 +139,19 @@ class Tensor(TensorMethods):
         try:
             return self._grad
         except AttributeError:
+            if self.node is not None and not self.__dict__.get("_retains_grad"):
+                warnings.warn(NO_LEAF, stacklevel=2)
             return None
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise AutogradError(f"[grad] got {type(value).__name__}; assign a Tensor or None")
+                raise ArgumentTypeError(
+                    f"[grad] assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                )
+            if value is self:
+                raise AutogradError("[grad] can't assign Variable as its own grad; assign a clone() of it")
             if value.array.shape != self.array.shape or value.kind is not self.kind:
                 raise AutogradError(
                     f"[grad] got {describe(value)} for {describe(self)}; shape, dtype and device must be "
@@ -151,7 +173,39 @@ class Tensor(TensorMethods):
     @property
     def _version(self) -> int:
         """How often the memory was written in place."""
-        return self.alias.storage.version if self.alias is not None else 0
+        alias = self.alias
+        if alias is not None and alias.storage.inference:
+            raise AutogradError("[_version] Inference tensors do not track version counter; clone() it first")
+        return alias.storage.version if alias is not None else 0
+
+
+def _set_requires_grad(self: Tensor, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise AutogradError(f"[requires_grad] requires_grad must be a bool, got {type(value).__name__}")
+    if value and not self.kind.dtype.is_floating_point:
+        raise AutogradError(
+            "[requires_grad] only Tensors of floating point dtype can require gradients, got "
+            f"{describe(self)}"
+        )
+    if not value and self.node is not None:
+        raise AutogradError(
+            "[requires_grad] you can only change requires_grad flags of leaf variables; use detach()"
+        )
+    if value and is_inference(self) and not current().inference:
+        raise AutogradError(
+            "[requires_grad] Setting requires_grad=True on inference tensor outside InferenceMode is not "
+            "allowed; clone() it first"
+        )
+    self._requires_grad = value
+
+
+# Read by C code, for it is read often; ops, which set it most, set the slot itself.
+Tensor.requires_grad = property(attrgetter("_requires_grad"), _set_requires_grad)  # type: ignore[assignment]
+
+
+def is_inference(tensor: Tensor) -> bool:
+    """Whether the tensor's memory was made in inference mode."""
+    return tensor.alias is not None and tensor.alias.storage.inference
 
 
 def wrap(array: Any, kind: Kind) -> Tensor:
@@ -161,7 +215,7 @@ def wrap(array: Any, kind: Kind) -> Tensor:
     made.kind = kind
     made.node = None
     made.alias = None
-    made.requires_grad = False
+    made._requires_grad = False
     return made
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from devtensor.core.device import Device
 from devtensor.core.dtype import DType
 from devtensor.core.errors import DTypeError
-from devtensor.core.tensor import Tensor, wrap
+from devtensor.core.state import current
+from devtensor.core.tensor import InferenceStorage, Tensor, wrap
 
 
 class HostData(NamedTuple):
@@ -24,7 +25,10 @@ def upload(host: HostData, dtype: DType, device: Device) -> Tensor:
     """A tensor on `device` with the numbers of `host`."""
     check_holds(device, dtype)
     array = device.backend.upload(memoryview(host.data), host.shape, dtype.name, device.index or 0)
-    return wrap(array, device.kind(dtype))
+    made = wrap(array, device.kind(dtype))
+    if current().inference:
+        made.alias = InferenceStorage(array)
+    return made
 
 
 def move(source: Tensor, device: Device) -> Tensor:

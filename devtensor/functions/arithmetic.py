@@ -227,7 +227,7 @@ def signbit(input: Tensor) -> Tensor:
 
 def frac(input: Tensor) -> Tensor:
     """What remains of `input` without its whole part."""
-    return input - elementwise.trunc(input)  # type: ignore[operator]
+    return input - elementwise.trunc(input)
 
 
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
@@ -238,13 +238,13 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(input / (1 - input)), with `input` first held in [eps, 1 - eps] if eps is given."""
     held = input if eps is None else clamp(input, eps, 1 - eps)
-    return real.log(held / (1 - held))  # type: ignore[operator]
+    return real.log(held / (1 - held))
 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
     top = elementwise.maximum(input, other)
-    gap = elementwise.abs(input - other)  # type: ignore[operator]
+    gap = elementwise.abs(input - other)
     return compare.where(
         compare.isinf(top), top, top + real.log1p(real.exp(-compare.where(compare.isnan(gap), 0.0, gap)))
     )
@@ -258,12 +258,12 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees as radians."""
-    return input * (math.pi / 180)  # type: ignore[operator]
+    return input * (math.pi / 180)
 
 
 def rad2deg(input: Tensor) -> Tensor:
     """Radians as degrees."""
-    return input * (180 / math.pi)  # type: ignore[operator]
+    return input * (180 / math.pi)
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
@@ -271,7 +271,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     return elementwise.sub(other, _times(input, alpha))
 
 
-def _inplace(function: Callable) -> Callable:
+def inplace_form(function: Callable) -> Callable:
     """The form with `_` of a function whose result has the input's shape and dtype."""
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -291,7 +291,7 @@ METHODS: dict[str, Callable] = {
         rad2deg, round, signbit, sub, sub_,
     )
 } | {
-    f"{f.__name__}_": _inplace(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)
+    f"{f.__name__}_": inplace_form(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)
 } | {
     "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
     "true_divide": elementwise.div, "subtract": sub, "subtract_": sub_,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
+from devtensor.core import tensor
 from devtensor.core.dtype import DType
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.tensor import Tensor, storage_of
@@ -25,8 +27,8 @@ def is_conj(input: Tensor) -> bool:
 
 
 def is_inference(input: Tensor) -> bool:
-    """Whether the tensor was made in inference mode; such tensors are not marked."""
-    return False
+    """Whether the tensor's memory was made in inference mode."""
+    return tensor.is_inference(input)
 
 
 def is_nonzero(input: Tensor) -> bool:
@@ -98,10 +100,7 @@ class Memory:
 
     def nbytes(self) -> int:
         """Bytes of the whole memory, of which the tensor may see a part."""
-        count = 1
-        for size in storage_of(self.tensor).root.shape:
-            count *= size
-        return count * self.tensor.dtype.itemsize
+        return prod(storage_of(self.tensor).root.shape) * self.tensor.dtype.itemsize
 
     size = __len__ = nbytes
 

@@ -43,7 +43,7 @@ def isclose(
     close: Any = eq(input, other)
     if input.dtype.category == BOOL:
         return close
-    near = isfinite(input) & isfinite(other) & (abs(input - other) <= atol + rtol * abs(other))  # type: ignore[operator]
+    near = isfinite(input) & isfinite(other) & (abs(input - other) <= atol + rtol * abs(other))
     close = close | near
     return close | (isnan(input) & isnan(other)) if equal_nan else close
 

@@ -10,7 +10,7 @@ from devtensor.core.dtype import as_dtype
 from devtensor.core.errors import ArgumentTypeError, AutogradError
 from devtensor.core.host import host_read
 from devtensor.core.state import no_grad
-from devtensor.core.tensor import Tensor, share, storage_of
+from devtensor.core.tensor import Tensor, share
 from devtensor.core.transfer import HostData
 from devtensor.ops.create import constant, copy
 
@@ -58,8 +58,7 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if self.node is not None:
         raise AutogradError(
             "[deepcopy] Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-            "protocol at the "
-            "moment; use detach() or clone()"
+            "protocol at the moment; use detach() or clone()"
         )
     with no_grad():
         made = _handle(type(self), copy(self), self.requires_grad, _attributes(self))
@@ -86,7 +85,11 @@ def set_data(self: Tensor, value: Tensor) -> None:
     """
     if not isinstance(value, Tensor):
         raise ArgumentTypeError(f"[data] Variable data has to be a tensor, but got {type(value).__name__}")
-    storage_of(value)
+    if self.requires_grad and not value.kind.dtype.is_floating_point:
+        raise AutogradError(
+            "[data] data set to a tensor that requires gradients must be floating point, got "
+            f"{value.kind.dtype.name}"
+        )
     source = share(value)
     self.array, self.kind, self.alias = source.array, source.kind, source.alias
 

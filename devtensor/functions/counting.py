@@ -75,7 +75,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         low, high = low - 1, high + 1
     if not low < high:
         raise ArgumentError(f"[histc] max must be larger than min; got min={min}, max={max}")
-    inside: Any = (flat >= low) & (flat <= high)  # type: ignore[operator]
+    inside: Any = (flat >= low) & (flat <= high)
     place = cast(floor((where(inside, flat, low) - low) * (bins / (high - low))), int64)
     place = where(place >= bins, bins - 1, place)
     return scatter_add(full((bins,), 0, input.dtype, input.device), place, cast(inside, input.dtype), 0)
@@ -99,10 +99,9 @@ def multinomial(
     if num_samples < 1 or (not replacement and num_samples > count):
         raise ArgumentError(
             f"[multinomial] cannot sample n_sample={num_samples} from {count} categories; cannot sample "
-            "n_sample > "
-            "prob_dist.size(-1) samples without replacement"
+            "n_sample > prob_dist.size(-1) samples without replacement"
         )
-    weights = input.detach()  # type: ignore[attr-defined]
+    weights = input.detach()
     weights = cast(weights, float32) if weights.dtype.bits < 32 else weights
     _check_weights(weights, 1 if replacement else num_samples)
     source = generator_for(input.device, generator)
@@ -128,13 +127,12 @@ def _check_weights(weights: Tensor, needed: int) -> None:
     """Look at the weights where that costs nothing: on the CPU, outside of capture."""
     if weights.device.type != "cpu" or any(hasattr(layer, "host_read") for layer in current().layers):
         return
-    if not bool(reduce.all((weights >= 0) & isfinite(weights))):  # type: ignore[operator]
+    if not bool(reduce.all((weights >= 0) & isfinite(weights))):
         raise ArgumentError("[multinomial] probability tensor contains either `inf`, `nan` or element < 0")
     if not bool(reduce.all(reduce.sum(cast(weights > 0, int64), -1) >= needed)):
         raise ArgumentError(
             "[multinomial] invalid multinomial distribution: fewer categories of positive weight than "
-            "samples, or sum of "
-            "probabilities <= 0"
+            "samples, or sum of probabilities <= 0"
         )
 
 
@@ -145,7 +143,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     Source: exact by counting exponential waits; rates above 500 by the rounded normal of the same mean and
     variance.
     """
-    source, rates = generator_for(input.device, generator), input.detach()  # type: ignore[attr-defined]
+    source, rates = generator_for(input.device, generator), input.detach()
     top = float(reduce.amax(rates)) if rates.shape.numel() else 0.0
     shape = tuple(rates.array.shape)
     if top > 500:
@@ -160,12 +158,12 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
 def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any) -> Callable:
     def running(input: Tensor, dim: int) -> Any:
         if not input.array.ndim:
-            return result(input + 0, full((), 0, int64, input.device))  # type: ignore[operator]
+            return result(input + 0, full((), 0, int64, input.device))
         at = normalize_dim(name, dim, input.array.ndim)
         size = input.array.shape[at]
         line = as_shape(arange(0, 1, size, int64, input.device), (size, *(1,) * (input.array.ndim - at - 1)))
         places = expand(line, tuple(input.array.shape))
-        values, step = input.detach(), 1  # type: ignore[attr-defined]
+        values, step = input.detach(), 1
         while step < size:
             old = [narrow(t, at, 0, size - step) for t in (values, places)]
             new = [narrow(t, at, step, size - step) for t in (values, places)]
@@ -191,7 +189,7 @@ cummin = _running("cummin", lambda new, old: (new <= old) | (new != new), result
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The value that occurs most often along `dim`, the smallest of such, and its last place."""
     if not input.array.ndim:
-        return results.mode(input + 0, full((), 0, int64, input.device))  # type: ignore[operator]
+        return results.mode(input + 0, full((), 0, int64, input.device))
     at = normalize_dim("mode", dim, input.array.ndim)
     values, places = sort(input, at, False)
     lead = (slice(None),) * (at + 1)
@@ -201,7 +199,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     last = first + gather(often, first, at) - 1
     found = gather(values, last, at), gather(places, last, at)
     if not keepdim:
-        found = tuple(getitem(t, (*(slice(None),) * at, 0)) for t in found)  # type: ignore[assignment]
+        found = tuple(getitem(t, (*(slice(None),) * at, 0)) for t in found)
     return results.mode(*found)
 
 
@@ -224,7 +222,7 @@ def diff(
     for _ in range(min(n, made.array.shape[at])):
         size = made.array.shape[at]
         late, early = narrow(made, at, 1, size - 1), narrow(made, at, 0, size - 1)
-        made = logical_xor(late, early) if made.dtype.bits == 1 else late - early  # type: ignore[operator]
+        made = logical_xor(late, early) if made.dtype.bits == 1 else late - early
     return made
 
 
@@ -232,7 +230,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     """The integral of `y` along `dim` by trapezoids, over places `x` or with spacing `dx`."""
     at = normalize_dim("trapezoid", dim, y.array.ndim)
     size = y.array.shape[at]
-    middles = (narrow(y, at, 1, size - 1) + narrow(y, at, 0, size - 1)) * 0.5  # type: ignore[operator]
+    middles = (narrow(y, at, 1, size - 1) + narrow(y, at, 0, size - 1)) * 0.5
     if x is None:
         return reduce.sum(middles, at) * dx
     gaps = diff(x, 1, at if x.array.ndim == y.array.ndim else -1)

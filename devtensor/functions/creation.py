@@ -12,9 +12,11 @@ from devtensor.core.errors import ArgumentError
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
 from devtensor.functions.shaping import sizes
+from devtensor.interop import tensor
 from devtensor.ops import create as ops
 from devtensor.ops.compare import eq
 from devtensor.ops.create import cast
+from devtensor.ops.join import cat
 from devtensor.ops.shape import as_shape
 
 __all__ = [
@@ -42,7 +44,7 @@ def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tens
     """The tensor made, or `out` with it written in; with its gradient wanted if asked."""
     if out is not None:
         return copy_into(out, made)
-    return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined]
+    return made.requires_grad_() if requires_grad else made
 
 
 def full(
@@ -58,14 +60,18 @@ def full(
 ) -> Tensor:
     """A tensor of one number; without `dtype` that of the number decides."""
     if isinstance(fill_value, Tensor):
-        dtype, fill_value = dtype or fill_value.dtype, fill_value.item()  # type: ignore[attr-defined]
+        dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     elif hasattr(fill_value, "item"):
         fill_value = fill_value.item()
     dtype = as_dtype(type(fill_value)) if dtype is None else as_dtype(dtype)
-    return finish(ops.full(_shape((size,)), fill_value, dtype, resolve(device)), requires_grad, out)
+    return finish(ops.full(shape_of((size,)), fill_value, dtype, resolve(device)), requires_grad, out)
 
 
-def _shape(size: tuple) -> tuple[int, ...]:
+def shape_of(size: tuple) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence.
+
+    Errors: ArgumentError for negative ones.
+    """
     shape = sizes(size)
     if any(n < 0 for n in shape):
         raise ArgumentError(
@@ -82,7 +88,7 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
         None, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, names: Any = None,
         **named: Any,
     ) -> Tensor:  # fmt: skip
-        shape = _shape(size or (named.get("size", ()),))
+        shape = shape_of(size or (named.get("size", ()),))
         dtype = default_dtype() if dtype is None else as_dtype(dtype)
         return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
 
@@ -128,7 +134,7 @@ def empty_strided(
     order = sorted(builtin_range(len(shape)), key=lambda d: -stride[d])
     made = zeros([shape[d] for d in order], dtype=dtype, device=device)
     places = [order.index(d) for d in builtin_range(len(shape))]
-    return finish(made.permute(*places), requires_grad)  # type: ignore[attr-defined]
+    return finish(made.permute(*places), requires_grad)
 
 
 builtin_range = range
@@ -205,8 +211,6 @@ def _spaced(op: str, start: Any, end: Any, steps: int, dtype: Any, device: Any) 
     half = (steps + 1) // 2
     front = ops.arange(start, step, half, exact, place)
     back = ops.arange(end - step * (steps - half - 1), step, steps - half, exact, place)
-    from devtensor.ops.join import cat
-
     made = cat(front, back, dim=0)
     return made if kind is exact else cast(made, kind)
 
@@ -225,7 +229,7 @@ def logspace(
     """`base` to the powers that `linspace` gives."""
     powers = _spaced("logspace", start, end, steps, float64, device)
     kind = default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(cast(base**powers, kind), requires_grad, out)  # type: ignore[operator]
+    return finish(cast(base**powers, kind), requires_grad, out)
 
 
 def eye(
@@ -257,8 +261,6 @@ def scalar_tensor(
 
 def _triangle(name: str, keep: Callable[[int, int], bool]) -> Callable:
     def triangle(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Tensor:
-        from devtensor.interop import tensor
-
         pairs = [(i, j) for i in builtin_range(row) for j in builtin_range(col) if keep(j - i, offset)]
         lines = [[i for i, _ in pairs], [j for _, j in pairs]]
         return tensor(lines, dtype=dtype, device=device)

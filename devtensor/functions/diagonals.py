@@ -23,7 +23,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         raise ShapeError(
             f"[diag] Supports 1D or 2D tensors. Got {describe(input)}; use diag_embed() or diagonal()"
         )
-    return _taken(input, diagonal).clone()  # type: ignore[attr-defined]
+    return _taken(input, diagonal).clone()
 
 
 def _taken(input: Tensor, offset: int) -> Tensor:

@@ -145,7 +145,7 @@ def _contracted(
                   (*map(sizes.get, batch), *(1,) * len(rows), *map(sizes.get, columns))]  # fmt: skip
         wide = as_shape(permute(a, tuple(left.index(n) for n in (*batch, *rows))), shapes[0])  # type: ignore[arg-type]
         tall = as_shape(permute(b, tuple(right.index(n) for n in (*batch, *columns))), shapes[1])  # type: ignore[arg-type]
-        return ordered, wide * tall  # type: ignore[operator]
+        return ordered, wide * tall
     product = matmul(arranged(left, a, batch, rows, middle), arranged(right, b, batch, middle, columns))
     names = [*batch, *rows, *columns]
     return names, as_shape(product, tuple(sizes[name] for name in names))

@@ -17,6 +17,7 @@ from devtensor.ops.elementwise import ceil
 from devtensor.ops.functions import exp, log1p, tan
 from devtensor.random import Generator, generator_for
 
+# How many integers in a row a floating-point dtype holds, from 0 on: the range of `random_` without limits.
 EXACT = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
 
 

@@ -80,8 +80,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], An
     if self.node is not None or not self.requires_grad:
         raise AutogradError(
             "[register_post_accumulate_grad_hook] post accumulate grad hooks cannot be registered on "
-            "non-leaf tensors, "
-            f"or without requires_grad: {describe(self)}"
+            f"non-leaf tensors, or without requires_grad: {describe(self)}"
         )
     return _table(self, "_post_accumulate_hooks", hook)
 
@@ -100,7 +99,7 @@ def retain_grad(self: Tensor) -> None:
 
     def keep(g: Tensor) -> None:
         g = g if g.requires_grad else share(g)
-        self.grad = g if self.grad is None else self.grad + g  # type: ignore[operator]
+        self.grad = g if self.grad is None else self.grad + g
 
     self.__dict__["_retains_grad"] = True
     _on_node(self, keep)

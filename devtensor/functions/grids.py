@@ -52,7 +52,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         return full((0, r), 0, input.dtype, input.device)
     return index_select(input, tensor([k for row in rows for k in row], device=input.device), 0).reshape(
         len(rows), r
-    )  # type: ignore[attr-defined]
+    )
 
 
 def block_diag(*tensors: Tensor) -> Tensor:

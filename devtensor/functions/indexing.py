@@ -10,6 +10,7 @@ from devtensor.core.dtype import BOOL, FLOAT, bool_, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, IndexingError
 from devtensor.core.inplace import apply_inplace, copy_into, refuse_overlap, write
 from devtensor.core.tensor import Tensor, describe
+from devtensor.interop import tensor
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast, full, to_device
 from devtensor.ops.index import index_get, index_put, nonzero
@@ -193,15 +194,12 @@ def _entry(self: Tensor, entry: Any) -> Any:
     except (AttributeError, TypeError):
         raise IndexingError(
             "[getitem] only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
-            "valid indices "
-            f"(got {type(entry).__name__})"
+            f"valid indices (got {type(entry).__name__})"
         ) from None
 
 
 def _tensor(data: Any, empty: Any) -> Tensor:
     """A CPU tensor from lists or a NumPy array; an empty list is of dtype `empty`."""
-    from devtensor.interop import tensor
-
     made = tensor(data)
     return (
         cast(made, empty)
@@ -217,7 +215,7 @@ def _index_tensor(self: Tensor, entry: Tensor) -> Any:
             f"got {describe(entry)}; convert with .long()"
         )
     if entry.array.ndim == 0 and entry.dtype.category != BOOL:
-        return int(entry)  # type: ignore[call-overload]
+        return int(entry)
     return entry if entry.device is self.device else to_device(entry, self.device)
 
 
@@ -238,8 +236,7 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...], dim: int) -> None:
         if want != have:
             raise IndexingError(
                 f"[getitem] The shape of the mask {list(mask.array.shape)} at index {place} does not match "
-                "the shape of "
-                f"the indexed tensor {list(shape)} at index {dim + place}"
+                f"the shape of the indexed tensor {list(shape)} at index {dim + place}"
             )
     if len(part) < mask.array.ndim:
         raise IndexingError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+from devtensor import interop
 from devtensor.core.dtype import FLOAT, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from devtensor.core.spec import normalize_dim
@@ -166,8 +167,7 @@ def split_with_sizes(tensor: Tensor, split_sizes: Sequence[int], dim: int = 0) -
     if sum(parts) != _size(tensor, at) or any(size < 0 for size in parts):
         raise ShapeError(
             f"[split] split_with_sizes expects split_sizes to sum exactly to {tensor.array.shape[at]} "
-            "(input tensor's size "
-            f"at dimension {dim}), but got split_sizes={parts}"
+            f"(input tensor's size at dimension {dim}), but got split_sizes={parts}"
         )
     return _slices(tensor, [0, *accumulate(parts)], at)
 
@@ -187,7 +187,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     at = normalize_dim("tensor_split", dim, input.array.ndim)
     size = _size(input, at)
     if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()  # type: ignore[attr-defined]
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
         if count < 1:
@@ -258,16 +258,14 @@ def repeat_interleave(
 def _repeated(repeats: Any, size: int, total: int | None) -> Tensor:
     """Place k as often as repeats[k] says: where each place of the result falls among the running sums."""
     if not isinstance(repeats, Tensor):
-        from devtensor.interop import tensor
-
-        repeats = tensor(list(repeats))
+        repeats = interop.tensor(list(repeats))
     if tuple(repeats.array.shape) != (size,) or repeats.dtype.category == FLOAT:
         raise ShapeError(
             f"[repeat_interleave] repeats must have the same size as input along dim, {size} integers; "
             f"got {describe(repeats)}"
         )
     ends = cumsum(cast(repeats, int64), 0)
-    count = total if total is not None else int(ends[-1]) if size else 0  # type: ignore[index]
+    count = total if total is not None else int(ends[-1]) if size else 0
     return searchsorted(ends, arange(0, 1, count, int64, repeats.device), True)
 
 

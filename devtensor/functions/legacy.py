@@ -82,7 +82,7 @@ def legacy(dtype: DType, args: tuple, device: Any = None) -> Tensor:
     if not args:
         return zeros(0, dtype=dtype, device=device)
     if len(args) == 1 and isinstance(args[0], Tensor):
-        return share(args[0]).to(dtype)  # type: ignore[attr-defined]
+        return share(args[0]).to(dtype)
     if len(args) == 1 and isinstance(args[0], tuple) and type(args[0]) is not tuple:
         return zeros(*args[0], dtype=dtype, device=device)
     if all(isinstance(a, int) for a in args):

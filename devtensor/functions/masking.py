@@ -55,7 +55,7 @@ def _single(op: str, input: Tensor, value: Any) -> Any:
                 f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.array.ndim} dimension(s)"
             )
-        return value.to(input.device, input.dtype)  # type: ignore[attr-defined]
+        return value.to(input.device, input.dtype)
     category = BOOL if isinstance(value, bool) else FLOAT if isinstance(value, float) else 1
     if category > input.dtype.category:
         raise ArgumentTypeError(

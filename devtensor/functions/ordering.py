@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import int32, int64
+from devtensor.core.dtype import as_dtype, int32, int64
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
@@ -14,7 +14,7 @@ from devtensor.ops import reduce
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import eq, isnan, where
 from devtensor.ops.create import cast, full
-from devtensor.ops.elementwise import ceil, floor
+from devtensor.ops.elementwise import ceil, floor, round
 from devtensor.ops.index import gather
 from devtensor.ops.shape import as_shape, getitem, permute
 
@@ -199,8 +199,6 @@ def _between(values: Tensor, rank: Tensor, rounding: str) -> Tensor:
         return high
     share = rank - floor(rank)
     if rounding == "nearest":
-        from devtensor.ops.elementwise import round
-
         return gather(values, cast(round(rank), int64), -1)
     return low + (high - low) * (0.5 * (share > 0) if rounding == "midpoint" else share)
 
@@ -253,8 +251,6 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
 
 
 def _type_of(value: Any) -> Any:
-    from devtensor.core.dtype import as_dtype
-
     return as_dtype(type(value))
 
 

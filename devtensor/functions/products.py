@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.inplace import copy_into
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.arithmetic import into
+from devtensor.functions.arithmetic import inplace_form, into
 from devtensor.ops import reduce
 from devtensor.ops.lengths import vector_norm
 from devtensor.ops.linalg import matmul
@@ -48,8 +48,7 @@ def _ranked(name: str, left: int, right: int, shapes: str) -> Callable:
         if input.array.ndim != left or other.array.ndim != right:
             raise ShapeError(
                 f"[{name}] input {describe(input)}, other {describe(other)}: expected {left}D and {right}D "
-                "tensors; "
-                "use matmul() for the others"
+                "tensors; use matmul() for the others"
             )
         return into(out, matmul(input, other))
 
@@ -81,7 +80,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     Shapes: input (*A, K), other (*B, K) -> (*A, *B)
     """
     if not input.array.ndim or not other.array.ndim:
-        return input * other  # type: ignore[operator]
+        return input * other
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -141,9 +140,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     free_b = [d for d in range(b.array.ndim) if d not in right]
     rows = tuple(a.array.shape[d] for d in free_a)
     columns = tuple(b.array.shape[d] for d in free_b)
-    middle = _count([a.array.shape[d] for d in left])
-    first = as_shape(permute(a, (*free_a, *left)), (_count(rows), middle))
-    second = as_shape(permute(b, (*right, *free_b)), (middle, _count(columns)))
+    middle = prod([a.array.shape[d] for d in left])
+    first = as_shape(permute(a, (*free_a, *left)), (prod(rows), middle))
+    second = as_shape(permute(b, (*right, *free_b)), (middle, prod(columns)))
     return as_shape(matmul(first, second), (*rows, *columns))
 
 
@@ -155,13 +154,6 @@ def _paired(a: Tensor, b: Tensor, dims: Any) -> tuple[list[int], list[int]]:
         [normalize_dim("tensordot", d, a.array.ndim) for d in lists[0]],
         [normalize_dim("tensordot", d, b.array.ndim) for d in lists[1]],
     )
-
-
-def _count(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:
@@ -197,7 +189,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     def turned(t: Tensor, n: int) -> Tensor:
         return roll(t, (-n,), (at,))
 
-    return turned(input, 1) * turned(other, 2) - turned(input, 2) * turned(other, 1)  # type: ignore[operator]
+    return turned(input, 1) * turned(other, 2) - turned(input, 2) * turned(other, 1)
 
 
 def norm(
@@ -215,13 +207,13 @@ def norm(
     Shapes: input (*S) -> S without dim; all dims if dim is None
     """
     dim = axis if dim is None else dim
-    x = input if dtype is None else input.to(dtype)  # type: ignore[attr-defined]
+    x = input if dtype is None else input.to(dtype)
     return into(out, vector_norm(x, dim, keepdim, 2 if p in ("fro", None) else p))
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
-    return vector_norm(input - other, p=p)  # type: ignore[operator]
+    return vector_norm(input - other, p=p)
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
@@ -231,22 +223,13 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> T
     """
     left = as_shape(x1, (*x1.array.shape[:-1], 1, x1.array.shape[-1]))
     right = as_shape(x2, (*x2.array.shape[:-2], 1, *x2.array.shape[-2:]))
-    return vector_norm(left - right, -1, p=p)  # type: ignore[operator]
+    return vector_norm(left - right, -1, p=p)
 
 
 ger = outer
 
 
-def _inplace(function: Callable) -> Callable:
-    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return copy_into(self, function(self, *args, **kwargs))
-
-    inplace.__name__ = inplace.__qualname__ = f"{function.__name__}_"
-    inplace.__doc__ = f"In-place form of `{function.__name__}`."
-    return inplace
-
-
 ADDED = (addbmm, addmm, addmv, addr, baddbmm)
 PLAIN = (bmm, cross, dist, dot, inner, kron, mm, mv, norm, outer, trace, vdot)
 METHODS: dict[str, Callable] = {f.__name__: f for f in (*ADDED, *PLAIN)} | {"ger": outer}
-METHODS |= {f"{f.__name__}_": _inplace(f) for f in ADDED}
+METHODS |= {f"{f.__name__}_": inplace_form(f) for f in ADDED}

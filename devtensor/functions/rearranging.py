@@ -25,8 +25,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     if extra < 0:
         raise ShapeError(
             "[repeat] Number of dimensions of repeat dims can not be smaller than number of dimensions of "
-            "tensor: "
-            f"{counts} for {describe(self)}"
+            f"tensor: {counts} for {describe(self)}"
         )
     shape = (*(1,) * extra, *self.array.shape)
     thin = tuple(part for size in shape for part in (1, size))

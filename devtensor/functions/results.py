@@ -13,7 +13,7 @@ def _printed(self: Any) -> str:
 
 def _declare(name: str, fields: str = "values indices") -> Any:
     made = namedtuple(name, fields, module=__name__)
-    made.__repr__ = _printed  # type: ignore[method-assign]
+    made.__repr__ = _printed
     return made
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32, float64
 from devtensor.core.errors import ArgumentError, DTypeError
-from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.functions.shaping import sizes
+from devtensor.functions.creation import finish, shape_of
 from devtensor.ops.compare import lt
 from devtensor.ops.create import cast
 from devtensor.ops.sort import sort
@@ -28,8 +27,6 @@ __all__ = [
     "randperm",
 ]
 
-# How many integers in a row a floating-point dtype holds, from 0 on: the range of `random_` without limits.
-
 
 def _floating(op: str, dtype: Any) -> DType:
     found = default_dtype() if dtype is None else as_dtype(dtype)
@@ -40,54 +37,37 @@ def _floating(op: str, dtype: Any) -> DType:
     return found
 
 
-def rand(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    out: Tensor | None = None,
-    layout: Any = None,
-    pin_memory: bool = False,
-    names: Any = None,
-) -> Tensor:
-    """Numbers spread evenly over [0, 1)."""
-    place = resolve(device)
-    made = generator_for(place, generator).uniform(_shape(size), _floating("rand", dtype))
-    return _finish(made, requires_grad, out)
+def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callable, Callable]:
+    """`rand` and `rand_like`, and their kin."""
+
+    def drawn(
+        *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+        requires_grad: bool = False, out: Tensor | None = None, layout: Any = None, pin_memory: bool = False,
+        names: Any = None,
+    ) -> Tensor:  # fmt: skip
+        source = generator_for(resolve(device), generator)
+        return finish(draw(source, shape_of(size), _floating(name, dtype)), requires_grad, out)
+
+    def like(
+        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+        generator: Generator | None = None, memory_format: Any = None,
+    ) -> Tensor:  # fmt: skip
+        shape = tuple(input.array.shape)
+        return drawn(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+
+    drawn.__name__ = drawn.__qualname__ = name
+    drawn.__doc__ = f"{doc}."
+    like.__name__ = like.__qualname__ = f"{name}_like"
+    like.__doc__ = f"{doc}, in the shape of `input`."
+    return drawn, like
 
 
-def randn(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    out: Tensor | None = None,
-    layout: Any = None,
-    pin_memory: bool = False,
-    names: Any = None,
-) -> Tensor:
-    """Numbers of the standard normal distribution."""
-    place = resolve(device)
-    made = generator_for(place, generator).normal(_shape(size), _floating("randn", dtype))
-    return _finish(made, requires_grad, out)
+def _like(input: Tensor, dtype: Any, device: Any) -> dict[str, Any]:
+    return {"dtype": dtype or input.dtype, "device": input.device if device is None else device}
 
 
-def _shape(size: tuple) -> tuple[int, ...]:
-    shape = sizes(size)
-    if any(n < 0 for n in shape):
-        raise ArgumentError(
-            f"[rand] size {shape}: Trying to create tensor with negative dimension; give sizes >= 0"
-        )
-    return shape
-
-
-def _finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    if out is not None:
-        return copy_into(out, made)
-    made.requires_grad = requires_grad
-    return made
+rand, rand_like = _declared("rand", Generator.uniform, "Numbers spread evenly over [0, 1)")
+randn, randn_like = _declared("randn", Generator.normal, "Numbers of the standard normal distribution")
 
 
 def randint(
@@ -107,9 +87,9 @@ def randint(
         low, high = 0, low
     if size is None:
         raise ArgumentError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
-    made = generator_for(resolve(device), generator).integers(_shape((tuple(size),)), int(low), int(high))
+    made = generator_for(resolve(device), generator).integers(shape_of((tuple(size),)), int(low), int(high))
     made = cast(made, as_dtype(dtype)) if dtype is not None else made
-    return _finish(made, requires_grad)
+    return finish(made, requires_grad)
 
 
 def randperm(
@@ -122,41 +102,9 @@ def randperm(
 ) -> Tensor:
     """The numbers 0 to n-1 in random order: the order of n random words of 63 bits."""
     place = resolve(device)
-    words = generator_for(place, generator).integers(_shape((n,)), 0, 2**63)
+    words = generator_for(place, generator).integers(shape_of((n,)), 0, 2**63)
     order = sort(words, 0, False)[1]
-    return _finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad)
-
-
-def _like(input: Tensor, dtype: Any, device: Any) -> dict[str, Any]:
-    return {"dtype": dtype or input.dtype, "device": input.device if device is None else device}
-
-
-def rand_like(
-    input: Tensor,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    generator: Generator | None = None,
-    memory_format: Any = None,
-) -> Tensor:
-    """Numbers spread evenly over [0, 1), in the shape of `input`."""
-    shape = tuple(input.array.shape)
-    return rand(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
-
-
-def randn_like(
-    input: Tensor,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    generator: Generator | None = None,
-    memory_format: Any = None,
-) -> Tensor:
-    """Numbers of the standard normal distribution, in the shape of `input`."""
-    shape = tuple(input.array.shape)
-    return randn(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+    return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad)
 
 
 def randint_like(

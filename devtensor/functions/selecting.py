@@ -96,7 +96,7 @@ def _along(op: str, input: Tensor, dim: int) -> tuple:
 
 
 def _added(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> tuple[tuple, tuple]:
-    source = source if alpha == 1 else source * alpha  # type: ignore[operator]
+    source = source if alpha == 1 else source * alpha
     return (source, index), (_along("index_add", input, dim), True)
 
 
@@ -154,7 +154,7 @@ def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
         set(self, entries, values)
         return self
     flat = get(as_shape(_numbers(self), tuple(self.array.shape)), entries)
-    added = expand(values.to(self.dtype), tuple(flat.array.shape))  # type: ignore[attr-defined]
+    added = expand(values.to(self.dtype), tuple(flat.array.shape))
     places = as_shape(flat, (flat.shape.numel(),))
     total = ops.index_put(
         as_shape(self, (self.shape.numel(),)),

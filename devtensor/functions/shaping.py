@@ -73,8 +73,7 @@ def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
     ):
         raise ShapeError(
             f"[view] {describe(self)} with strides {strides} as {wanted}: view size is not compatible with "
-            "input "
-            "tensor's size and stride; use .reshape(...) instead"
+            "input tensor's size and stride; use .reshape(...) instead"
         )
     return ops.reshape(self, wanted)
 

@@ -85,16 +85,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 
     Errors: AutogradError for integers, or to switch off what has history.
     """
-    if requires_grad and self.kind.dtype.category != FLOAT:
-        raise AutogradError(
-            "[requires_grad_] only Tensors of floating point dtype can require gradients, got "
-            f"{self.kind.dtype.name}"
-        )
-    if not requires_grad and self.node is not None:
-        raise AutogradError(
-            "[requires_grad_] you can only change requires_grad flags of leaf variables; use detach()"
-        )
-    self.requires_grad = bool(requires_grad)
+    self.requires_grad = requires_grad
     return self
 
 

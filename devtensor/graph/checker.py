@@ -33,7 +33,7 @@ def check(graph: Graph) -> Graph:
     for value in graph.outputs:
         _known(known, value, "return")
     for slot in graph.written():
-        for value in (slot.written, slot.unless):
+        for value in (slot.written, *(flag for flag, _ in slot.writes)):
             if value is not None:
                 _known(known, value, str(slot))
         _same_type(slot.value, slot.written, str(slot))

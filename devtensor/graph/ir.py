@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from devtensor.core.tensor import Tensor
 
 
 @dataclass(eq=False, slots=True)
@@ -44,18 +47,23 @@ class GraphNode:
 class Slot:
     """Memory outside the graph that it reads, writes, or both; `name` says which to a reader.
 
-    `unless` is a flag under which every write only puts back what was there, as in a skipped optimizer step.
+    `writes` counts the writes by the flag under which they only put back what was there, as in a skipped
+    optimizer step; None for those that always count.
     """
 
     value: Value
     name: str
     written: Value | None = None
-    writes: int = 0
-    unless: Value | None = None
+    writes: tuple[tuple[Value | None, int], ...] = ()
+
+    @property
+    def unless(self) -> Value | None:
+        """The one flag that all writes have, if they have one."""
+        return self.writes[0][0] if len(self.writes) == 1 else None
 
     def key(self) -> tuple:
         """The slot by value."""
-        return _type(self.value), self.name, _id(self.written), self.writes, _id(self.unless)
+        return _type(self.value), self.name, _id(self.written), tuple((_id(f), n) for f, n in self.writes)
 
     def __str__(self) -> str:
         condition = "" if self.unless is None else f" unless {self.unless!r}"
@@ -126,12 +134,41 @@ def _node_key(node: GraphNode) -> tuple:
     return node.op, inputs, comparable(node.params), tuple(_type(o) for o in node.outputs)
 
 
-def comparable(params: Any) -> Any:
-    """Parameters as something that compares by value and hashes."""
-    if isinstance(params, (tuple, list)):
-        return tuple(comparable(p) for p in params)
-    if isinstance(params, slice):
-        return "slice", params.start, params.stop, params.step
-    if isinstance(params, float):
-        return "float", repr(params)
-    return type(params).__name__, params
+class Same:
+    """An object by identity, without keeping it alive."""
+
+    __slots__ = ("find", "number")
+
+    def __init__(self, value: Any) -> None:
+        self.number = id(value)
+        self.find: Callable[[], Any]
+        try:
+            self.find = weakref.ref(value)
+        except TypeError:
+            self.find = lambda: value
+
+    def __eq__(self, other: object) -> bool:
+        mine = self.find()
+        return isinstance(other, Same) and mine is not None and mine is other.find()
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+def comparable(value: Any) -> Any:
+    """A Python value as something that hashes and compares: numbers with their class, collections by what
+    they hold now, and what has no value of its own by identity."""
+    if isinstance(value, (tuple, list)):
+        return tuple(comparable(v) for v in value)
+    if isinstance(value, dict):
+        return "dict", tuple((key, comparable(v)) for key, v in value.items())
+    if isinstance(value, slice):
+        return "slice", value.start, value.stop, value.step
+    if isinstance(value, float):
+        return "float", repr(value)
+    hashing = type(value).__hash__
+    if value is None:
+        return None
+    if hashing is None or hashing is object.__hash__ or isinstance(value, Tensor):
+        return Same(value)
+    return type(value).__name__, value

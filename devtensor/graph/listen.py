@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core import dispatch
+from devtensor.core import dispatch, tape
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import float64
 from devtensor.core.errors import TraceError
@@ -17,52 +17,9 @@ from devtensor.core.spec import contiguous_strides
 from devtensor.core.state import Layer, current
 from devtensor.core.tensor import Storage, Tensor, describe, storage_of
 from devtensor.graph.ir import Graph, GraphNode, Slot, Value, comparable
+from devtensor.graph.memory import Entry, Gradient, Leaf, Outside
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-class Entry:
-    """What the capture knows of one storage: its current value, and what it was when first met.
-
-    `prefix` is the chain of view ops that the value already has: an input that is a view enters as that view.
-    """
-
-    __slots__ = ("flags", "line", "prefix", "slot", "value", "writes")
-
-    def __init__(self, value: Value, slot: Slot | None, prefix: tuple = (), line: str = "") -> None:
-        self.value = value
-        self.slot = slot
-        self.prefix = prefix
-        self.line = line
-        self.writes = 0
-        # The flags under which writes were masked; None among them is a write that always counts.
-        self.flags: set[Value | None] = set()
-
-
-class Outside:
-    """Where a slot's memory is found at a replay: a storage, or the gradient that a leaf has then."""
-
-    __slots__ = ("leaf", "shape", "storage", "tensors")
-
-    def __init__(self, storage: Storage, leaf: Tensor | None = None) -> None:
-        self.storage = weakref.ref(storage)
-        self.leaf = None if leaf is None else weakref.ref(leaf)
-        self.shape = tuple(storage.root.shape)
-        self.tensors: list[tuple[weakref.ref[Tensor], bool]] = []
-
-    def find(self) -> Storage | None:
-        """The storage to read now, or None if it is gone."""
-        if self.leaf is None:
-            return self.storage()
-        leaf = self.leaf()
-        gradient = None if leaf is None else leaf.grad
-        return None if gradient is None else storage_of(gradient)
-
-    def saw(self, tensor: Tensor) -> None:
-        """Remember a tensor through which the memory was reached, to ask at replay if it still is the
-        same."""
-        if not any(ref() is tensor for ref, _ in self.tensors):
-            self.tensors.append((weakref.ref(tensor), tensor.requires_grad))
 
 
 class Capture(Layer):
@@ -76,13 +33,16 @@ class Capture(Layer):
         self.outside: list[Outside] = []
         self.feeds: list[Callable] = []
         self.depends: list[tuple[Callable, Any]] = []
-        self.leaves: dict[int, tuple[Tensor, str, Storage | None]] = {}
+        self.gradients: list[Gradient] = []
+        # While the capture runs: places of arguments and leaves whose `.grad` was touched, with the storage
+        # that it had, by the tensor's id.
+        self.places: dict[int, int] = {}
+        self.leaves: dict[int, tuple[Tensor, Gradient, Storage | None]] = {}
         self.views: dict[Any, Value] = {}
         self.made = 0
-        # Nodes of the tape that a backward inside has used up.
+        # Nodes of the tape that a backward inside has used up, and the latest that was there before.
         self.used: set[int] = set()
-        # Views made inside, by id: memory outside is not recognised by them later.
-        self.views_inside: dict[int, weakref.ref[Tensor]] = {}
+        self.born = tape._sequence()
 
     def new_value(self, shape: tuple[int, ...], kind: Any) -> Value:
         value = Value(self.made, tuple(shape), kind.dtype, self.real(kind.device))
@@ -93,13 +53,14 @@ class Capture(Layer):
         """The device that the graph names; a trace puts the target in place of what stood in for it."""
         return device
 
-    def add_input(self, tensor: Tensor, name: str, whole: bool) -> None:
+    def add_input(self, tensor: Tensor, place: int, whole: bool = False) -> None:
         """Enter an argument: as the view that it is, or, if arguments overlap, as the whole of its memory."""
+        self.places.setdefault(id(tensor), place)
         storage = storage_of(tensor)
         if storage in self.table:
             return
         value = self.new_value(storage.root.shape if whole else tensor.array.shape, tensor.kind)
-        slot = Slot(value, name)
+        slot = Slot(value, f"arg{place}")
         self.graph.inputs.append(slot)
         self.table[storage] = Entry(value, slot, () if whole else tensor.alias.chain)
 
@@ -113,24 +74,21 @@ class Capture(Layer):
                 f"[capture] {describe(tensor)} sees memory of an input outside the view that was passed; "
                 f"pass the whole tensor, or a clone of its part\n{user_line()}"
             )
-        if entry.slot is not None and self.outside and entry.slot in self.graph.slots:
-            born = self.views_inside.get(id(tensor))
-            if born is None or born() is not tensor:
-                self.outside[self.graph.slots.index(entry.slot)].saw(tensor)
+        if entry.outside is not None:
+            entry.outside.saw(tensor)
         value = entry.value
         for name, params in chain[len(entry.prefix) :]:
             value = self.view(value, name, params)
         return value
 
-    def open_slot(
-        self, storage: Storage, tensor: Tensor, leaf: Tensor | None = None, name: str = ""
-    ) -> Entry:
+    def open_slot(self, storage: Storage, tensor: Tensor, leaf: Leaf | None = None, name: str = "") -> Entry:
         """Memory met for the first time that nothing here made: it is read by reference."""
         value = self.new_value(storage.root.shape, tensor.kind)
         slot = Slot(value, name or f"s{len(self.graph.slots)}")
         self.graph.slots.append(slot)
-        self.outside.append(Outside(storage, leaf))
-        entry = self.table[storage] = Entry(value, slot)
+        outside = Outside(storage, leaf)
+        self.outside.append(outside)
+        entry = self.table[storage] = Entry(value, slot, outside=outside)
         return entry
 
     def view(self, value: Value, name: str, params: tuple) -> Value:
@@ -151,13 +109,12 @@ class Capture(Layer):
                 "graph cannot "
                 f"hold; use where() or a mask of fixed shape, or do it outside\n{user_line()}"
             )
+        self.refuse_outer_history(inputs)
         out = below(op, inputs, params)
         outs = out if isinstance(out, tuple) else (out,)
         storages = [storage_of(o) for o in outs]
         sources = {storage_of(i) for i in inputs if isinstance(i, Tensor)}
         if any(s in self.table or s in sources for s in storages):
-            if op.view:
-                self.views_inside[id(out)] = weakref.ref(outs[0])
             return out
         self.note(op.name, inputs, params, outs)
         return out
@@ -169,7 +126,7 @@ class Capture(Layer):
         made = []
         for out in outs:
             value = self.new_value(out.array.shape, out.kind)
-            self.table[storage_of(out)] = Entry(value, None, (), line)
+            self.table[storage_of(out)] = Entry(value, line=line)
             made.append(value)
         params = tuple(self.real(p) if isinstance(p, Device) else p for p in params)
         self.graph.nodes.append(GraphNode(name, values, params, tuple(made), line))
@@ -182,17 +139,14 @@ class Capture(Layer):
             source = self.view(source, "expand", (old.shape,))
         entry = self.table[storage_of(dst)]
         chain = dst.alias.chain[len(entry.prefix) :]
-        entry.writes += 1
-        entry.flags.add(self.flag_of(dst))
-        if not chain:
-            entry.value = source
-            return
-        value = Value(self.made, entry.value.shape, entry.value.dtype, entry.value.device)
-        self.made += 1
-        self.graph.nodes.append(
-            GraphNode("overwrite", (entry.value, source), (chain,), (value,), user_line())
-        )
-        entry.value = value
+        if chain:
+            value = Value(self.made, entry.value.shape, entry.value.dtype, entry.value.device)
+            self.made += 1
+            self.graph.nodes.append(
+                GraphNode("overwrite", (entry.value, source), (chain,), (value,), user_line())
+            )
+            source = value
+        entry.wrote(source, self.flag_of(dst))
 
     def flag_of(self, dst: Tensor) -> Value | None:
         """The flag of the layer above that masks writes, if one does."""
@@ -212,12 +166,12 @@ class Capture(Layer):
         """A number that is data becomes a 0-d float64 value, read anew at each replay."""
         number = getter()
         if isinstance(number, Tensor):
-            return number
+            return self.depend(getter)
         tensor = dispatch.run(OPS["full"], (), ((), float(number), float64, self.feed_device()))
         value = self.new_value((), tensor.kind)
         self.graph.feeds.append(value)
         self.feeds.append(getter)
-        self.table[storage_of(tensor)] = Entry(value, None)
+        self.table[storage_of(tensor)] = Entry(value)
         return tensor
 
     def feed_device(self) -> Device:
@@ -225,28 +179,59 @@ class Capture(Layer):
 
     def depend(self, getter: Callable) -> Any:
         value = getter()
-        self.depends.append((getter, value))
+        self.depends.append((getter, comparable(value)))
         return value
 
     def grad_read(self, leaf: Tensor) -> None:
         """The first touch of a `.grad`: what it is now is the slot "gradient at entry"."""
         if id(leaf) in self.leaves:
             return
-        storage = storage_of(leaf)
-        entry = self.table.get(storage)
+        entry = self.table.get(storage_of(leaf))
         if entry is not None and entry.slot is None:
             return
         if entry is None:
             self.value_of(leaf)
-            entry = self.table[storage]
+            entry = self.table[storage_of(leaf)]
+        elif entry.outside is not None:
+            entry.outside.saw(leaf)
+        name = self.gradient_name(f"{entry.slot.name}.grad")  # type: ignore[union-attr]
+        owner = Leaf(leaf, self.places.get(id(leaf)))
         before = getattr(leaf, "_grad", None)
-        name = f"{entry.slot.name}.grad"  # type: ignore[union-attr]
-        self.leaves[id(leaf)] = leaf, name, None if before is None else storage_of(before)
-        if before is not None and storage_of(before) not in self.table:
-            self.open_slot(storage_of(before), before, leaf, name)
+        if before is None:
+            self.leaves[id(leaf)] = leaf, Gradient(owner, name, None, ()), None
+            return
+        storage = storage_of(before)
+        held = self.table.get(storage) or self.open_slot(storage, before, owner, name)
+        self.leaves[id(leaf)] = leaf, Gradient(owner, name, held.slot, before.alias.chain), storage
+
+    def gradient_name(self, name: str) -> str:
+        """The name, with a mark if another leaf in the same memory has it."""
+        taken = {gradient.name for _, gradient, _ in self.leaves.values()}
+        while name in taken:
+            name += "'"
+        return name
 
     def released(self, node: Any) -> None:
+        self.refuse_older(node)
         self.used.add(node.seq)
+
+    def refuse_outer_history(self, inputs: tuple) -> None:
+        """Refuse inputs through which a gradient could flow to what ran before the capture."""
+        if current().grad:
+            for value in inputs:
+                if isinstance(value, Tensor) and value.node is not None:
+                    self.refuse_older(value.node.node)
+
+    def refuse_older(self, node: Any) -> None:
+        """Refuse a node of the tape that was recorded before the capture began.
+
+        Errors: TraceError with the user's line.
+        """
+        if node.seq < self.born:
+            raise TraceError(
+                f"[capture] a result of {node.op.name} that was made outside has history; a replay would go "
+                f"back the way of the first one. detach() it, or compute it inside\n{user_line()}"
+            )
 
     def refuse_history(self, outputs: list[Tensor]) -> None:
         """Refuse results through which a gradient could still flow: a replay's could not.
@@ -261,28 +246,30 @@ class Capture(Layer):
                     "no_grad()"
                 )
 
-    def finish(self, outputs: list[Tensor]) -> Graph:
-        """Close the graph: outputs, gradients left behind, and what was written."""
+    def finish(self, outputs: list[Tensor]) -> list[Tensor]:
+        """Close the graph: outputs, gradients left behind, and what was written. Gives those gradients."""
         graph = self.graph
         self.refuse_history(outputs)
         graph.outputs = [self.value_of(out) for out in outputs]
-        for leaf, name, before in self.leaves.values():
+        bound = []
+        for leaf, gradient, before in self.leaves.values():
+            self.gradients.append(gradient)
             now = getattr(leaf, "_grad", None)
             if now is None and before is not None:
-                graph.binds.append((name, None))
+                graph.binds.append((gradient.name, None))
             elif now is not None and storage_of(now) is not before:
-                graph.binds.append((name, self.value_of(now)))
+                self.refuse_history([now])
+                graph.binds.append((gradient.name, self.value_of(now)))
+                bound.append(now)
+        self.leaves.clear()
         for entry in list(self.table.values()):
             if entry.slot is not None and entry.writes:
-                entry.slot.written, entry.slot.writes = entry.value, entry.writes
-                entry.slot.unless = next(iter(entry.flags)) if len(entry.flags) == 1 else None
-        return graph
+                entry.slot.written, entry.slot.writes = entry.value, tuple(entry.writes.items())
+        return bound
 
-    def left_alive(self, outputs: list[Tensor]) -> list[str]:
-        """Lines that made storages which outlive the call, though they are no output and no gradient."""
-        kept = {storage_of(out) for out in outputs}
-        gradients = [getattr(leaf, "_grad", None) for leaf, _, _ in self.leaves.values()]
-        kept |= {storage_of(g) for g in gradients if g is not None}
+    def left_alive(self, results: list[Tensor]) -> list[str]:
+        """Lines that made storages which outlive the call, though they are no result of it."""
+        kept = {storage_of(result) for result in results}
         return [
             entry.line
             for s, entry in self.table.items()

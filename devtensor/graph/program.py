@@ -6,15 +6,18 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.device import default_device
+from devtensor.core.dtype import default_dtype
 from devtensor.core.errors import TraceError
 from devtensor.core.state import current
-from devtensor.core.tensor import Tensor, storage_of
+from devtensor.core.tensor import Tensor, storage_of, strides_of
 from devtensor.graph.ir import Graph, comparable
+from devtensor.graph.learning import Learning
 from devtensor.graph.listen import Capture
-from devtensor.graph.replay import Replay
-from devtensor.graph.tree import Nest, flatten, unflatten
+from devtensor.graph.tree import Nest, flatten
 
-ATTEMPTS = 5
+# How many kinds of calls a Program remembers; the oldest is forgotten first.
+KINDS = 64
 
 
 class Program:
@@ -29,10 +32,14 @@ class Program:
         self.entries: dict[Any, Learning] = {}
         self.replays = 0
 
+    def __reduce__(self) -> tuple:
+        # A copy learns anew: its graphs would belong to the memory of what was copied.
+        return Program, (self.function,)
+
     @property
     def graph(self) -> Graph | None:
         """The graph of the latest call's kind, or None while it is being learnt."""
-        found = [e.accepted.graph for e in self.entries.values() if e.accepted is not None]
+        found = [e.accepted[1].graph for e in self.entries.values() if e.accepted is not None]
         return found[-1] if found else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -40,111 +47,73 @@ class Program:
             return self.function(*args, **kwargs)
         leaves: list = []
         shape = flatten((args, kwargs), leaves)
-        learning = self.entries.setdefault(call_key(shape, leaves), Learning())
-        if learning.accepted is not None and learning.accepted.holds(leaves):
-            self.replays += 1
-            return learning.accepted.run(leaves)
-        return learning.listen(self.function, args, kwargs, leaves)
+        learning = self._learning(call_key(shape, leaves))
+        ready = learning.ready(leaves)
+        if ready is None:
+            return learning.listen(self.function, args, kwargs, leaves)
+        replay, memory = ready
+        self.replays += 1
+        return replay.run(leaves, memory)
 
-
-class Learning:
-    """The captures of one kind of call, until one repeats an earlier one."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[tuple, Capture]] = []
-        self.accepted: Replay | None = None
-
-    def listen(self, function: Callable, args: tuple, kwargs: dict, leaves: list) -> Any:
-        """Run the function eagerly under a capture and compare what was heard with earlier runs."""
-        capture = Capture()
-        enter_inputs(capture, leaves)
-        with capture:
-            result = function(*args, **kwargs)
-            outs: list = []
-            shape = flatten(result, outs)
-            tensors = [o for o in outs if isinstance(o, Tensor)]
-            capture.finish(tensors)
-        signature = (capture.graph.signature(), owners(capture))
-        if any(signature == earlier for earlier, _ in self.seen):
-            refuse_escapes(capture, tensors)
-            self.accepted = Replay(capture, leaves, outs, shape)
-            self.seen.clear()
-        else:
-            self.accepted = None
-            self.seen.append((signature, capture))
-            if len(self.seen) >= ATTEMPTS:
-                raise TraceError(difference(self.seen[-2][1].graph, self.seen[-1][1].graph))
-        return unflatten(shape, outs)
+    def _learning(self, key: Any) -> Learning:
+        learning = self.entries.get(key)
+        if learning is None:
+            if len(self.entries) >= KINDS:
+                del self.entries[next(iter(self.entries))]
+            learning = self.entries[key] = Learning()
+        return learning
 
 
 def call_key(shape: Any, leaves: list) -> tuple:
-    """What must be equal for two calls to share a graph: nest, tensors' specs, other values, modes."""
+    """What must be equal for two calls to share a graph: nest, tensors' specs and how they share memory,
+    other values, modes and defaults."""
     mode = current()
     described = tuple(
-        (leaf.kind, tuple(leaf.array.shape), leaf.requires_grad, leaf.node is None)
+        (leaf.kind, tuple(leaf.array.shape), strides_of(leaf), leaf.requires_grad, leaf.node is None)
         if isinstance(leaf, Tensor)
-        else comparable(leaf)
-        if leaf.__hash__
-        else (type(leaf).__name__, id(leaf))
+        else comparable_argument(leaf)
         for leaf in leaves
     )
     nest = shape.key() if isinstance(shape, Nest) else None
     layers = tuple(getattr(layer, "key", layer) for layer in mode.layers)
-    return nest, described, mode.grad, mode.inference, layers
+    modes = mode.grad, mode.inference, layers, default_dtype(), default_device()
+    return nest, described, sharing(leaves), modes
 
 
-def enter_inputs(capture: Capture, leaves: list) -> None:
-    """Enter the tensor arguments; those that share memory without being the same view enter whole."""
-    tensors = [(place, leaf) for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-    for place, tensor in tensors:
-        storage = storage_of(tensor)
-        whole = any(storage_of(o) is storage and o.alias.chain != tensor.alias.chain for _, o in tensors)
-        capture.add_input(tensor, f"arg{place}", whole)
+def comparable_argument(value: Any) -> Any:
+    """An argument that is no tensor, as part of a key.
 
-
-def owners(capture: Capture) -> tuple:
-    """Which memory outside the slots are: two graphs over other memory are not the same."""
-    return tuple(id(o.storage()) if o.leaf is None else ("grad", id(o.leaf())) for o in capture.outside)
-
-
-def refuse_escapes(capture: Capture, outputs: list[Tensor]) -> None:
-    """Refuse a function that leaves new tensors behind which it does not return: a replay would not.
-
-    Errors: TraceError with the lines that made them.
+    Errors: TraceError for one that can change without notice.
     """
-    if capture.left_alive(outputs):
-        import gc
-
-        gc.collect()
-    lines = capture.left_alive(outputs)
-    if lines:
+    if type(value).__hash__ is None:
         raise TraceError(
-            "[capture] the function leaves tensors alive that it made and does not return; a replay "
-            "could not renew "
-            "them. Return them, or write them into tensors that exist (copy_). They were made at\n" + lines[0]
+            f"[capture] an argument is a {type(value).__name__}, which may change without notice; pass "
+            "tensors, numbers, texts, and lists, tuples and dicts of them"
         )
+    return comparable(value)
 
 
-def difference(a: Graph, b: Graph) -> str:
-    """A message that shows where two captures part."""
-    for first, second in zip(a.nodes, b.nodes, strict=False):
-        if repr(first) != repr(second):
-            return (
-                f"[capture] {ATTEMPTS} runs gave no two equal graphs; the last two part at\n  {first!r}\n "
-                f" {second!r}\n"
-                f"{second.line}\na Python value that changes from call to call is baked in: make it a "
-                "tensor, or feed it"
-            )
-    return (
-        f"[capture] {ATTEMPTS} runs gave no two equal graphs: they have {len(a.nodes)} and {len(b.nodes)} "
-        "nodes, "
-        f"{len(a.slots)} and {len(b.slots)} slots; memory outside is new at every call: keep it, and "
-        "write into it"
+def sharing(leaves: list) -> tuple:
+    """Which tensors share memory, by the place of the first that has it, and as which view of what size."""
+    first: dict[int, int] = {}
+    found = []
+    for place, leaf in enumerate(leaves):
+        if isinstance(leaf, Tensor):
+            storage = storage_of(leaf)
+            found.append((place, first.setdefault(id(storage), place), leaf))
+    shared = {earlier for place, earlier, _ in found if place != earlier}
+    return tuple(
+        (place, earlier, tuple(storage_of(leaf).root.shape), comparable(leaf.alias.chain))
+        for place, earlier, leaf in found
+        if earlier in shared
     )
 
 
 def capture(function: Callable) -> Program:
     """The function, learnt as a graph by listening to it, then replayed: same results, bit for bit.
+
+    Arguments that are no tensors are part of the graph: another value is learnt anew. What the function
+    does to Python objects happens while it is learnt and not at replays.
 
     Errors: TraceError for what a graph cannot hold, with the user's line.
     Example: `step = devtensor.graph.capture(step)`

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.device import Kind
-from devtensor.core.inplace import replay as replay_views
+from devtensor.core.op import OPS
 from devtensor.core.state import replace
-from devtensor.core.tensor import Storage, Tensor, storage_of, wrap
-from devtensor.graph.ir import Graph, Value
+from devtensor.core.tensor import Storage, Tensor, storage_of
+from devtensor.graph.ir import Graph, Slot, Value, comparable
 from devtensor.graph.listen import Capture
+from devtensor.graph.results import Building, Made, plan_result, plan_tensor
 from devtensor.graph.run import Runner
 from devtensor.graph.tree import unflatten
+
+# Where each given value lives in this call: its storage, and the array that is read and written.
+Memory = dict[int, tuple[Storage, Any]]
 
 
 class Replay:
@@ -22,117 +25,100 @@ class Replay:
         self.outside = capture.outside
         self.feeds = capture.feeds
         self.depends = capture.depends
+        self.gradients = capture.gradients
         self.shape = shape
+        self.inputs: list[tuple[Slot, int, bool]] = []
+        for slot in self.graph.inputs:
+            place = int(slot.name.removeprefix("arg"))
+            entry = capture.table[storage_of(leaves[place])]
+            self.inputs.append((slot, place, entry.prefix != leaves[place].alias.chain))
+        self._plan_results(capture, leaves, outs)
+        self.written = self.graph.written()
+        self.given = {value.id for value in self.graph.given()}
         self.origins = origins(self.graph)
-        self.chains = [t.alias.chain if isinstance(t, Tensor) and t.alias is not None else () for t in leaves]
-        self.input_places = [int(slot.name.removeprefix("arg")) for slot in self.graph.inputs]
-        self.whole = [
-            place for slot, place in zip(self.graph.inputs, self.input_places, strict=True)
-            if capture.table[storage_of(leaves[place])].prefix != self.chains[place]
+        self.runner = Runner(self.graph, {plan.root.id for plan in self.made})
+
+    def _plan_results(self, capture: Capture, leaves: list, outs: list) -> None:
+        """How gradients and outputs are built, and the new memory that they need."""
+        lasting = [
+            tensor
+            for outside in self.outside if outside.leaf is None
+            for ref, _ in outside.tensors if (tensor := ref()) is not None
         ]  # fmt: skip
-        self.leaves = {name: leaf for leaf, name, _ in capture.leaves.values()}
-        self.had_grad = {name: before is not None for _, name, before in capture.leaves.values()}
-        for outside in self.outside:
-            outside.tensors = [(ref, flag) for ref, flag in outside.tensors if ref() is not None]
-        self.outs = self._plan_outputs(capture, leaves, outs)
-        self.runner = Runner(self.graph, {plan[2][2].id for plan in self.outs if plan[0] == "made"})
+        self.outs = [plan_result(out, capture, leaves, lasting) for out in outs]
+        self.binds: list[tuple[Any, Any]] = []
+        bound = {name for name, _ in self.graph.binds}
+        for gradient in self.gradients:
+            leaf = gradient.leaf.find(leaves)
+            if gradient.name in bound and leaf is not None:
+                now = getattr(leaf, "_grad", None)
+                plan = None if now is None else plan_tensor(now, capture, leaves, lasting)
+                self.binds.append((gradient.leaf, plan))
+        plans = [*self.outs, *(plan for _, plan in self.binds)]
+        self.made = list({plan.storage: plan for plan in plans if isinstance(plan, Made)}.values())
 
-    def _plan_outputs(self, capture: Capture, leaves: list, outs: list) -> list:
-        """Per output: an argument itself, a view of memory outside, a new tensor, or a plain value."""
-        values, plans = iter(self.graph.outputs), []
-        for out in outs:
-            if not isinstance(out, Tensor):
-                plans.append(("plain", out, None, None))
-                continue
-            value = next(values)
-            entry = capture.table[storage_of(out)]
-            place = next((p for p, leaf in enumerate(leaves) if leaf is out), None)
-            if place is not None:
-                plans.append(("argument", place, None, None))
-            elif entry.slot is not None:
-                plans.append(("outside", entry.slot, out.alias.chain, out.kind))
-            else:
-                plans.append(("made", value, (id(storage_of(out)), out.alias.chain, entry.value), out.kind))
-        return plans
+    def memory(self, leaves: list) -> Memory | None:
+        """Where the graph's memory is now; None if something that the graph relied on has changed."""
+        if not self._python_as_heard():
+            return None
+        found: Memory = {}
+        for slot, place, whole in self.inputs:
+            tensor = leaves[place]
+            storage = storage_of(tensor)
+            found[slot.value.id] = storage, storage.root if whole else tensor.array
+        for slot, outside in zip(self.graph.slots, self.outside, strict=True):
+            memory = outside.find(leaves)
+            if memory is None:
+                return None
+            found[slot.value.id] = memory, memory.root
+        # The graph takes each for memory of its own.
+        if len({id(storage) for storage, _ in found.values()}) != len(found):
+            return None
+        return found if all(g.as_at_entry(leaves, found) for g in self.gradients) else None
 
-    def holds(self, leaves: list) -> bool:
-        """Whether everything the graph relied on is as it was: memory outside, gradients, Python state."""
-        if any(getter() != value for getter, value in self.depends):
+    def _python_as_heard(self) -> bool:
+        """Whether the Python state that shaped the graph is as it was, and what is fed still are numbers."""
+        try:
+            if any(isinstance(getter(), Tensor) for getter in self.feeds):
+                return False
+            return all(comparable(getter()) == value for getter, value in self.depends)
+        except Exception:
+            # What can no longer be read is asked for by the function itself, which fails where it should.
             return False
-        for name, leaf in self.leaves.items():
-            if (leaf.grad is not None) != self.had_grad[name]:
-                return False
-        for outside in self.outside:
-            storage = outside.find()
-            if storage is None or tuple(storage.root.shape) != outside.shape:
-                return False
-            for ref, requires_grad in outside.tensors:
-                tensor = ref()
-                moved = outside.leaf is None and (tensor is None or storage_of(tensor) is not storage)
-                if moved or (tensor is not None and tensor.requires_grad != requires_grad):
-                    return False
-        return all(self._same_view(leaves, place) for place in self.whole)
 
-    def _same_view(self, leaves: list, place: int) -> bool:
-        alias = leaves[place].alias
-        return (alias.chain if alias is not None else ()) == self.chains[place]
-
-    def run(self, leaves: list) -> Any:
+    def run(self, leaves: list, memory: Memory) -> Any:
         """Compute, then write into slots and inputs, bind gradients, build the outputs."""
         before = replace(grad=False, layers=())
         try:
-            arrays, storages = self._gather(leaves)
+            arrays = {value_id: array for value_id, (_, array) in memory.items()}
+            for value, getter in zip(self.graph.feeds, self.feeds, strict=True):
+                arrays[value.id] = fed(value, getter())
             self.runner.run(arrays)
             skipped = self._skipped(arrays)
-            results = self._detach_results(arrays, skipped)
-            self._write(storages, results, skipped)
-            self._bind(results)
-            return unflatten(self.shape, self._build(leaves, storages, results))
+            written = [slot for slot in self.written if slot.unless is None or slot.unless not in skipped]
+            results = self._detach_results(arrays, written)
+            for slot in written:
+                storage, array = memory[slot.value.id]
+                slot.value.device.kernel("write", slot.value.dtype)(array, results["write", slot.name])  # type: ignore[misc]
+                storage.version += sum(count for flag, count in slot.writes if flag not in skipped)
+            return self._build(leaves, memory, results)
         finally:
             replace(grad=before.grad, layers=before.layers)
 
-    def _gather(self, leaves: list) -> tuple[dict[int, Any], dict[int, Any]]:
-        """Arrays by value id, and, per given value, the memory and array that a write goes into."""
-        arrays: dict[int, Any] = {}
-        storages: dict[int, tuple[Storage, Any]] = {}
-        for slot, place in zip(self.graph.inputs, self.input_places, strict=True):
-            tensor = leaves[place]
-            storage = storage_of(tensor)
-            array = storage.root if place in self.whole else tensor.array
-            arrays[slot.value.id] = array
-            storages[slot.value.id] = storage, array
-        for slot, outside in zip(self.graph.slots, self.outside, strict=True):
-            storage = outside.find()
-            assert storage is not None, "holds() was asked first"
-            arrays[slot.value.id] = storage.root
-            storages[slot.value.id] = storage, storage.root
-        for value, getter in zip(self.graph.feeds, self.feeds, strict=True):
-            kind = value.device.kind(value.dtype)
-            arrays[value.id] = kind.device.kernel("full", value.dtype)((), float(getter()), value.dtype.name)
-        return arrays, storages
+    def _skipped(self, arrays: dict[int, Any]) -> set[Value | None]:
+        """The flags that are set, where reading costs no waiting: writes under them count for nothing."""
+        flags = {flag for slot in self.written for flag, _ in slot.writes if flag is not None}
+        return {
+            flag
+            for flag in flags
+            if getattr(flag.device.backend, "host_reads_are_free", False)
+            and any(flag.device.backend.download(arrays[flag.id]))
+        }
 
-    def _skipped(self, arrays: dict[int, Any]) -> set[str]:
-        """Slots that need no write, since a flag says that they stay, where reading the flag costs no
-        waiting."""
-        flags: dict[int, bool] = {}
-        for slot in self.graph.written():
-            flag = slot.unless
-            if (
-                flag is not None
-                and flag.id not in flags
-                and getattr(flag.device.backend, "host_reads_are_free", False)
-            ):
-                flags[flag.id] = any(flag.device.backend.download(arrays[flag.id]))
-        return {slot.name for slot in self.graph.written() if slot.unless and flags.get(slot.unless.id)}
-
-    def _detach_results(self, arrays: dict[int, Any], skipped: set[str]) -> dict[Any, Any]:
+    def _detach_results(self, arrays: dict[int, Any], written: list[Slot]) -> dict[Any, Any]:
         """Results by what they are for; those that alias memory outside, or each other, are copied first."""
-        wanted: list[tuple[Any, Any]] = [
-            (("write", slot.name), slot.written) for slot in self.graph.written() if slot.name not in skipped
-        ]
-        wanted += [(("grad", name), value) for name, value in self.graph.binds if value is not None]
-        made = {plan[2][0]: plan[2][2] for plan in self.outs if plan[0] == "made"}
-        wanted += [(("made", key), value) for key, value in made.items()]
+        wanted: list[tuple[Any, Any]] = [(("write", slot.name), slot.written) for slot in written]
+        wanted += [(("made", plan.storage), plan.root) for plan in self.made]
         results, taken = {}, set()
         for key, value in wanted:
             array = arrays[value.id]
@@ -143,54 +129,22 @@ class Replay:
             results[key] = array
         return results
 
-    @property
-    def given(self) -> set[int]:
-        return {value.id for value in self.graph.given()}
-
-    def _write(self, storages: dict[int, Any], results: dict[Any, Any], skipped: set[str]) -> None:
-        for slot in self.graph.written():
-            if slot.name in skipped:
-                continue
-            storage, array = storages[slot.value.id]
-            slot.value.device.kernel("write", slot.value.dtype)(array, results["write", slot.name])
-            storage.version += slot.writes
-
-    def _bind(self, results: dict[Any, Any]) -> None:
-        """Leave new gradients on the leaves, as eager code does."""
-        for name, value in self.graph.binds:
-            leaf = self.leaves[name]
-            leaf.grad = None if value is None else wrap(results["grad", name], leaf.kind)
-
-    def _build(self, leaves: list, storages: dict[int, Any], results: dict[Any, Any]) -> list:
-        """The function's results: outputs that shared memory share it again."""
-        roots: dict[Any, Tensor] = {}
-        built = []
-        for plan, what, detail, kind in self.outs:
-            if plan == "plain":
-                built.append(what)
-            elif plan == "argument":
-                built.append(leaves[what])
-            elif plan == "outside":
-                built.append(replay_views(_root(storages[what.value.id][0], kind), detail))
-            else:
-                key, chain, _ = detail
-                if key not in roots:
-                    roots[key] = wrap(results["made", key], kind)
-                built.append(replay_views(roots[key], chain))
-        return built
+    def _build(self, leaves: list, memory: Memory, results: dict[Any, Any]) -> Any:
+        """Leave new gradients on the leaves and give the function's results; what shared memory shares it."""
+        inputs = {slot.value.id: place for slot, place, whole in self.inputs if not whole}
+        building = Building(leaves, inputs, memory, results)
+        for leaf, plan in self.binds:
+            leaf.find(leaves).grad = None if plan is None else plan.build(building)
+        return unflatten(self.shape, [plan.build(building) for plan in self.outs])
 
 
-def _root(storage: Storage, kind: Kind) -> Tensor:
-    """A tensor that holds the whole of a storage."""
-    made = wrap(storage.root, kind)
-    made.alias = storage
-    return made
+def fed(value: Value, number: Any) -> Any:
+    """A number that is data, as the 0-d array that the graph reads."""
+    return value.device.kernel("full", value.dtype)((), float(number), value.dtype.name)  # type: ignore[misc]
 
 
 def origins(graph: Graph) -> dict[int, int]:
     """For each value, the value whose memory it may share: views lead back to what they view."""
-    from devtensor.core.op import OPS
-
     found = {value.id: value.id for value in graph.given()}
     for node in graph.nodes:
         for out in node.outputs:

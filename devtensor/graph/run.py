@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.explain import FLOATING_POINT_EVENTS
+from devtensor.core.explain import recover
 from devtensor.core.op import OPS
 from devtensor.core.plan import key_of, make_plan
 from devtensor.core.spec import view_strides
 from devtensor.core.state import replace
-from devtensor.core.tensor import Tensor, wrap
+from devtensor.core.tensor import wrap
 from devtensor.graph.ir import Graph, GraphNode, Value
 from devtensor.graph.meta import MetaArray
 
@@ -34,7 +34,8 @@ class Runner:
 
     def __init__(self, graph: Graph, kept: set[int] = frozenset()) -> None:  # type: ignore[assignment]
         kept = kept | {v.id for v in graph.outputs} | {v.id for _, v in graph.binds if v is not None}
-        kept |= {v.id for slot in graph.written() for v in (slot.written, slot.unless) if v is not None}
+        kept |= {slot.written.id for slot in graph.written()}  # type: ignore[union-attr]
+        kept |= {flag.id for slot in graph.written() for flag, _ in slot.writes if flag is not None}
         kept |= {v.id for v in graph.given()}
         last: dict[int, int] = {}
         for place, node in enumerate(graph.nodes):
@@ -72,19 +73,24 @@ def kernel_of(node: GraphNode) -> Callable:
         kernel = _reshaping(kernel, device)
     fixed = [None if isinstance(i, Value) or i is None else plan.literal.constant(i) for i in node.inputs]
     holes = [isinstance(i, Value) for i in node.inputs]
-    rerun = getattr(device.backend, "rerun", None)
 
     def step(*arrays: Any) -> Any:
         given = iter(arrays)
-        values = [next(given) if hole else constant for hole, constant in zip(holes, fixed, strict=True)]
+        values = tuple([next(given) if hole else held for hole, held in zip(holes, fixed, strict=True)])
         try:
             return kernel(*values, *params)
-        except FLOATING_POINT_EVENTS:
-            if rerun is None:
-                raise
-            return rerun(kernel, (*values, *params))
+        except Exception as error:
+            return recover(error, op, plan, _as_tensors(node, arrays), values, params)
 
     return step
+
+
+def _as_tensors(node: GraphNode, arrays: tuple) -> tuple:
+    """The node's inputs as an op gets them: tensors, numbers, and None."""
+    given = iter(arrays)
+    return tuple(
+        wrap(next(given), i.device.kind(i.dtype)) if isinstance(i, Value) else i for i in node.inputs
+    )
 
 
 def _stand_in(value: Any) -> Any:
@@ -108,11 +114,9 @@ def _reshaping(kernel: Callable, device: Any) -> Callable:
 def _by_body(node: GraphNode) -> Callable:
     """Run a composite that has no kernel here by its body."""
     op = OPS[node.op]
-    kinds = [i.device.kind(i.dtype) for i in node.inputs if isinstance(i, Value)]
 
     def step(*arrays: Any) -> Any:
-        tensors = iter([wrap(a, k) for a, k in zip(arrays, kinds, strict=True)])
-        inputs = [next(tensors) if isinstance(i, Value) else i for i in node.inputs]
+        inputs = _as_tensors(node, arrays)
         before = replace(grad=False, layers=())
         try:
             result = op.body(*inputs, *node.params)  # type: ignore[misc]
@@ -121,6 +125,3 @@ def _by_body(node: GraphNode) -> Callable:
         return tuple(t.array for t in result) if isinstance(result, tuple) else result.array
 
     return step
-
-
-__all__ = ["Runner", "Tensor", "kernel_of"]

@@ -14,6 +14,7 @@ from devtensor.core.tensor import Storage, Tensor, View, describe, storage_of, w
 from devtensor.graph.ir import Graph
 from devtensor.graph.listen import Capture, Outside
 from devtensor.graph.meta import MetaArray, standing_for
+from devtensor.graph.replay import fed
 from devtensor.graph.run import Runner
 from devtensor.graph.tree import flatten, unflatten
 
@@ -71,8 +72,8 @@ class Trace(Capture):
         if storage not in self.twins:
             root = MetaArray(tuple(storage.root.shape))
             made = wrap(root, standing_for(tensor.kind.device).kind(tensor.kind.dtype))
-            entry = self.open_slot(storage_of(made), made)
-            self.outside[self.graph.slots.index(entry.slot)] = Outside(storage)  # type: ignore[arg-type]
+            self.open_slot(storage_of(made), made)
+            self.outside[-1] = Outside(storage)
             self.twins[storage] = made
         root_twin = self.twins[storage]
         seen = MetaArray(tuple(tensor.array.shape), tensor.kind.device.backend.strides_of(tensor.array))
@@ -85,15 +86,13 @@ class Trace(Capture):
 class TracedGraph:
     """A graph made by `trace`: prints, runs on arrays given, and reads memory outside where it stands."""
 
-    def __init__(
-        self, graph: Graph, outside: list[Outside], storages: list[Storage], shape: Any, outs: list
-    ) -> None:
-        self.graph = graph
-        self.outside = outside
-        self._kept = storages
+    def __init__(self, tracing: Trace, shape: Any, outs: list) -> None:
+        self.graph = tracing.graph
+        self._storages = list(tracing.twins)
+        self._feeds = tracing.feeds
         self._shape = shape
         self._outs = outs
-        self._runner = Runner(graph)
+        self._runner = Runner(self.graph)
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -118,8 +117,10 @@ class TracedGraph:
                     f"[graph.run] {slot.name} is {describe(tensor)}; the graph was built for {value.typed()}"
                 )
             arrays[value.id] = tensor.array
-        for slot, outside in zip(self.graph.slots, self.outside, strict=True):
-            arrays[slot.value.id] = outside.storage().root  # type: ignore[union-attr]
+        for slot, storage in zip(self.graph.slots, self._storages, strict=True):
+            arrays[slot.value.id] = storage.root
+        for value, getter in zip(self.graph.feeds, self._feeds, strict=True):
+            arrays[value.id] = fed(value, getter())
         self._runner.run(arrays)
         values = iter(self.graph.outputs)
         outs = [self._result(arrays, next(values)) if isinstance(o, Tensor) else o for o in self._outs]
@@ -149,17 +150,26 @@ def trace(function: Callable, *specs: Any) -> TracedGraph:
         if isinstance(leaf, (TensorSpec, Tensor)):
             array = MetaArray(tuple(leaf.shape))
             leaf = wrap(array, standing_for(leaf.device).kind(leaf.dtype))
-            tracing.add_input(leaf, f"arg{place}", whole=False)
+            tracing.add_input(leaf, place)
         given.append(leaf)
     with tracing:
         result = function(*unflatten(nest, given))
         outs: list = []
         shape = flatten(result, outs)
         outs = [tracing.twin(o) if isinstance(o, Tensor) else o for o in outs]
-        graph = tracing.finish([o for o in outs if isinstance(o, Tensor)])
-    if any(slot.written is not None for slot in graph.slots):
+        tracing.finish([o for o in outs if isinstance(o, Tensor)])
+    refuse_effects(tracing.graph)
+    return TracedGraph(tracing, shape, outs)
+
+
+def refuse_effects(graph: Graph) -> None:
+    """Refuse a graph that does more than give a result.
+
+    Errors: TraceError naming what it writes.
+    """
+    if graph.written() or graph.binds:
+        names = [slot.name for slot in graph.written()] + [name for name, _ in graph.binds]
         raise TraceError(
-            "[trace] the function writes into memory outside; use capture() for whole training steps"
+            f"[trace] the function writes into memory outside or into its arguments ({', '.join(names)}); "
+            "write into a clone(), or use capture(), which serves whole training steps"
         )
-    storages = [s for o in tracing.outside if (s := o.storage()) is not None]
-    return TracedGraph(graph, tracing.outside, storages, shape, outs)

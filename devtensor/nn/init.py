@@ -58,7 +58,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers spread evenly over [a, b)."""
     with no_grad():
-        return tensor.uniform_(a, b, generator=generator)  # type: ignore[attr-defined]
+        return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(
@@ -66,7 +66,7 @@ def normal_(
 ) -> Tensor:
     """Normal numbers."""
     with no_grad():
-        return tensor.normal_(mean, std, generator=generator)  # type: ignore[attr-defined]
+        return tensor.normal_(mean, std, generator=generator)
 
 
 def trunc_normal_(
@@ -99,7 +99,7 @@ def _fill(tensor: Any, value: Any) -> Tensor:
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Every element `val`."""
     with no_grad():
-        return tensor.fill_(val)  # type: ignore[attr-defined]
+        return tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -139,15 +139,14 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     if len(shape) not in (3, 4, 5) or shape[0] % groups:
         raise ShapeError(
             "[dirac_] Only tensors with 3, 4, or 5 dimensions are supported, and dim 0 must be divisible by "
-            "groups; got "
-            f"{shape} and groups={groups}"
+            f"groups; got {shape} and groups={groups}"
         )
     centre = tuple(size // 2 for size in shape[2:])
     rows = shape[0] // groups
     zeros_(tensor)
     with no_grad():
         for group in range(groups):
-            part: Any = tensor[(slice(group * rows, (group + 1) * rows), slice(None), *centre)]  # type: ignore[index]
+            part: Any = tensor[(slice(group * rows, (group + 1) * rows), slice(None), *centre)]
             part.copy_(_identity(rows, shape[1], tensor.kind))
     return tensor
 
@@ -278,7 +277,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     with no_grad():
         words: Any = sampling.rand((rows, columns), device=tensor.kind.device, generator=generator)
         rank = words.argsort(dim=0).argsort(dim=0)
-        return _fill(tensor, tensor * (rank >= gone).to(tensor.kind.dtype))  # type: ignore[operator]
+        return _fill(tensor, tensor * (rank >= gone).to(tensor.kind.dtype))
 
 
 def _old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

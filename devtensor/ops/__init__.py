@@ -2,6 +2,7 @@
 
 from devtensor.ops import (
     activation,
+    classification,
     combine,
     compare,
     conv,
@@ -24,6 +25,7 @@ from devtensor.ops import (
 
 FAMILIES = (
     activation,
+    classification,
     combine,
     compare,
     conv,

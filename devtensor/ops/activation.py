@@ -16,7 +16,7 @@ from devtensor.ops.examples import along_a_dim, case, fails, singles
 from devtensor.ops.functions import erf, exp, expm1, log, log1p, sigmoid, tanh
 from devtensor.ops.reduce import amax
 from devtensor.ops.reduce import sum as _sum
-from devtensor.ops.shape import as_shape, getitem
+from devtensor.ops.shape import getitem, per_channel
 
 # What runs inside must not widen them: under autocast an activation keeps its input's dtype.
 activation = partial(composite, dtype=only_floating, shape=broadcast, amp="widest", inplace=True)
@@ -335,7 +335,7 @@ def prelu(input, weight):
     Errors: ShapeError for another number of weights.
     """
     if weight.array.ndim and input.array.ndim > 1:
-        weight = as_shape(weight, (weight.array.shape[0], *(1,) * (input.array.ndim - 2)))
+        weight = per_channel(weight, input.array.ndim)
     return where(input > 0, input, input * weight)
 
 

@@ -82,16 +82,14 @@ def _output_shape(op: str, source: Sizes, weight: Sizes, params: tuple) -> Sizes
     if groups < 1 or weight[0] % groups or source[1] != weight[1] * groups:
         raise ShapeError(
             f"[{op}] Given groups={groups}, weight of size {list(weight)}, expected input{list(source)} to "
-            "have "
-            f"{weight[1] * groups} channels, but got {source[1]} channels instead; outputs must divide by "
-            "groups"
+            f"have {weight[1] * groups} channels, but got {source[1]} channels instead; outputs must divide "
+            "by groups"
         )
     counts = window_counts(source[2:], weight[2:], stride, padding, dilation)
     if any(n < 1 for n in counts):
         raise ShapeError(
             f"[{op}] Kernel size can't be greater than actual input size: input {source} with padding "
-            f"{padding}, "
-            f"weight {weight} with dilation {dilation}; enlarge the input or the padding"
+            f"{padding}, weight {weight} with dilation {dilation}; enlarge the input or the padding"
         )
     return (source[0], weight[0], *counts)
 

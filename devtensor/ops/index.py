@@ -10,9 +10,8 @@ from devtensor.core.rules import index64, same, same_shape
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.create import zeros_like_spec
 from devtensor.ops.examples import case, fails, index
-from devtensor.ops.examples import make as draw
 from devtensor.ops.reduce import sum_to
-from devtensor.ops.shape import as_shape
+from devtensor.ops.shape import as_shape, pad
 
 
 def _selected(op, inputs, params):
@@ -57,8 +56,7 @@ def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:
     if len(source.shape) != len(places.shape) and (source.shape or places.shape):
         raise ShapeError(
             f"[{op}] input {source.shape} and index {places.shape}: Index tensor must have the same number "
-            "of dimensions "
-            "as input tensor"
+            "of dimensions as input tensor"
         )
     for d, (size, wanted) in enumerate(zip(source.shape, places.shape, strict=True)):
         if d != dim and wanted > size:
@@ -128,8 +126,6 @@ def scatter_add(input, index: Index, src, dim: Dim):
 
 def _src_gradient(g: Any, index: Any, like: Any, dim: int) -> Any:
     """The gradient of the corner of `src` that was used; the rest has none."""
-    from devtensor.ops.shape import pad
-
     part = gather(g, index, dim)
     shape = like.src.shape
     if shape == part.array.shape:
@@ -253,11 +249,12 @@ def _(make):
     yield fails(make(4, 3), make(2, 3), index(5, size=4), places=(0,), error="broadcast")
 
 
-def _counted_nonzero(op, inputs, params):
+def by_values(op, inputs, params):
+    """The shape rule of ops whose result's shape only a kernel can tell."""
     raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
 
 
-@primitive(dtype=index64, shape=_counted_nonzero, data_dependent=True)
+@primitive(dtype=index64, shape=by_values, data_dependent=True)
 def nonzero(input):
     """The places of all elements that are not 0, one a row, in C order.
 
@@ -270,7 +267,7 @@ nonzero.vjp(None)
 
 @nonzero.examples
 def _(make):
-    yield case(draw(3, 4, low=0, high=2, dtype="int64"))
+    yield case(make(3, 4, low=0, high=2, dtype="int64"))
     yield case(make(5))
     yield case(make())
     yield case(make(0, 3))

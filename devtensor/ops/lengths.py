@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, prod
 from typing import Any
 
 from devtensor.core.op import Dims, Plain, composite
@@ -12,7 +12,7 @@ from devtensor.ops.create import cast
 from devtensor.ops.elementwise import abs, sign
 from devtensor.ops.examples import case, reductions
 from devtensor.ops.functions import sqrt
-from devtensor.ops.reduce import amax, amin, mean, spread, sum, var
+from devtensor.ops.reduce import amax, amin, mean, spread, sum, var, widened
 
 
 @composite(dtype=only_floating, shape=reduced, amp="float32")
@@ -22,6 +22,12 @@ def vector_norm(input, dim: Dims = None, keepdim: Plain = False, p: Plain = 2):
     Shapes: input (*S) -> S without dim
     Source: where the norm is 0 the gradient is 0, as in PyTorch.
     """
+    wide = widened(input)
+    found = _length(wide, dim, keepdim, p)
+    return found if wide is input else cast(found, input.kind.dtype)
+
+
+def _length(input: Any, dim: tuple[int, ...], keepdim: bool, p: float) -> Any:
     if p == inf:
         return amax(abs(input), dim, keepdim)
     if p == -inf:
@@ -80,9 +86,7 @@ def std(input, dim: Dims = None, keepdim: Plain = False, correction: Plain = 1):
 def _std_gradient(
     g: Any, input: Any, out: Any, like: Any, dim: tuple[int, ...], keepdim: bool, correction: float
 ) -> Any:
-    count = 1
-    for d in dim:
-        count *= like.input.shape[d]
+    count = prod(like.input.shape[d] for d in dim)
     share = g / (_no_zero(out) * max(1e-300, count - correction))
     return spread(share, like, dim, keepdim) * (input - mean(input, dim, True))
 

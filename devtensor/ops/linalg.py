@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from devtensor.core.errors import ShapeError
@@ -57,17 +58,15 @@ def _for_other(g: Any, input: Any, like: Any) -> Any:
         input = as_shape(input, (1, left[0]))
     if len(right) == 2 and input.array.ndim > 2:
         # One product over all rows at once rather than a batch of products that are summed.
-        rows = as_shape(input, (_rows(input), left[-1]))
-        return matmul(transposed(rows), as_shape(g, (_rows(input), right[-1])))
+        return matmul(transposed(as_rows(input)), as_rows(g))
     product = matmul(transposed(input), _matrices(g, left, right))
     return _to_shape(product, (*right, 1) if len(right) == 1 else right, right)
 
 
-def _rows(input: Any) -> int:
-    count = 1
-    for size in input.array.shape[:-1]:
-        count *= size
-    return count
+def as_rows(input: Any) -> Any:
+    """All leading dims made one."""
+    shape = input.array.shape
+    return as_shape(input, (prod(shape[:-1]), shape[-1]))
 
 
 def _to_shape(product: Any, matrix: tuple[int, ...], shape: tuple[int, ...]) -> Any:

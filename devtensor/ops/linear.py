@@ -8,9 +8,8 @@ from devtensor.core.errors import ShapeError
 from devtensor.core.op import composite
 from devtensor.core.rules import same
 from devtensor.ops.examples import case, fails
-from devtensor.ops.linalg import matmul, transposed
+from devtensor.ops.linalg import as_rows, matmul, transposed
 from devtensor.ops.reduce import sum as _sum
-from devtensor.ops.shape import as_shape
 
 Sizes = tuple[int, ...]
 
@@ -43,20 +42,9 @@ def linear(input, weight, bias):
     return product if bias is None else product + bias
 
 
-def _rows(input: Any) -> Any:
-    """All leading dims made one."""
-    shape = input.array.shape
-    if len(shape) == 2:
-        return input
-    count = 1
-    for size in shape[:-1]:
-        count *= size
-    return as_shape(input, (count, shape[-1]))
-
-
 linear.vjp(
     input=lambda g, weight: matmul(g, weight),
-    weight=lambda g, input: matmul(transposed(_rows(g)), _rows(input)),
+    weight=lambda g, input: matmul(transposed(as_rows(g)), as_rows(input)),
     bias=lambda g: _sum(g, tuple(range(g.array.ndim - 1))) if g.array.ndim > 1 else g,
 )
 

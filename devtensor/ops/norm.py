@@ -15,7 +15,8 @@ from devtensor.ops.examples import case, fails
 from devtensor.ops.functions import rsqrt
 from devtensor.ops.reduce import mean as _mean
 from devtensor.ops.reduce import sum as _sum
-from devtensor.ops.shape import as_shape
+from devtensor.ops.reduce import widened
+from devtensor.ops.shape import as_shape, per_channel
 
 
 def _wide(op: str, dtype: DType) -> DType:
@@ -41,11 +42,6 @@ def like_input(op: str, operands: Sequence[Operand], params: tuple) -> Types:
 def in_dtype(input: Any, dtype: DType) -> Any:
     """`input` converted, itself if it has the dtype already."""
     return input if input.kind.dtype is dtype else cast(input, dtype)
-
-
-def widened(input: Any) -> Any:
-    """Half types as float32, others as they are."""
-    return in_dtype(input, _wide("cast", input.kind.dtype))
 
 
 def _fitting(parts: Sequence[tuple[Any, Any]]) -> tuple:
@@ -91,11 +87,6 @@ def _(make):
     yield case(make(3))
 
 
-def _per_channel(values: Any, ndim: int) -> Any:
-    """(C,) as (C, 1, ...), to meet (N, C, *S)."""
-    return as_shape(values, (values.array.shape[0], *(1,) * (ndim - 2)))
-
-
 def _batch_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     shape = inputs[0].shape
     channels = shape[1] if len(shape) > 1 else None
@@ -119,7 +110,7 @@ def batch_norm(input, mean, var, weight, bias, eps=1e-5):
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     ndim = input.array.ndim
-    return in_dtype(widened(input) * _per_channel(scale, ndim) + _per_channel(shift, ndim), input.kind.dtype)
+    return in_dtype(widened(input) * per_channel(scale, ndim) + per_channel(shift, ndim), input.kind.dtype)
 
 
 def _batch_gradients(g: Any, input: Any, mean: Any, var: Any, weight: Any, like: Any, eps: float) -> tuple:
@@ -128,10 +119,10 @@ def _batch_gradients(g: Any, input: Any, mean: Any, var: Any, weight: Any, like:
     g, inverse = widened(g), rsqrt(var + eps)
     scale = inverse if weight is None else inverse * weight
     total = _sum(g, dims)
-    along = _sum(g * (widened(input) - _per_channel(mean, ndim)), dims)
+    along = _sum(g * (widened(input) - per_channel(mean, ndim)), dims)
     return _fitting(
         (
-            (g * _per_channel(scale, ndim), like.input),
+            (g * per_channel(scale, ndim), like.input),
             (-scale * total, like.mean),
             (scale * inverse * inverse * along * -0.5, like.var),
             (inverse * along, like.weight),
@@ -161,8 +152,7 @@ def _layer_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
         if spec is not None and spec.shape != shape[len(shape) - count :]:
             raise ShapeError(
                 f"[{op}] Expected {name} to be of same shape as normalized_shape: input {shape}, {name} "
-                f"{spec.shape}, "
-                f"the last {count} dim(s) are normalized"
+                f"{spec.shape}, the last {count} dim(s) are normalized"
             )
     return shape
 
@@ -269,15 +259,13 @@ def _group_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     if len(shape) < 2 or groups < 1 or shape[1] % groups:
         raise ShapeError(
             f"[{op}] Expected number of channels in input to be divisible by num_groups, but got input of "
-            "shape "
-            f"{list(shape)} and num_groups={groups}"
+            f"shape {list(shape)} and num_groups={groups}"
         )
     for name, spec in zip(("weight", "bias"), inputs[1:], strict=True):
         if spec is not None and spec.shape != shape[1:2]:
             raise ShapeError(
                 f"[{op}] Expected {name} to be a vector of size equal to the number of channels in input, "
-                "but got "
-                f"{name} of shape {list(spec.shape)} and input of shape {list(shape)}"
+                f"but got {name} of shape {list(spec.shape)} and input of shape {list(shape)}"
             )
     return shape
 
@@ -294,8 +282,8 @@ def group_norm(input, weight, bias, num_groups=1, eps=1e-5):
     grouped = as_shape(wide, (shape[0], num_groups, prod(shape[1:]) // num_groups))
     result = as_shape(layer_norm(grouped, None, None, 1, eps), shape)
     ndim = len(shape)
-    result = result if weight is None else result * _per_channel(weight, ndim)
-    return in_dtype(result if bias is None else result + _per_channel(bias, ndim), input.kind.dtype)
+    result = result if weight is None else result * per_channel(weight, ndim)
+    return in_dtype(result if bias is None else result + per_channel(bias, ndim), input.kind.dtype)
 
 
 @group_norm.examples

@@ -15,8 +15,8 @@ from devtensor.ops.elementwise import floor_divide, remainder
 from devtensor.ops.examples import case, fails, index
 from devtensor.ops.index import gather, scatter_add
 from devtensor.ops.join import cat
-from devtensor.ops.norm import in_dtype, widened
-from devtensor.ops.reduce import amax, argmax
+from devtensor.ops.norm import in_dtype
+from devtensor.ops.reduce import amax, argmax, widened
 from devtensor.ops.reduce import mean as _mean
 from devtensor.ops.reduce import sum as _sum
 from devtensor.ops.shape import as_shape, expand, getitem
@@ -286,9 +286,8 @@ def _adapted(op: str, inputs: Any, params: tuple) -> Sizes:
     (source,), (output_size,) = inputs, params
     if len(source.shape) != len(output_size) + 2 or any(n < 0 for n in output_size) or 0 in source.shape[2:]:
         raise ShapeError(
-            f"[{op}] input {source.shape}, output_size {output_size}; it needs (N, C, *spatial) with as many "
-            "spatial "
-            "dims, none of them empty"
+            f"[{op}] input {source.shape}, output_size {output_size}; it needs (N, C, *spatial) with as "
+            "many spatial dims, none of them empty"
         )
     return (*source.shape[:2], *output_size)
 

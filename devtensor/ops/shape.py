@@ -21,9 +21,8 @@ def _reshaped(op, inputs, params):
     strides = view_strides(source.shape, source.strides, shape)
     if strides is None:
         raise ShapeError(
-            f"[{op}] shape {source.shape} with strides {source.strides} cannot be seen as {shape} without "
-            "a copy; "
-            "use reshape(), or contiguous() first"
+            f"[{op}] shape {source.shape} with strides {source.strides} cannot be seen as {shape} without a "
+            "copy; use reshape(), or contiguous() first"
         )
     return shape, strides
 
@@ -47,6 +46,11 @@ def as_shape(input: Any, shape: tuple[int, ...]) -> Any:
     if not in_rows(input) and view_strides(input.array.shape, strides_of(input), shape) is None:
         input = copy(input)
     return reshape(input, tuple(shape))
+
+
+def per_channel(values: Any, ndim: int) -> Any:
+    """One number for each channel, (C,) as (C, 1, ...), to meet (N, C, *S) with `ndim` dims."""
+    return as_shape(values, (values.array.shape[0], *(1,) * (ndim - 2)))
 
 
 @reshape.examples
@@ -98,9 +102,8 @@ def _expanded(op, inputs, params):
     for size, stride, want in zip(source.shape, source.strides, shape[max(extra, 0) :], strict=False):
         if extra < 0 or (size != want and size != 1):
             raise ShapeError(
-                f"[{op}] shape {source.shape} does not stretch to {shape}; only dims of size 1 stretch, "
-                "and dims are "
-                "added in front"
+                f"[{op}] shape {source.shape} does not stretch to {shape}; only dims of size 1 stretch, and "
+                "dims are added in front"
             )
         strides.append(stride if size == want else 0)
     return shape, tuple(strides)
@@ -116,6 +119,7 @@ def expand(input, shape: Plain):
 
 
 def _shrink(g: Any, like: Any) -> Any:
+    # Reductions are written with the ops of this module.
     from devtensor.ops.reduce import sum_to
 
     return sum_to(g, like.input.shape)

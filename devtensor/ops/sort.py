@@ -10,7 +10,7 @@ from devtensor.core.op import Dim, Plain, primitive
 from devtensor.core.rules import Operand, Types, index64, promoted, result_type
 from devtensor.ops.create import zeros_like_spec
 from devtensor.ops.examples import along_a_dim, case, fails
-from devtensor.ops.index import scatter
+from devtensor.ops.index import by_values, scatter
 
 
 def _both(op, inputs, params):
@@ -41,11 +41,7 @@ def _(make):
     yield case(make(0, 3), dim=0)
 
 
-def _dictionary(op, inputs, params):
-    raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
-
-
-@primitive(dtype=(promoted, index64, index64), shape=_dictionary, data_dependent=True)
+@primitive(dtype=(promoted, index64, index64), shape=by_values, data_dependent=True)
 def unique(input):
     """Different values in ascending order, for each element the place of its value, and how often each
     occurs.
@@ -77,8 +73,7 @@ def _places(op, inputs, params):
     if len(line) > 1 and line[:-1] != values[:-1]:
         raise ShapeError(
             f"[{op}] sorted {line} and values {values}: the first N-1 dimensions of boundaries tensor and "
-            "input value "
-            "tensor must match, unless sorted is 1-D"
+            "input value tensor must match, unless sorted is 1-D"
         )
     return values
 

@@ -43,6 +43,8 @@ class Optimizer:
             )
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
+        # Raised when groups or state are replaced: a captured step that holds the old ones is learnt anew.
+        self._generation = 0
         groups = list(params)
         if not groups:
             raise ArgumentError(
@@ -114,6 +116,7 @@ class Optimizer:
         self._check_params(params)
         self.check(param_group)
         self.param_groups.append(param_group)
+        self._generation += 1
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse hyperparameters that make no sense; a subclass may say which."""
@@ -186,6 +189,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._generation = self.__dict__.get("_generation", 0) + 1
         if "_optimizer_step_pre_hooks" not in self.__dict__:
             self._start_hooks()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import log
 from types import SimpleNamespace
 from typing import Any
@@ -69,11 +71,15 @@ class Hyperparameters:
         group = self.__dict__["_group"]
         if name not in group:
             raise AttributeError(f"the parameter group has no {name!r}; it has {', '.join(sorted(group))}")
-        value = group[name]
-        if not isinstance(value, Tensor):
-            value = (feed if name == "lr" else depend)(lambda: group[name])
+        value = (feed if name == "lr" else depend)(lambda: group[name])
         setattr(self, name, value)
         return value
+
+
+def _generation(optimizer: weakref.ref[UpdateRule]) -> int | None:
+    """How often the optimizer's groups and state were replaced; None when it is gone."""
+    found = optimizer()
+    return None if found is None else found._generation
 
 
 class UpdateRule(Optimizer):
@@ -138,6 +144,7 @@ class UpdateRule(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; `closure` computes the loss anew and returns it."""
         loss = None
+        depend(partial(_generation, weakref.ref(self)))
         with set_grad_enabled(bool(self.defaults.get("differentiable"))):
             if closure is not None:
                 with enable_grad():

@@ -87,13 +87,17 @@ def is_free(case: Case) -> bool:
 def dtypes_of(op: Op, case: Case, device: str | Device = "cpu") -> list[str]:
     """The dtypes in which the case can be drawn: those the device holds and the op's own rule accepts."""
     held = resolve(device).backend.dtypes
-    named = {value.dtype for value in case.inputs if isinstance(value, Draw) and value.dtype}
-    named |= {value.name for value in strict_params(op, case) if isinstance(value, DType)}
-    if not named <= held:
+    if not named_dtypes(op, case) <= held:
         return []
     if not is_free(case):
         return ["float32"]
     return [name for name in DTYPES if name in held and accepts(op, case, name)]
+
+
+def named_dtypes(op: Op, case: Case) -> set[str]:
+    """The dtypes that the case itself names, for inputs or as parameters."""
+    named = {value.dtype for value in case.inputs if isinstance(value, Draw) and value.dtype}
+    return named | {value.name for value in strict_params(op, case) if isinstance(value, DType)}
 
 
 def accepts(op: Op, case: Case, dtype: str) -> bool:

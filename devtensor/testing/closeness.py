@@ -170,6 +170,5 @@ def assert_near(actual: Any, expected: Any, dtype: DType, steps: float, scale: f
         off = np.abs(found - rounded)[~good] / float(limits.eps)
         raise AssertionError(
             f"{what}: {int((~good).sum())} of {good.size} {dtype.name} elements are up to {off.max():.1f} "
-            f"eps off:\n"
-            f"{found[~good][:5]}\ninstead of\n{rounded[~good][:5]}"
+            f"eps off:\n{found[~good][:5]}\ninstead of\n{rounded[~good][:5]}"
         )

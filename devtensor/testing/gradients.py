@@ -111,7 +111,7 @@ class Check:
         inputs, leaves = list(self.drawn.inputs), []
         for place, point in zip(self.places, points, strict=True):
             same = point is self.points[self.places.index(place)]
-            inputs[place] = self.drawn.inputs[place].detach() if same else self.tensor(point)  # type: ignore[attr-defined]
+            inputs[place] = self.drawn.inputs[place].detach() if same else self.tensor(point)
             inputs[place].requires_grad = place in wanted
             leaves.append(inputs[place])
         results = self.drawn.run(*inputs)

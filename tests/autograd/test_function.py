@@ -277,3 +277,42 @@ def test_hooks_after_accumulation():
     assert seen == [[2, 2, 2]]
     with pytest.raises(AutogradError, match="non-leaf"):
         (x * 2).register_post_accumulate_grad_hook(print)
+
+
+def test_an_input_written_into_through_a_view():
+    x = leaf()
+    y = x * 1
+    Doubled.apply(y[1:])
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 2, 2]
+
+
+def test_outputs_that_are_no_tensors():
+    class Mixed(Function):
+        forward = staticmethod(lambda ctx, x: (x * 2, 5, "text"))
+        backward = staticmethod(lambda ctx, g, number, text: g * 2 if number is text is None else None)
+
+    x = leaf()
+    y, number, text = Mixed.apply(x)
+    y.sum().backward()
+    assert (number, text) == (5, "text") and x.grad.tolist() == [2, 2, 2]
+
+
+def test_what_is_dirty_must_be_given_back():
+    class Lost(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x * 2
+
+    with pytest.raises(AutogradError, match=r"marked as dirty .* were not returned"):
+        Lost.apply(leaf() * 1)
+
+
+def test_a_function_that_kept_nothing_may_be_used_twice():
+    x = leaf()
+    y = Negated.apply(x)
+    total = y.sum()
+    total.backward()
+    total.backward()
+    assert x.grad.tolist() == [-2, -2, -2]

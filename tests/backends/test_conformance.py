@@ -16,6 +16,7 @@ from devtensor.core.errors import ArgumentError, DeviceError
 from devtensor.core.op import OPS
 from devtensor.testing import check_backend, check_op, conformance, strict
 from devtensor.testing.conformance import ConformanceError
+from devtensor_numpy.devices import NumpyBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "custom_backend.py"
@@ -182,3 +183,15 @@ def test_wrong_names_are_refused():
 def test_the_command_explains_itself(capsys):
     assert conformance.main([]) == 2
     assert "usage" in capsys.readouterr().out
+
+
+def test_a_backend_with_three_dtypes_conforms():
+    class Few(NumpyBackend):
+        name = "few"
+        dtypes = frozenset({"bool", "int64", "float32"})
+
+    devtensor.backend.register(Few())
+    try:
+        assert check_backend("few") > 500
+    finally:
+        devtensor.backend.unregister("few")

@@ -33,6 +33,7 @@ def two_devices():
     registry.register(backend, name="cuda", replace=True)
     yield backend
     registry.unregister("cuda")
+    torch.manual_seed(0)
 
 
 def test_without_a_device_the_questions_are_answered():

@@ -66,32 +66,42 @@ def test_the_job_runs_on_them(tmp_path, capsys):
     assert "cnn on data: 20 images to learn from, 10 held out; device cpu, amp off" in text
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        (
-            "train-images-idx3-ubyte",
-            None,
-            "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz",
-        ),
-        ("train-images-idx3-ubyte", b"", "ends inside its header of 16 bytes"),
-        ("train-images-idx3-ubyte", bytes((0, 0, 8, 3, 0)), "ends inside its header of 16 bytes"),
-        (
-            "train-images-idx3-ubyte",
-            idx_bytes((20, 4, 6), bytes(479)),
-            "20 x 4 x 6 = 480 bytes after its header, but holds 479",
-        ),
-        ("train-images-idx3-ubyte", idx_bytes((20, 4, 6), bytes(481)), "but holds 481"),
-        ("train-images-idx3-ubyte", idx_bytes((20,), bytes(20)), "starts with 0x00000801"),
-        ("train-images-idx3-ubyte", idx_bytes((0, 4, 6), b""), "is empty: its sizes are 0 x 4 x 6"),
-        ("train-images-idx3-ubyte", b"\x89PNG\r\n", "starts with 0x89504e47"),
-        ("train-labels-idx1-ubyte", idx_bytes((19,), bytes(19)), "train has 20 images and 19 labels"),
-        ("t10k-images-idx3-ubyte", idx_bytes((10, 6, 4), bytes(240)), "4 x 6 pixels, test images 6 x 4"),
-        ("t10k-labels-idx1-ubyte.gz", b"not gzip at all", "cannot be read"),
-        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(500))[:-9], "cannot be read"),
-    ],
-)
-def test_bad_files_are_named(tmp_path, capsys, name, content, message):
+# What is wrong with a file -> its name, its content (None: there is none), what the message must say.
+BAD_FILES: dict[str, tuple[str, bytes | None, str]] = {
+    "missing": (
+        "train-images-idx3-ubyte",
+        None,
+        "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz",
+    ),
+    "empty": ("train-images-idx3-ubyte", b"", "ends inside its header of 16 bytes"),
+    "header cut": ("train-images-idx3-ubyte", bytes((0, 0, 8, 3, 0)), "ends inside its header of 16 bytes"),
+    "data cut": (
+        "train-images-idx3-ubyte",
+        idx_bytes((20, 4, 6), bytes(479)),
+        "20 x 4 x 6 = 480 bytes after its header, but holds 479",
+    ),
+    "too long": ("train-images-idx3-ubyte", idx_bytes((20, 4, 6), bytes(481)), "but holds 481"),
+    "labels as images": ("train-images-idx3-ubyte", idx_bytes((20,), bytes(20)), "starts with 0x00000801"),
+    "no images": ("train-images-idx3-ubyte", idx_bytes((0, 4, 6), b""), "is empty: its sizes are 0 x 4 x 6"),
+    "a picture": ("train-images-idx3-ubyte", b"\x89PNG\r\n", "starts with 0x89504e47"),
+    "too few labels": (
+        "train-labels-idx1-ubyte",
+        idx_bytes((19,), bytes(19)),
+        "train has 20 images and 19 labels",
+    ),
+    "other size": (
+        "t10k-images-idx3-ubyte",
+        idx_bytes((10, 6, 4), bytes(240)),
+        "4 x 6 pixels, test images 6 x 4",
+    ),
+    "no gzip": ("t10k-labels-idx1-ubyte.gz", b"not gzip at all", "cannot be read"),
+    "gzip cut": ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(500))[:-9], "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("wrong", BAD_FILES)
+def test_bad_files_are_named(tmp_path, capsys, wrong):
+    name, content, message = BAD_FILES[wrong]
     directory = write_idx_directory(tmp_path / "data")
     path = directory / name
     path.with_suffix("").unlink() if path.suffix == ".gz" else path.unlink()

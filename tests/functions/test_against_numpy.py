@@ -302,3 +302,8 @@ def test_messages(name):
     call, message = BAD[name]
     with pytest.raises(torch.core.errors.DevtensorError, match=message):
         call()
+
+
+def test_half_norms_and_means_do_not_overflow_on_the_way():
+    assert torch.full((70000,), 1.0, dtype=torch.float16).mean().item() == 1.0
+    assert torch.tensor([300.0, 300.0], dtype=torch.float16).norm().item() == 424.25

@@ -59,12 +59,12 @@ def moves(op: Op) -> bool:
 
 
 def check_capture(op: Op, device: str) -> None:
-    learnt, other = draws(op, device, 1), draws(op, device, 2)
-    for first, second in zip(learnt, other, strict=True):
+    # Learnt on two draws in memory of their own, so that no argument could be memory of the function's.
+    for first, again, second in zip(*(draws(op, device, seed) for seed in (1, 1, 2)), strict=True):
         program = graph.capture(function_of(first))
-        for _ in range(2):
-            assert bits(program(*tensors_of(first))) == bits(first.run()), (
-                f"{first}: wrong while it is learnt"
+        for drawn in (first, again):
+            assert bits(program(*tensors_of(drawn))) == bits(drawn.run()), (
+                f"{drawn}: wrong while it is learnt"
             )
         assert program.replays == 0 and program.graph is not None, f"{first}: two equal runs gave no graph"
         graph.check(program.graph)

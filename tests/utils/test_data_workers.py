@@ -278,7 +278,8 @@ def test_without_shared_memory_batches_go_through_pipes(monkeypatch):
     with pytest.warns(RuntimeWarning, match="No space left") as said:
         received = [images[:, 0].tolist() for images, _ in loader]
     assert received == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
-    assert len(said) == 1
+    # From Python 3.12 on, forking a process that has threads is worth a warning of its own.
+    assert len([each for each in said if each.category is RuntimeWarning]) == 1
 
 
 def test_many_batches_with_little_room_in_the_pipes():

@@ -69,7 +69,7 @@ def _run(entry: Callable, input: Tensor, inplace: bool, *params: Any) -> Tensor:
     """An activation, into its input's own memory if so asked."""
     if not inplace:
         return entry(input, *params)
-    op: Op = entry.op  # type: ignore[attr-defined]
+    op: Op = entry.op
     return apply_inplace(op, input, (), params)
 
 
@@ -192,4 +192,4 @@ def gumbel_softmax(
     zeros = full(tuple(soft.array.shape), 0, kind.dtype, kind.device)
     winners = argmax(soft, place, True)
     ones = full(tuple(winners.array.shape), 1, kind.dtype, kind.device)
-    return scatter(zeros, winners, ones, place) - soft.detach() + soft  # type: ignore[attr-defined]
+    return scatter(zeros, winners, ones, place) - soft.detach() + soft

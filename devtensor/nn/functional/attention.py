@@ -48,7 +48,7 @@ def scaled_dot_product_attention(
     scores = (query * scale) @ key.transpose(-2, -1)
     if is_causal:
         rows, columns = scores.shape[-2:]
-        attn_mask = tril(full((rows, columns), 1, "uint8", query.device)) > 0  # type: ignore[operator]
+        attn_mask = tril(full((rows, columns), 1, "uint8", query.device)) > 0
     weights = _weights(scores, attn_mask)
     if dropout_p:
         weights = dropout(weights, dropout_p, True)

@@ -8,7 +8,7 @@ from typing import Any
 from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.ops import conv as ops
-from devtensor.ops.shape import as_shape, pad
+from devtensor.ops.shape import as_shape, pad, per_channel
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -39,8 +39,7 @@ def with_batch(op: str, input: Tensor, count: int) -> tuple[Tensor, bool]:
     if ndim not in (count + 1, count + 2):
         raise ShapeError(
             f"[{op}] Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {op}, but got "
-            "input of size: "
-            f"{list(input.array.shape)}"
+            f"input of size: {list(input.array.shape)}"
         )
     return (input, False) if ndim == count + 2 else (as_shape(input, (1, *input.array.shape)), True)
 
@@ -54,7 +53,7 @@ def with_bias(output: Tensor, bias: Tensor | None) -> Tensor:
     """Add one number for each channel."""
     if bias is None:
         return output
-    return output + as_shape(bias, (bias.array.shape[0], *(1,) * (output.array.ndim - 2)))  # type: ignore[operator]
+    return output + per_channel(bias, output.array.ndim)
 
 
 def same_padding(size: Sizes, dilation: Sizes) -> list[tuple[int, int]]:
@@ -129,8 +128,7 @@ def _transposed(count: int) -> Callable[..., Tensor]:
         if any(e >= max(s, d) for e, s, d in zip(extra, steps, apart, strict=True)):
             raise ArgumentError(
                 f"[{name}] output padding must be smaller than either stride or dilation, but got "
-                "output_padding "
-                f"{extra}, stride {steps}, dilation {apart}"
+                f"output_padding {extra}, stride {steps}, dilation {apart}"
             )
         rows = zip(input.array.shape[2:], weight.array.shape[2:], steps, around, extra, apart, strict=True)
         sizes = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in rows]

@@ -27,7 +27,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.array.ndim != 1:
         return ops.linear(input, weight, bias)
     product = matmul(input, weight)
-    return product if bias is None else product + bias  # type: ignore[operator]
+    return product if bias is None else product + bias
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -41,7 +41,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     products = as_shape(
         matmul(rows, as_shape(weight.permute(1, 0, 2), (first, outputs * second))), (*lead, outputs, second)
     )
-    result = (products * input2.unsqueeze(-2)).sum(-1)  # type: ignore[attr-defined]
+    result = (products * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
 
 
@@ -95,4 +95,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             )
         num_classes = int(amax(tensor).item()) + 1
     classes = arange(0, 1, num_classes, "int64", tensor.kind.device)
-    return cast(eq(tensor.unsqueeze(-1), classes), int64)  # type: ignore[attr-defined]
+    return cast(eq(tensor.unsqueeze(-1), classes), int64)

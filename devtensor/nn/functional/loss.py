@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
+from devtensor.ops import classification
 from devtensor.ops import loss as ops
 from devtensor.ops.shape import as_shape
 
@@ -36,9 +37,8 @@ def _warn_of_sizes(op: str, input: Tensor, target: Tensor) -> None:
     if input.array.shape != target.array.shape:
         warnings.warn(
             f"[{op}] Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}). This "
-            "will likely lead to incorrect results due to broadcasting. Please ensure they have the same "
-            "size.",
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. Please "
+            "ensure they have the same size.",
             stacklevel=3,
         )
 
@@ -57,9 +57,7 @@ def mse_loss(
     """
     _warn_of_sizes("mse_loss", input, target)
     reduction = old_reduction(size_average, reduce, reduction)
-    if weight is None:
-        return ops.mse_loss(input, target, reduction)
-    return _weighted(ops.mse_loss(input, target, "none"), weight, reduction)
+    return _weighted(ops.mse_loss, input, target, weight, reduction)
 
 
 def l1_loss(
@@ -76,13 +74,15 @@ def l1_loss(
     """
     _warn_of_sizes("l1_loss", input, target)
     reduction = old_reduction(size_average, reduce, reduction)
+    return _weighted(ops.l1_loss, input, target, weight, reduction)
+
+
+def _weighted(loss: Any, input: Tensor, target: Tensor, weight: Any, reduction: str, *settings: Any) -> Any:
+    """A loss in which each element counts by its weight, if there are any."""
     if weight is None:
-        return ops.l1_loss(input, target, reduction)
-    return _weighted(ops.l1_loss(input, target, "none"), weight, reduction)
-
-
-def _weighted(losses: Any, weight: Any, reduction: str) -> Any:
+        return loss(input, target, reduction, *settings)
     ops.check_reduction("loss", reduction)
+    losses = loss(input, target, "none", *settings)
     if weight.array.shape != losses.array.shape:
         raise ShapeError(
             f"[loss] Inputs and weight must have the same size: {losses.shape}, weight {weight.shape}"
@@ -123,9 +123,7 @@ def huber_loss(
         raise ArgumentError(
             f"[huber_loss] huber_loss does not support non-positive values for delta; got {delta}"
         )
-    if weight is None:
-        return ops.huber_loss(input, target, reduction, delta)
-    return _weighted(ops.huber_loss(input, target, "none", delta), weight, reduction)
+    return _weighted(ops.huber_loss, input, target, weight, reduction, delta)
 
 
 def binary_cross_entropy(
@@ -200,7 +198,7 @@ def nll_loss(
     """
     reduction = old_reduction(size_average, reduce, reduction)
     input, target, single = _batched(input, target)
-    return _unbatched(ops.nll_loss(input, target, weight, reduction, ignore_index), single)
+    return _unbatched(classification.nll_loss(input, target, weight, reduction, ignore_index), single)
 
 
 def cross_entropy(
@@ -229,7 +227,9 @@ def cross_entropy(
         single = input.array.ndim == 1
         if single and target.array.ndim == 1:
             input, target = _with_batch(input), _with_batch(target)
-        return _unbatched(ops.soft_cross_entropy(input, target, weight, reduction, label_smoothing), single)
+        return _unbatched(
+            classification.soft_cross_entropy(input, target, weight, reduction, label_smoothing), single
+        )
     if target.array.shape == input.array.shape and target.array.ndim:
         raise DTypeError(
             "[cross_entropy] Expected floating point type for target with class probabilities, got "
@@ -237,7 +237,7 @@ def cross_entropy(
         )
     input, target, single = _batched(input, target)
     return _unbatched(
-        ops.cross_entropy(input, target, weight, reduction, ignore_index, label_smoothing), single
+        classification.cross_entropy(input, target, weight, reduction, ignore_index, label_smoothing), single
     )
 
 

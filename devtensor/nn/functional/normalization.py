@@ -71,8 +71,7 @@ def _values_per_channel(input: Tensor) -> int:
     if count <= 1:
         raise ShapeError(
             "[batch_norm] Expected more than 1 value per channel when training, got input size "
-            f"{input.shape}; "
-            "give a larger batch, or call eval()"
+            f"{input.shape}; give a larger batch, or call eval()"
         )
     return count
 
@@ -99,8 +98,7 @@ def _last_dims(op: str, input: Tensor, normalized_shape: Any) -> int:
     if not shape or tuple(input.array.shape[-len(shape) :]) != shape:
         raise ShapeError(
             f"[{op}] Given normalized_shape={list(shape)}, expected input with shape [*, "
-            f"{', '.join(map(str, shape))}], "
-            f"but got input of size{list(input.array.shape)}"
+            f"{', '.join(map(str, shape))}], but got input of size{list(input.array.shape)}"
         )
     return len(shape)
 
@@ -181,7 +179,7 @@ def local_response_norm(
     """
     ndim = input.array.ndim
     rest = ((0, 0),) * (ndim - 2)
-    squares = pad(input * input, ((0, 0), (size // 2, (size - 1) // 2), *rest))  # type: ignore[operator]
+    squares = pad(input * input, ((0, 0), (size // 2, (size - 1) // 2), *rest))
     near = unfold(squares, 1, size, 1).mean(-1)
     return input / (near * alpha + k) ** beta
 
@@ -194,8 +192,8 @@ def normalize(
     Shapes: input (*S) -> (*S)
     """
     length = maximum(vector_norm(input, p, dim), eps)
-    result = input / length  # type: ignore[operator]
-    return result if out is None else out.copy_(result)  # type: ignore[attr-defined]
+    result = input / length
+    return result if out is None else out.copy_(result)
 
 
 def vector_norm(input: Any, p: float, dim: int) -> Any:

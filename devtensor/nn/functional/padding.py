@@ -29,8 +29,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if len(widths) % 2 or len(widths) // 2 > ndim:
         raise ArgumentError(
             "[pad] Padding length must be divisible by 2 and at most twice the number of dimensions of the "
-            "input: pad is "
-            f"{widths}, input has {ndim} dims"
+            f"input: pad is {widths}, input has {ndim} dims"
         )
     pairs = tuple(zip(widths[::2], widths[1::2], strict=True))
     if mode == "constant":
@@ -81,8 +80,7 @@ def _looked_up(input: Tensor, dim: int, before: int, after: int, mode: str) -> T
     if limit is not None and max(before, after) > limit:
         raise ShapeError(
             f"[pad] Padding size should be less than the corresponding input dimension: widths ({before}, "
-            f"{after}) of mode "
-            f"{mode!r} at dim {dim} of input {tuple(input.array.shape)}; at most {limit}"
+            f"{after}) of mode {mode!r} at dim {dim} of input {tuple(input.array.shape)}; at most {limit}"
         )
     if not size:
         raise ShapeError(

@@ -52,10 +52,8 @@ def _largest(count: int) -> Callable[..., Any]:
     max_pool.__name__ = max_pool.__qualname__ = name
     max_pool.__doc__ = (
         f"Largest element of each window over {count} spatial dim(s); with `return_indices` also its flat "
-        "place in the "
-        "plane.\n\n"
-        "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\n"
-        "Errors: ShapeError if no window fits, or padding exceeds half a window."
+        "place in the plane.\n\nShapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\nErrors: "
+        "ShapeError if no window fits, or padding exceeds half a window."
     )
     return max_pool
 
@@ -101,8 +99,7 @@ def _adaptive(count: int) -> Callable[..., Tensor]:
     adaptive_avg_pool.__name__ = adaptive_avg_pool.__qualname__ = name
     adaptive_avg_pool.__doc__ = (
         f"Means of windows that tile {count} spatial dim(s) so that `output_size` of them come out; None "
-        "keeps a size.\n\n"
-        "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)"
+        "keeps a size.\n\nShapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)"
     )
     return adaptive_avg_pool
 

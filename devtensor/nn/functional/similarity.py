@@ -32,5 +32,5 @@ def pairwise_distance(
 
     Shapes: x1 (*B, D), x2 (*B, D) -> (*B,), or (*B, 1) with keepdim
     """
-    distance = vector_norm(x1 - x2 + eps, p, -1)  # type: ignore[operator]
+    distance = vector_norm(x1 - x2 + eps, p, -1)
     return distance if keepdim else distance.squeeze(-1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.feed import depend
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional, init
+from devtensor.nn.modules.circumstances import announce
 from devtensor.nn.modules.fresh import filled, parameter
 from devtensor.nn.modules.module import Module
 from devtensor.nn.parameter import Parameter
@@ -97,8 +97,8 @@ class _BatchNorm(_NormBase):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
-        training = depend(lambda: self.training)
-        tracks = depend(lambda: self.track_running_stats)
+        announce(self)
+        training, tracks = self.training, self.track_running_stats
         momentum = self._momentum() if training and tracks else self.momentum or 0.0
         mean, var = self.running_mean, self.running_var
         if training and not tracks:

@@ -205,13 +205,12 @@ class _ConvTransposeNd(_ConvNd):
         wanted = tuple(output_size)[-self.ndim :]
         spatial = input.array.shape[-self.ndim :]
         rows = zip(spatial, self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
-        least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in rows]  # type: ignore[operator]
+        least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in rows]
         extra = tuple(want - size for want, size in zip(wanted, least, strict=True))
         if any(not 0 <= e < max(s, d) for e, s, d in zip(extra, self.stride, self.dilation, strict=True)):
             raise ArgumentError(
-                f"[{self._get_name()}] requested an output size of {list(wanted)}; the least is {least}, and "
-                "each may "
-                f"exceed it by less than the stride {self.stride}"
+                f"[{self._get_name()}] requested an output size of {list(wanted)}; the least is {least}, "
+                f"and each may exceed it by less than the stride {self.stride}"
             )
         return extra
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from devtensor.core.errors import ArgumentError
-from devtensor.core.feed import depend
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
+from devtensor.nn.modules.circumstances import announce
 from devtensor.nn.modules.module import Module
 
 
@@ -26,7 +26,8 @@ class _DropoutNd(Module):
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        return type(self).function(input, self.p, depend(lambda: self.training), self.inplace)
+        announce(self)
+        return type(self).function(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"

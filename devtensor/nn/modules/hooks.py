@@ -12,6 +12,7 @@ from devtensor.autograd.function import Function
 from devtensor.core.errors import AutogradError
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
+from devtensor.nn.modules.circumstances import announce
 
 _numbers = count()
 
@@ -159,6 +160,7 @@ class Hooked:
     forward: Callable
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        announce(self)
         if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)

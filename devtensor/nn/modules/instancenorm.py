@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.feed import depend
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
 from devtensor.nn.functional.convolution import with_batch, without_batch
 from devtensor.nn.modules.batchnorm import _NormBase
+from devtensor.nn.modules.circumstances import announce
 
 
 class _InstanceNorm(_NormBase):
@@ -36,10 +36,10 @@ class _InstanceNorm(_NormBase):
         if self.affine and input.array.shape[1] != self.num_features:
             raise ShapeError(
                 "[instance_norm] expected input's size at dim=1 to match num_features "
-                f"({self.num_features}), but got: "
-                f"{input.array.shape[1]}."
+                f"({self.num_features}), but got: {input.array.shape[1]}."
             )
-        by_input = depend(lambda: self.training or not self.track_running_stats)
+        announce(self)
+        by_input = self.training or not self.track_running_stats
         result = functional.instance_norm(
             input,
             self.running_mean,

@@ -37,7 +37,7 @@ class Members(dict):
         for name, value in dict(entries, **more).items():
             self[name] = value
 
-    def __ior__(self, entries: Any) -> Members:  # type: ignore[override,misc]
+    def __ior__(self, entries: Any) -> Members:
         self.update(entries)
         return self
 
@@ -96,8 +96,7 @@ class Membership:
             if param.node is not None:
                 raise ValueError(
                     f"[register_parameter] Cannot assign non-leaf Tensor to parameter '{name}'; parameters "
-                    "are leaves; "
-                    "to express it by others, compute it in forward()"
+                    "are leaves; to express it by others, compute it in forward()"
                 )
         self._parameters[name] = param
 

@@ -81,7 +81,7 @@ class Module(Hooked, Saving):
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Train all parameters, or with False freeze them."""
         for param in self.parameters():
-            param.requires_grad_(requires_grad)  # type: ignore[attr-defined]
+            param.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -93,7 +93,7 @@ class Module(Hooked, Saving):
                 param.grad = None
             else:
                 with no_grad():
-                    param.grad = param.grad * 0  # type: ignore[operator]
+                    param.grad = param.grad * 0
 
     def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call `fn` on all modules below, then on this one."""
@@ -146,7 +146,7 @@ class Module(Hooked, Saving):
 
     def type(self, dst_type: Any) -> Self:
         """Convert all parameters and buffers to a dtype."""
-        return self._apply(lambda tensor: tensor.to(as_dtype(dst_type)))  # type: ignore[attr-defined]
+        return self._apply(lambda tensor: tensor.to(as_dtype(dst_type)))
 
     def float(self) -> Self:
         """Convert floating-point parameters and buffers to float32."""

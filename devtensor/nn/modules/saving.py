@@ -191,7 +191,7 @@ class Saving(Traversal):
                 f"checkpoint but received {type(given)}"
             )
         if not value.array.ndim and given.array.shape == (1,):
-            given = given[0]  # type: ignore[index]
+            given = given[0]
         if given.array.shape != value.array.shape:
             return (
                 f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
@@ -199,7 +199,7 @@ class Saving(Traversal):
             )
         with no_grad():
             if not assign:
-                value.copy_(given)  # type: ignore[attr-defined]
+                value.copy_(given)
             elif isinstance(value, Parameter) and not isinstance(given, Parameter):
                 setattr(self, name, Parameter(given, requires_grad=value.requires_grad))
             else:

@@ -52,9 +52,8 @@ class Embedding(Module):
             return
         if tuple(_weight.array.shape) != (num_embeddings, embedding_dim):
             raise ShapeError(
-                f"[Embedding] Shape of weight {_weight.shape} does not match num_embeddings {num_embeddings} "
-                "and "
-                f"embedding_dim {embedding_dim}"
+                f"[Embedding] Shape of weight {_weight.shape} does not match num_embeddings "
+                f"{num_embeddings} and embedding_dim {embedding_dim}"
             )
         self.weight = Parameter(_weight, requires_grad=not _freeze)
 

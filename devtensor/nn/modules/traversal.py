@@ -98,7 +98,7 @@ class Traversal(Membership):
             if not isinstance(below, Traversal):
                 raise AttributeError(f"`{name}` is not an nn.Module")
             found = below
-        return found  # type: ignore[return-value]
+        return found
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
         """Put `module` where a dotted name leads; with `strict` there must be one already."""

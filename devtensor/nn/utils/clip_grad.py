@@ -15,8 +15,7 @@ from devtensor.core.tensor import Tensor
 from devtensor.ops.create import full
 from devtensor.ops.elementwise import abs as _abs
 from devtensor.ops.elementwise import maximum
-from devtensor.ops.norm import widened
-from devtensor.ops.reduce import amax
+from devtensor.ops.reduce import amax, widened
 from devtensor.ops.reduce import sum as _sum
 
 
@@ -50,8 +49,7 @@ def get_total_norm(
     if error_if_nonfinite and not bool(total.isfinite()):
         raise AutogradError(
             f"[clip_grad_norm_] The total norm of order {norm_type} for gradients from `parameters` is "
-            "non-finite, so it "
-            "cannot be clipped; look for what overflowed, or pass error_if_nonfinite=False"
+            "non-finite, so it cannot be clipped; look for what overflowed, or pass error_if_nonfinite=False"
         )
     return total
 
@@ -71,7 +69,7 @@ def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale all gradients so that their norm, which is `total_norm`, becomes at most `max_norm`."""
-    factor: Any = (max_norm / (total_norm + 1e-6)).clamp(max=1.0)  # type: ignore[operator]
+    factor: Any = (max_norm / (total_norm + 1e-6)).clamp(max=1.0)
     for g in _gradients(parameters):
         g.mul_(factor.to(g.device))
 

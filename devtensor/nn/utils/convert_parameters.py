@@ -36,7 +36,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ShapeError(f"[vector_to_parameters] vec {describe(vec)}; the parameters hold {wanted} elements")
     start = 0
     for param in found:
-        part: Any = vec[start : start + param.shape.numel()]  # type: ignore[index]
+        part: Any = vec[start : start + param.shape.numel()]
         rebind(param, as_shape(part, tuple(param.array.shape)))
         start += param.shape.numel()
 

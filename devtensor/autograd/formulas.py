@@ -1,0 +1,88 @@
+"""What runs when backward comes to a node: its formulas, on gradients and on what the tape kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.core.dispatch import call
+from devtensor.core.errors import VersionError
+from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OPS, OUT, PARAMETER, REST, SAVED, Formula
+from devtensor.core.tape import Node, Output
+from devtensor.core.tensor import Tensor, describe, share
+
+
+def apply(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
+    """Run a node's formulas on the gradients of its outputs; gives (input place, gradient) pairs."""
+    plan = node.plan
+    if plan.joint is not None:
+        results = plan.joint.function(*_arguments(node, plan.joint, gs))
+        return [
+            (place, g) for place, g in enumerate(results) if g is not None and node.edges[place] is not None
+        ]
+    found = []
+    for formula in plan.formulas:
+        g = formula.function(*_arguments(node, formula, gs))
+        if g is not None:
+            found.append((formula.place, g))
+    return found
+
+
+def _arguments(node: Node, formula: Formula, gs: list) -> list:
+    values: list[Any] = []
+    for code, place in formula.sources:
+        if code == GRADIENT:
+            values.append(gs[0] if gs[0] is not None else blank(node, 0))
+        elif code == SAVED:
+            values.append(saved_value(node, place))
+        elif code == PARAMETER:
+            values.append(node.params[place])
+        elif code == OUT:
+            values.append(saved_out(node, 0))
+        elif code == LIKE:
+            values.append(node.with_extra().specs)
+        elif code == GRADIENTS:
+            values.append([blank(node, i) if g is None else g for i, g in enumerate(gs)])
+        elif code == REST:
+            values.append(tuple(saved_value(node, i) for i in range(place, len(node.saved or ()))))
+        else:
+            values.append(tuple(saved_out(node, i) for i in range(len(node.with_extra().outs))))
+    return values
+
+
+def blank(node: Node, place: int) -> Tensor | None:
+    """Zeros in the place of an output's gradient that never arrived; None where the output is no tensor."""
+    like = node.extra.blanks[place]  # type: ignore[union-attr,index]
+    if like is None:
+        return None
+    shape, kind = like
+    return call(OPS["full"], (), (shape, 0, kind.dtype, kind.device))
+
+
+def saved_value(node: Node, place: int) -> Any:
+    """A kept input, if nobody wrote over it since."""
+    value = node.saved[place]  # type: ignore[index]
+    if isinstance(value, Tensor) and value.alias is not None:
+        _check(node, node.op.input_name(node.plan.save[place]), value, node.versions[place])
+    return value
+
+
+def saved_out(node: Node, place: int) -> Tensor:
+    """A kept output with its history attached again, if nobody wrote over it since."""
+    extra: Any = node.extra
+    value = extra.outs[place]
+    _check(node, "out", value, extra.versions[place])
+    made = share(value)
+    if made.kind.dtype.is_floating_point:
+        made.node = node if extra.blanks is None else Output(node, place)
+        made.requires_grad = True
+    return made
+
+
+def _check(node: Node, name: str, value: Tensor, version: int) -> None:
+    now = value.alias.storage.version
+    if now != version:
+        raise VersionError(
+            f"[{node.op.name}] one of the variables needed for gradient computation has been modified by an "
+            f'inplace operation: "{name}" {describe(value)} is at version {now}; expected version {version}; '
+            "write out of place, or clone() it before"
+        )
