@@ -398,6 +398,8 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "unique": unique,
     "searchsorted": searchsorted,
     "matmul": matmul,
+    "dot": matmul,
+    "mv": matmul,
     "random_uniform": random_uniform,
     "random_normal": random_normal,
     "random_integers": random_integers,
@@ -419,12 +421,12 @@ LOSSES = named(
 # What PyTorch 2.13 documents for torch.autocast, per kind of device; other ops take what they get.
 AMP: dict[str, dict[str, set[str]]] = {
     "cuda": {
-        "lower": LOWER,
+        "lower": LOWER | {"mv"},
         "float32": LOSSES
         | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow reciprocal rsqrt sinh tan")
         | named("cumprod cumsum prod sum logsumexp vector_norm softmax log_softmax softplus")
         | named("layer_norm group_norm rms_norm"),
-        "widest": named("addcdiv addcmul atan2 index_put scatter_add cat"),
+        "widest": named("addcdiv addcmul atan2 dot index_put scatter_add cat"),
         "float32 for volumes": set(),
     },
     "cpu": {

@@ -40,7 +40,7 @@ CPU: Table = {
     **_named(
         None,
         "exp expm1 log log1p log2 log10 rsqrt reciprocal tan asin acos sinh cosh erfinv pow sum cumsum "
-        "cumprod logsumexp vector_norm softmax log_softmax softplus layer_norm rms_norm group_norm",
+        "cumprod logsumexp vector_norm softmax log_softmax softplus layer_norm rms_norm group_norm dot mv",
     ),
 }
 

@@ -10,7 +10,7 @@ from devtensor.core.errors import ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.arithmetic import inplace_form, into
-from devtensor.ops import reduce
+from devtensor.ops import linalg, reduce
 from devtensor.ops.lengths import vector_norm
 from devtensor.ops.linalg import matmul
 from devtensor.ops.shape import as_shape, diagonal, permute, roll
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-def _ranked(name: str, left: int, right: int, shapes: str) -> Callable:
+def _ranked(name: str, left: int, right: int, shapes: str, op: Callable = matmul) -> Callable:
     """A product that takes tensors of exactly these numbers of dimensions."""
 
     def product(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -50,7 +50,7 @@ def _ranked(name: str, left: int, right: int, shapes: str) -> Callable:
                 f"[{name}] input {describe(input)}, other {describe(other)}: expected {left}D and {right}D "
                 "tensors; use matmul() for the others"
             )
-        return into(out, matmul(input, other))
+        return into(out, op(input, other))
 
     product.__name__ = product.__qualname__ = name
     product.__doc__ = f"Product of {left}-d `input` and {right}-d `other`.\n\nShapes: {shapes}"
@@ -59,8 +59,8 @@ def _ranked(name: str, left: int, right: int, shapes: str) -> Callable:
 
 mm = _ranked("mm", 2, 2, "input (N, K), other (K, M) -> (N, M)")
 bmm = _ranked("bmm", 3, 3, "input (B, N, K), other (B, K, M) -> (B, N, M)")
-mv = _ranked("mv", 2, 1, "input (N, K), other (K,) -> (N,)")
-dot = _ranked("dot", 1, 1, "input (K,), other (K,) -> ()")
+mv = _ranked("mv", 2, 1, "input (N, K), other (K,) -> (N,)", linalg.mv)
+dot = _ranked("dot", 1, 1, "input (K,), other (K,) -> ()", linalg.dot)
 vdot = dot
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.op import primitive
+from devtensor.core.op import composite, primitive
 from devtensor.core.rules import same
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.examples import case, fails
@@ -99,3 +100,66 @@ def _(make):
     yield case(make(4, 3, layout="transposed"), make(3, 5, layout="sliced"))
     yield fails(make(3, 4), make(5, 6), error="K=4 .* K=5")
     yield fails(make(), make(3), error="at least one dim")
+
+
+def _ranked(left: int, right: int) -> Callable:
+    """The shape rule of a product of tensors with exactly these numbers of dims."""
+
+    def ranked(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
+        shapes = inputs[0].shape, inputs[1].shape
+        if (len(shapes[0]), len(shapes[1])) != (left, right):
+            raise ShapeError(
+                f"[{op}] input {shapes[0]}, other {shapes[1]}: expected {left}D and {right}D tensors; "
+                "use matmul() for the others"
+            )
+        return matmul_shape(op, inputs, params)
+
+    return ranked
+
+
+@composite(dtype=same, shape=_ranked(1, 1), amp="widest", eager=True)
+def dot(input, other):
+    """Sum of the products of two vectors' elements.
+
+    Shapes: input (K,), other (K,) -> ()
+    Errors: ShapeError if K differs or one is no vector. DTypeError if dtypes differ.
+    Source: under autocast the wider dtype stays, as in PyTorch, which lowers matmul of the same vectors.
+    """
+    return matmul(input, other)
+
+
+dot.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
+
+
+@dot.examples
+def _(make):
+    yield case(make(4), make(4))
+    yield case(make(0), make(0))
+    yield case(make(4, layout="sliced"), make(4))
+    yield fails(make(4), make(3), error="K=4 and K=3")
+    yield fails(make(2, 2), make(2), error="expected 1D and 1D")
+
+
+@composite(dtype=same, shape=_ranked(2, 1), amp="lower", eager=True)
+def mv(input, other):
+    """Matrix times vector.
+
+    Shapes: input (N, K), other (K,) -> (N,)
+    Errors: ShapeError if K differs or the dims are others. DTypeError if dtypes differ.
+    """
+    return matmul(input, other)
+
+
+mv.vjp(
+    input=lambda g, other: as_shape(g, (*g.array.shape, 1)) * other,
+    other=lambda g, input: mv(transposed(input), g),
+)
+
+
+@mv.examples
+def _(make):
+    yield case(make(3, 4), make(4))
+    yield case(make(3, 0), make(0))
+    yield case(make(4, 3, layout="transposed"), make(3))
+    yield fails(make(3, 4), make(3), error="K=4 and K=3")
+    yield fails(make(4), make(4), error="expected 2D and 1D")
