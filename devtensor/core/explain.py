@@ -62,9 +62,11 @@ def explain(error: Exception, op: Op, inputs: tuple, params: tuple) -> Exception
         op.shape_rule(op.name, specs_of(inputs), params)
     except DevtensorError as found:
         return found
-    if isinstance(error, DevtensorError):
-        return error
     given = ", ".join(describe(i) for i in inputs)
+    if isinstance(error, DevtensorError):
+        # A bad index shows only inside; the op that the user called is named first.
+        about_data = type(error) is IndexingError
+        return IndexingError(f"[{op.name}] inputs {given}: {error}") if about_data else error
     named = ", ".join(f"{n}={p}" for n, p in zip(op.parameters, params, strict=False))
     for kind, meaning in MEANINGS:
         if isinstance(error, kind):

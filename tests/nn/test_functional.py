@@ -290,3 +290,8 @@ def test_a_target_that_is_no_class_is_refused():
     for target in (3, -1):
         with pytest.raises(IndexError):
             F.cross_entropy(devtensor.ones(1, 3), _labels(target))
+
+
+def test_a_target_out_of_bounds_names_the_loss_first():
+    with pytest.raises(IndexError, match=r"^\[cross_entropy\] inputs \(2, 3\).*index 7 is out of range"):
+        F.cross_entropy(devtensor.zeros(2, 3), devtensor.tensor([0, 7]))
