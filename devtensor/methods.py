@@ -10,7 +10,7 @@ from devtensor import functions, interop, printing
 from devtensor.core.dispatch import call2
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
-from devtensor.core.op import OPS, Op
+from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
 from devtensor.ops import FAMILIES
 
@@ -147,4 +147,4 @@ def _attach_functions(module: ModuleType) -> None:
 
 attach()
 
-__all__ = ["OPS", "attach", "inplace_form"]
+__all__ = ["attach", "inplace_form"]

@@ -45,11 +45,7 @@ def _ranked(name: str, left: int, right: int, shapes: str, op: Callable = matmul
     """A product that takes tensors of exactly these numbers of dimensions."""
 
     def product(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-        if input.array.ndim != left or other.array.ndim != right:
-            raise ShapeError(
-                f"[{name}] input {describe(input)}, other {describe(other)}: expected {left}D and {right}D "
-                "tensors; use matmul() for the others"
-            )
+        linalg.check_ranks(name, input.array.shape, other.array.shape, left, right)
         return into(out, op(input, other))
 
     product.__name__ = product.__qualname__ = name

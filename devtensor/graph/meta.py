@@ -11,7 +11,7 @@ from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import DeviceError
 from devtensor.core.op import OPS, Op
 from devtensor.core.rules import strides_like
-from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
+from devtensor.core.spec import Spec, contiguous_strides
 
 
 class MetaArray:
@@ -150,4 +150,4 @@ def standing_for(target: Device) -> Device:
     return device
 
 
-__all__ = ["MetaArray", "MetaBackend", "backend", "is_contiguous", "standing_for"]
+__all__ = ["MetaArray", "MetaBackend", "backend", "standing_for"]

@@ -102,16 +102,23 @@ def _(make):
     yield fails(make(), make(3), error="at least one dim")
 
 
+def check_ranks(op: str, input: tuple[int, ...], other: tuple[int, ...], left: int, right: int) -> None:
+    """Refuse shapes of other numbers of dims than these.
+
+    Errors: ShapeError that names both shapes and what is expected.
+    """
+    if (len(input), len(other)) != (left, right):
+        raise ShapeError(
+            f"[{op}] input {input}, other {other}: expected {left}D and {right}D tensors; "
+            "use matmul() for the others"
+        )
+
+
 def _ranked(left: int, right: int) -> Callable:
     """The shape rule of a product of tensors with exactly these numbers of dims."""
 
     def ranked(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
-        shapes = inputs[0].shape, inputs[1].shape
-        if (len(shapes[0]), len(shapes[1])) != (left, right):
-            raise ShapeError(
-                f"[{op}] input {shapes[0]}, other {shapes[1]}: expected {left}D and {right}D tensors; "
-                "use matmul() for the others"
-            )
+        check_ranks(op, inputs[0].shape, inputs[1].shape, left, right)
         return matmul_shape(op, inputs, params)
 
     return ranked
