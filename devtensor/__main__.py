@@ -1,10 +1,14 @@
-"""`python -m devtensor`: what a bug report should say about versions, devices and threads."""
+"""`python -m devtensor`: what a bug report should say about versions, devices and threads.
+
+`python -m devtensor run script.py ARGUMENTS`, or `run -m module ARGUMENTS`, runs a PyTorch script unchanged.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Mapping
 
 from devtensor.backend import registry
@@ -18,6 +22,9 @@ PACKAGES = {
     "CuPy": ["cupy-cuda12x", "cupy-cuda13x", "cupy"],
     "llvmlite": ["llvmlite"],
 }
+USAGE = """usage: python -m devtensor                                show what is installed and usable
+       python -m devtensor run script.py ARGUMENTS    run a PyTorch script on devtensor
+       python -m devtensor run -m module ARGUMENTS    the same for a module"""
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -68,5 +75,19 @@ def report() -> str:
     return "\n\n".join([*parts, section("Threads", threads())])
 
 
+def main(arguments: list[str]) -> int:
+    """Print the report, or run a script; gives the exit status."""
+    if not arguments:
+        print(report())
+        return 0
+    if arguments[0] == "run" and len(arguments) > 1 + ("-m" in arguments[1:2]):
+        from devtensor.carried import run
+
+        run(arguments[1:])
+        return 0
+    print(USAGE, file=sys.stderr)
+    return 0 if arguments[0] in ("-h", "--help") else 2
+
+
 if __name__ == "__main__":
-    print(report())
+    sys.exit(main(sys.argv[1:]))

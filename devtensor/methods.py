@@ -7,11 +7,16 @@ from types import ModuleType
 from typing import Any
 
 from devtensor import functions, interop, printing
+from devtensor.core.arguments import is_scalar
+from devtensor.core.compiled import compiled
 from devtensor.core.dispatch import call2
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
+from devtensor.fft import spectrograms
+from devtensor.functions import operands
+from devtensor.linalg import norms, reflections, spellings
 from devtensor.ops import FAMILIES
 
 # Python's operator -> (special method, the same with operands exchanged).
@@ -39,7 +44,7 @@ BINARY = {
 UNARY = {"-u": "__neg__", "abs": "__abs__", "~": "__invert__"}
 
 # What an operator may meet; with anything else Python goes on to ask the other operand.
-OPERANDS = (Tensor, bool, int, float)
+OPERANDS = (Tensor, bool, int, float, complex)
 
 
 def _entries() -> dict[str, Callable]:
@@ -66,45 +71,51 @@ def _operator(entry: Any) -> Callable:
 
 def _reflected(entry: Callable) -> Callable:
     def backward(self: Tensor, other: Any) -> Any:
+        if not isinstance(self, Tensor):
+            raise ArgumentTypeError(f"[{entry.__name__}] the method is a Tensor's, not a {type(self).__name__}'s")
         return entry(other, self) if isinstance(other, OPERANDS) else _foreign(entry, self, other, True)
 
     return backward
 
 
 def _foreign(entry: Callable, self: Tensor, other: Any, exchanged: bool) -> Any:
-    """NumPy's own scalars act as the Python numbers they stand for."""
-    item = getattr(other, "item", None)
-    if item is None or getattr(other, "ndim", None) != 0:
+    """NumPy's scalars act as the Python numbers they stand for; its arrays can be compared and divided."""
+    if is_scalar(other):
+        return entry(other.item(), self) if exchanged else entry(self, other.item())
+    if not hasattr(other, "__array_interface__") or other.dtype.kind in "USO":
         return NotImplemented
-    return entry(item(), self) if exchanged else entry(self, item())
+    # As in PyTorch; what is left to NumPy here comes back by __array_wrap__.
+    if entry.op.operator in ("==", "!="):
+        return entry(self, interop.as_tensor(other))
+    if entry.op.operator == "/" and exchanged:
+        return entry(interop.as_tensor(other), self)
+    return NotImplemented
 
 
 def inplace_form(op: Op) -> Callable:
     """The method `name_` of an op: the result goes into the tensor itself."""
 
-    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        bound = op.signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        values = bound.arguments
-        others = tuple([values[name] for name in op.inputs[1:]])
-        return apply_inplace(op, self, others, tuple([values[name] for name in op.parameters]))
-
-    inplace.__name__ = inplace.__qualname__ = f"{op.name}_"
+    others = "".join(f"{name}, " for name in op.inputs[1:])
+    params = "".join(f"{name}, " for name in op.parameters)
+    call = f"return apply_inplace(op, self, ({others}), ({params}))"
+    declared = op.declared._replace(positional=("self", *op.declared.positional[1:]))
+    scope = {"op": op, "apply_inplace": apply_inplace}
+    inplace = compiled(f"{op.name}_", declared.declared(), [call], scope, op.defaults)
+    inplace.__module__ = __name__
     inplace.__doc__ = f"In-place form of `{op.name}`."
     return inplace
 
 
 def _binary_inplace(op: Op) -> Callable:
-    """The same for two inputs and no parameters: what `+=` calls."""
+    """The same for two inputs and no parameters."""
 
     def inplace(self: Tensor, other: Any) -> Any:
         if not isinstance(other, OPERANDS):
-            item = getattr(other, "item", None)
-            if item is None or getattr(other, "ndim", None) != 0:
+            if not is_scalar(other):
                 raise ArgumentTypeError(
                     f"[{op.name}_] other is a {type(other).__name__}; it needs a Tensor or a number"
                 )
-            other = item()
+            other = other.item()
         return apply_inplace(op, self, (other,), ())
 
     inplace.__name__ = inplace.__qualname__ = f"{op.name}_"
@@ -112,16 +123,39 @@ def _binary_inplace(op: Op) -> Callable:
     return inplace
 
 
+def _augmented(inplace: Callable) -> Callable:
+    """What `+=` calls: the in-place form, or with anything but a tensor or a number what `+` gives."""
+
+    def augmented(self: Tensor, other: Any) -> Any:
+        if isinstance(other, OPERANDS) or is_scalar(other):
+            return inplace(self, other)
+        return NotImplemented
+
+    return augmented
+
+
+def _inverted(entry: Callable) -> Callable:
+    def invert(self: Tensor) -> Tensor:
+        if self.kind.dtype.differentiable:
+            raise ArgumentTypeError(
+                f"[bitwise_not] ~ (operator.invert) is only implemented on integer and Boolean-type tensors, "
+                f"got {self.kind.dtype.name}; convert it with .long() or .bool()"
+            )
+        return entry(self)
+
+    return invert
+
+
 def _attach_operators(op: Op, entry: Callable) -> None:
     if op.operator in UNARY:
-        setattr(Tensor, UNARY[op.operator], entry)
+        setattr(Tensor, UNARY[op.operator], _inverted(entry) if op.operator == "~" else entry)
     elif op.operator in BINARY:
         forward, reflected = BINARY[op.operator]
         setattr(Tensor, forward, _operator(entry))
         if reflected:
             setattr(Tensor, reflected, _reflected(entry))
         if op.inplace:
-            setattr(Tensor, forward.replace("__", "__i", 1), _binary_inplace(op))
+            setattr(Tensor, forward.replace("__", "__i", 1), _augmented(_binary_inplace(op)))
 
 
 def attach() -> None:
@@ -134,8 +168,14 @@ def attach() -> None:
             binary = len(op.inputs) == 2 and not op.parameters
             setattr(Tensor, f"{name}_", _binary_inplace(op) if binary else inplace_form(op))
         _attach_operators(op, entry)
-    for module in (*functions.MODULES, interop, printing):
+    for module in (*functions.MODULES, norms, reflections, spellings, spectrograms, interop, printing):
         _attach_functions(module)
+    for name in ("div", "rdiv", "idiv"):
+        setattr(Tensor, f"__{name}__", getattr(Tensor, f"__{name.replace('div', 'truediv')}__"))
+    for alias, name in functions.aliases.INPLACE_NAMES.items():
+        if hasattr(Tensor, name) and not hasattr(Tensor, alias):
+            setattr(Tensor, alias, getattr(Tensor, name))
+    operands.attach_methods()
 
 
 def _attach_functions(module: ModuleType) -> None:

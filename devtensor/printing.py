@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from devtensor.core.device import default_device
-from devtensor.core.dtype import FLOAT, bool_, default_dtype, int64
-from devtensor.core.errors import ArgumentError
+from devtensor.core.dtype import DType, bool_, default_dtype, int64
+from devtensor.core.errors import ArgumentError, AutogradError
 from devtensor.core.host import host_read, nest
 from devtensor.core.state import current, no_grad, replace
 from devtensor.core.tensor import Tensor, share
@@ -76,20 +76,17 @@ def printoptions(**changes: Any) -> Iterator[None]:
 
 
 class Format:
-    """How the numbers of one tensor are written, all equally wide."""
+    """How real numbers of one tensor are written, all equally wide."""
 
     def __init__(self, numbers: list, floating: bool, options: Options) -> None:
         self.floating, self.precision = floating, options.precision
         self.whole, self.scientific = True, False
-        told = numbers
-        if floating:
-            told = [n for n in numbers if n and math.isfinite(n)]
-            self.whole = all(n == math.trunc(n) for n in told)
-            if told:
-                large, small = max(map(abs, told)), min(map(abs, told))
-                far = large / small > 1000.0 or large > 1e8 or small < 1e-4
-                self.scientific = far if options.sci_mode is None else options.sci_mode
-        self.width = max([1, *(len(self.text(n)) for n in told)])
+        # Zeros, infinities and NaN have no say in form and width.
+        telling = [n for n in numbers if n and math.isfinite(n)] if floating else numbers
+        if floating and telling:
+            self.whole = all(n == math.trunc(n) for n in telling)
+            self.scientific = far_apart(telling) if options.sci_mode is None else options.sci_mode
+        self.width = max([1, *(len(self.text(n)) for n in telling)])
 
     def text(self, number: Any) -> str:
         """The number without padding."""
@@ -106,26 +103,63 @@ class Format:
         return self.text(number).rjust(self.width)
 
 
-def nested_text(
-    data: Any, ndim: int, indent: int, form: Format, options: Options, cut: tuple[bool, ...]
-) -> str:
-    """Nested lists as text; where `cut` says so, dots stand in the middle of a dim."""
-    if ndim == 0:
-        return form.padded(data)
-    if ndim == 1:
-        return _row(data, indent, form, options, cut[0])
-    edge = options.edgeitems
-    parts = [nested_text(part, ndim - 1, indent + 1, form, options, cut[1:]) for part in data]
-    if cut[0]:
+def far_apart(numbers: list[float]) -> bool:
+    """Whether finite numbers, none of them zero, are too large, small or unlike for fixed digits."""
+    sizes = [abs(n) for n in numbers]
+    large, small = max(sizes), min(sizes)
+    return large / small > 1000.0 or large > 1e8 or small < 1e-4
+
+
+class ComplexFormat:
+    """How complex numbers are written: real parts equally wide, imaginary ones close behind them."""
+
+    def __init__(self, numbers: list[complex], options: Options) -> None:
+        self.real = Format([n.real for n in numbers], True, options)
+        self.imaginary = Format([n.imag for n in numbers], True, options)
+        self.width = self.real.width + self.imaginary.width + 1
+
+    def padded(self, number: complex) -> str:
+        """The number, its real part at full width."""
+        imaginary = self.imaginary.text(number.imag)
+        sign = "" if imaginary[0] in "+-" else "+"
+        return f"{self.real.padded(number.real)}{sign}{imaginary}j"
+
+
+def format_of(numbers: list, dtype: DType, options: Options) -> Format | ComplexFormat:
+    """What writes the numbers of a tensor of `dtype`."""
+    if dtype.is_complex:
+        return ComplexFormat(numbers, options)
+    return Format(numbers, dtype.is_floating_point, options)
+
+
+class Layout(NamedTuple):
+    """All that the text of nested numbers depends on; `cut` says in which dims the middle is left out."""
+
+    form: Format | ComplexFormat
+    options: Options
+    cut: tuple[bool, ...]
+
+
+def nested_text(data: Any, dim: int, indent: int, layout: Layout) -> str:
+    """Nested lists as text; where a dim was cut, dots stand in its middle."""
+    below = len(layout.cut) - dim
+    if below == 0:
+        return layout.form.padded(data)
+    if below == 1:
+        return _row(data, indent, layout)
+    parts = [nested_text(part, dim + 1, indent + 1, layout) for part in data]
+    if layout.cut[dim]:
+        edge = layout.options.edgeitems
         parts[edge:edge] = ["..."]
-    return "[" + (",\n" + "\n" * (ndim - 2) + " " * (indent + 1)).join(parts) + "]"
+    return "[" + ("," + "\n" * (below - 1) + " " * (indent + 1)).join(parts) + "]"
 
 
-def _row(numbers: list, indent: int, form: Format, options: Options, cut: bool) -> str:
-    per_line = max(1, (options.linewidth - indent) // (form.width + 2))
+def _row(numbers: list, indent: int, layout: Layout) -> str:
+    form, edge = layout.form, layout.options.edgeitems
+    per_line = max(1, (layout.options.linewidth - indent) // (form.width + 2))
     texts = [form.padded(number) for number in numbers]
-    if cut:
-        texts[options.edgeitems : options.edgeitems] = [" ..."]
+    if layout.cut[-1]:
+        texts[edge:edge] = [" ..." if edge else "..."]
     lines = [", ".join(texts[start : start + per_line]) for start in range(0, len(texts), per_line)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
@@ -153,8 +187,8 @@ def numbers_text(tensor: Tensor, indent: int, options: Options) -> str:
         finally:
             replace(layers=before.layers)
     numbers = host_read(shown, "repr").numbers()
-    form = Format(numbers, tensor.dtype.category == FLOAT, options)
-    return nested_text(nest(numbers, tuple(shown.array.shape)), tensor.array.ndim, indent, form, options, cut)
+    layout = Layout(format_of(numbers, tensor.dtype, options), options, cut)
+    return nested_text(nest(numbers, tuple(shown.array.shape)), 0, indent, layout)
 
 
 def unreadable(tensor: Tensor) -> bool:
@@ -168,16 +202,26 @@ def suffixes(tensor: Tensor, hidden: bool) -> list[str]:
     if tensor.device is not default_device():
         told.append(f"device='{tensor.device}'")
     empty = not tensor.shape.numel()
-    if hidden or (empty and tensor.array.ndim != 1):
+    if hidden or (empty and tensor.array.ndim != 1) or not (empty or _options[0].edgeitems):
         told.append(f"size={tuple(tensor.array.shape)}")
-    usual = (default_dtype(),) if empty or hidden else (default_dtype(), int64, bool_)
+    default = default_dtype()
+    usual = (default,) if empty or hidden else (default, default.to_complex(), int64, bool_)
     if tensor.dtype not in usual:
         told.append(f"dtype={tensor.dtype}")
-    if tensor.node is not None:
-        told.append(f"grad_fn=<{tensor.node.node.name()}>")
+    history = _history(tensor)
+    if history:
+        told.append(history)
     elif tensor.requires_grad:
         told.append("requires_grad=True")
     return told
+
+
+def _history(tensor: Tensor) -> str:
+    """What is told of the op that made the tensor; views may have lost it by a write."""
+    try:
+        return "" if tensor.is_leaf else f"grad_fn=<{tensor.node.node.name()}>"
+    except AutogradError:
+        return "grad_fn=<Invalid>"
 
 
 def text(tensor: Tensor) -> str:
@@ -185,7 +229,9 @@ def text(tensor: Tensor) -> str:
 
     Example: `tensor([1., 2.], requires_grad=True)`
     """
-    options, head = _options[0], "tensor("
+    # Parameter derives from Tensor in a module of its own, and is called a tensor all the same.
+    plain = type(tensor) is Tensor or type(tensor).__module__.startswith("devtensor.")
+    options, head = _options[0], "tensor(" if plain else f"{type(tensor).__name__}("
     hidden = unreadable(tensor)
     if hidden:
         body = "..."
@@ -207,11 +253,9 @@ def text(tensor: Tensor) -> str:
 
 def formatted(self: Tensor, spec: str) -> str:
     """What an f-string makes of a tensor: one number as that number, else its text."""
-    if spec and not self.array.ndim and not unreadable(self):
+    if not self.array.ndim and type(self) is Tensor and not unreadable(self):
         return format(host_read(self, "format").numbers()[0], spec)
-    if not self.array.ndim and not unreadable(self) and type(self) is Tensor:
-        return str(host_read(self, "format").numbers()[0])
     return object.__format__(self, spec)
 
 
-METHODS: dict[str, Callable] = {"__repr__": text, "__str__": text, "__format__": formatted}
+METHODS: dict[str, Callable] = {"__repr__": text, "__format__": formatted}

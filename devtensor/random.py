@@ -217,7 +217,11 @@ def set_rng_state(new_state: Tensor, device: Any = "cpu") -> None:
 
 @contextmanager
 def fork_rng(
-    devices: Iterable[Any] | None = None, enabled: bool = True, device_type: str = "cuda"
+    devices: Iterable[Any] | None = None,
+    enabled: bool = True,
+    _caller: str = "fork_rng",
+    _devices_kw: str = "devices",
+    device_type: str | None = None,
 ) -> Iterator[None]:
     """Within it random numbers are drawn as usual; after it all generators stand where they stood before.
 
@@ -229,7 +233,7 @@ def fork_rng(
     named = (
         []
         if devices is None
-        else [resolve(d if isinstance(d, Device | str) else f"{device_type}:{d}") for d in devices]
+        else [resolve(d if isinstance(d, Device | str) else f"{device_type or 'cuda'}:{d}") for d in devices]
     )
     chosen = dict.fromkeys([resolve("cpu"), *(list(_defaults) if devices is None else named)])
     kept = [(generator_for(d), copy(generator_for(d).state)) for d in chosen]

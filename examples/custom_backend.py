@@ -27,11 +27,12 @@ def ours(value):
 class MyLibrary:
     """The library's functions: NumPy's, quiet about 1/0, with results of its own type."""
 
-    tricks = SimpleNamespace(as_strided=partial(np.lib.stride_tricks.as_strided, subok=True))
-    lib = SimpleNamespace(stride_tricks=tricks)
+    strided = partial(np.lib.stride_tricks.as_strided, subok=True)
+    lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=strided))
+    linalg = fft = property(lambda self: self)
 
     def __getattr__(self, name):
-        function = getattr(np, name)
+        function = getattr(np, name, None) or getattr(np.linalg, name, None) or getattr(np.fft, name)
         quiet = np.errstate(all="ignore")(function)
         return function if isinstance(function, type) else lambda *args, **named: ours(quiet(*args, **named))
 
@@ -46,8 +47,7 @@ class MyBackend:
     name, dtypes, xp = "mydev", frozenset(DTYPES), MyLibrary()
     kernels = arraylib.kernels(xp, add_at=np.add.at) | {"softmax": softmax}
     device_count, on = staticmethod(lambda: 1), staticmethod(nullcontext)
-    synchronize = staticmethod(lambda index: None)
-    memory = staticmethod(lambda index: MemoryStats(0, 0, 0))
+    synchronize, memory = staticmethod(lambda index: None), staticmethod(lambda index: MemoryStats(0, 0, 0))
     adopt = staticmethod(ours)
     dtype_of = staticmethod(lambda array: array.dtype.name)
     strides_of = staticmethod(lambda array: tuple(stride // array.itemsize for stride in array.strides))

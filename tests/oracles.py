@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 from scipy import special
 
+from oracles_linalg import LINALG_ORACLES
 from oracles_nn import NN_ORACLES
 
 Array = Any
@@ -60,6 +61,19 @@ def place(function: Callable) -> Callable:
     return reference
 
 
+def bessel(function: Callable, wave: Callable) -> Callable:
+    """SciPy's, but far out, where it loses the phase, the wave that the function becomes."""
+
+    def reference(x: Array) -> Array:
+        far = np.maximum(np.abs(x), 1e8)
+        value = np.where(np.abs(x) < 1e8, function(x), wave(far) / np.sqrt(np.pi * far))
+        odd = function is special.j1
+        second = function in (special.y0, special.y1)
+        return np.where(x < -1e8, np.nan if second else (-value if odd else value), value)
+
+    return reference
+
+
 def shift_left(a: Array, b: Array) -> Array:
     return a * 2**b
 
@@ -98,6 +112,8 @@ def vector_norm(x: Array, dim: Any = None, keepdim: bool = False, p: float = 2) 
 def cast(x: Array, dtype: str) -> Array:
     if dtype == "bool":
         return x != 0
+    if np.iscomplexobj(x):
+        return x if dtype.startswith("complex") else cast(x.real, dtype)
     if dtype in ("float16", "bfloat16", "float32", "float64"):
         return x.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     return np.trunc(x).astype(dtype)
@@ -117,6 +133,15 @@ def follow(x: Array, chain: tuple) -> Array:
             "diagonal": np.diagonal,
         }[name](x, *params)
     return x
+
+
+def as_strided(x: Array, size: tuple, stride: tuple, offset: int, layout: tuple) -> Array:
+    """What is read from memory in which x lies in steps of `layout`."""
+    memory = {sum(i * s for i, s in zip(at, layout, strict=True)): value for at, value in np.ndenumerate(x)}
+    found = np.zeros(size, x.dtype)
+    for at in np.ndindex(*size):
+        found[at] = memory[offset + sum(i * s for i, s in zip(at, stride, strict=True))]
+    return found
 
 
 def overwrite(root: Array, src: Array, chain: tuple) -> Array:
@@ -146,6 +171,23 @@ def scatter(x: Array, index: Array, src: Array, dim: int, add: bool = False) -> 
 
 def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
     return scatter(x, index, src, dim, add=True)
+
+
+def scatter_reduce(
+    x: Array, index: Array, src: Array, dim: int, reduce: str, include_self: bool = True
+) -> Array:
+    """Place by place: all that is brought there, in one list."""
+    met: dict[tuple, list] = {}
+    dim %= x.ndim
+    for spot in np.ndindex(*index.shape):
+        target = (*spot[:dim], int(index[spot]), *spot[dim + 1 :])
+        met.setdefault(target, []).append(src[spot])
+    result = x.copy()
+    function = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}[reduce]
+    for target, values in met.items():
+        found = function([*values, x[target]] if include_self else values)
+        result[target] = np.floor(found) if x.dtype.kind in "iu" else found
+    return result
 
 
 def full_index(indices: tuple, places: tuple) -> tuple:
@@ -290,7 +332,61 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "maximum": lambda a, b: np.where((a > b) | (a != a), a, b),
     "minimum": lambda a, b: np.where((a < b) | (a != a), a, b),
     "neg": operator.neg,
-    "abs": lambda x: np.where(x < 0, -x, x),
+    "abs": lambda x: np.hypot(x.real, x.imag) if x.dtype.kind == "c" else np.where(x < 0, -x, x),
+    "lgamma": special.gammaln,
+    "digamma": special.digamma,
+    "zeta": special.zeta,
+    "polygamma": lambda x, n: special.polygamma(n, x),
+    "mvlgamma": lambda x, p: (
+        p * (p - 1) / 4 * math.log(math.pi) + sum(special.gammaln(x - j / 2) for j in range(p))
+    ),
+    "igamma": special.gammainc,
+    "igammac": special.gammaincc,
+    "erfcx": special.erfcx,
+    "ndtr": special.ndtr,
+    "log_ndtr": special.log_ndtr,
+    "ndtri": special.ndtri,
+    "entr": special.entr,
+    "xlogy": special.xlogy,
+    "xlog1py": special.xlog1py,
+    "i0": special.i0,
+    "i1": special.i1,
+    "i0e": special.i0e,
+    "i1e": special.i1e,
+    "bessel_j0": bessel(special.j0, lambda x: np.cos(x) + np.sin(x)),
+    "bessel_j1": bessel(special.j1, lambda x: np.sin(x) - np.cos(x)),
+    "bessel_y0": bessel(special.y0, lambda x: np.sin(x) - np.cos(x)),
+    "bessel_y1": bessel(special.y1, lambda x: -np.sin(x) - np.cos(x)),
+    "modified_bessel_k0": special.k0,
+    "modified_bessel_k1": special.k1,
+    "scaled_modified_bessel_k0": special.k0e,
+    "scaled_modified_bessel_k1": special.k1e,
+    "spherical_bessel_j0": lambda x: special.spherical_jn(0, x),
+    "airy_ai": lambda x: np.where((x > 200) & np.isfinite(x), 0.0, special.airy(x)[0]),
+    "copysign": np.copysign,
+    "fmax": np.fmax,
+    "fmin": np.fmin,
+    "nextafter": np.nextafter,
+    "gcd": np.gcd,
+    "lcm": np.lcm,
+    "ldexp": lambda x, y: x * 2.0**y,
+    "frexp": np.frexp,
+    "logaddexp": np.logaddexp,
+    "logaddexp2": np.logaddexp2,
+    "sinc": lambda x: np.where((x != 0) & (x == np.round(x)) & np.isfinite(x), 0, np.sinc(x)),
+    "conj": lambda x: x.real - 1j * x.imag if x.dtype.kind == "c" else x,
+    "sgn": lambda x: x / np.abs(x) if x.dtype.kind == "c" else np.where(x != x, 0, np.sign(wide(x))),
+    "angle": lambda x: (
+        np.arctan2(x.imag, x.real)
+        if x.dtype.kind == "c"
+        else np.where(x < 0, np.pi, np.where(x != x, x, 0.0))
+    ),
+    "real": lambda x: np.array(x.real),
+    "imag": lambda x: np.array(x.imag),
+    "view_as_real": lambda x: np.stack([x.real, x.imag], -1),
+    "view_as_complex": lambda x: x[..., 0] + 1j * x[..., 1],
+    "complex": lambda real, imag: real + 1j * imag,
+    "polar": lambda size, angle: size * np.exp(1j * angle),
     "sign": lambda x: x if x.dtype == bool else (x > 0).astype(x.dtype) - (x < 0),
     "floor": np.floor,
     "ceil": np.ceil,
@@ -343,7 +439,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "erf": special.erf,
     "erfc": special.erfc,
     "erfinv": special.erfinv,
-    "sigmoid": special.expit,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)) if x.dtype.kind == "c" else special.expit(x),
     "lerp": lambda a, b, t: np.where(np.abs(t) < 0.5, a + (b - a) * t, b - (b - a) * (1 - t)),
     "addcmul": lambda x, a, b, value: x + a * b * value,
     "addcdiv": lambda x, a, b, value: x + a / b * value,
@@ -378,6 +474,9 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "getitem": lambda x, index: x[index],
     "diagonal": lambda x, offset=0, dim1=0, dim2=1: np.diagonal(x, offset, dim1, dim2),
     "unfold": unfold,
+    "as_strided": as_strided,
+    "bits_as": lambda x, size, stride, dtype: x.astype(np.float32).view(dtype).reshape(size),
+    "lay_out": lambda x, strides: x,
     "fold": fold,
     "flip": lambda x, dims: np.flip(x, dims),
     "roll": lambda x, shifts, dims: np.roll(x, shifts, dims),
@@ -387,6 +486,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "gather": gather,
     "scatter": scatter,
     "scatter_add": scatter_add,
+    "scatter_reduce": scatter_reduce,
     "index_get": lambda x, *indices, places: x[full_index(indices, places)],
     "index_put": index_put,
     "embedding": lambda weight, index: weight[index],
@@ -403,6 +503,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "random_uniform": random_uniform,
     "random_normal": random_normal,
     "random_integers": random_integers,
+    **LINALG_ORACLES,
     **NN_ORACLES,
 }
 
@@ -412,26 +513,30 @@ def named(text: str) -> set[str]:
     return set(text.split())
 
 
-LOWER = named("matmul linear convolution convolution_grad_input convolution_grad_weight prelu")
+LOWER = named("matmul linear convolution convolution_grad_input convolution_grad_weight prelu attention")
 LOSSES = named(
     "cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
-    "binary_cross_entropy binary_cross_entropy_with_logits"
+    "binary_cross_entropy binary_cross_entropy_with_logits ctc_loss"
 )
+
+# On CUDA PyTorch refuses half matrices, under autocast too; here both kinds of device widen them.
+WIDE = set(LINALG_ORACLES) - {"rows_exchanged"}
 
 # What PyTorch 2.13 documents for torch.autocast, per kind of device; other ops take what they get.
 AMP: dict[str, dict[str, set[str]]] = {
     "cuda": {
         "lower": LOWER | {"mv"},
         "float32": LOSSES
+        | WIDE
         | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow reciprocal rsqrt sinh tan")
         | named("cumprod cumsum prod sum logsumexp vector_norm softmax log_softmax softplus")
-        | named("layer_norm group_norm rms_norm"),
+        | named("layer_norm group_norm rms_norm resample"),
         "widest": named("addcdiv addcmul atan2 dot index_put scatter_add cat"),
         "float32 for volumes": set(),
     },
     "cpu": {
         "lower": LOWER,
-        "float32": LOSSES | {"prod"},
+        "float32": LOSSES | WIDE | {"prod"},
         "widest": set(),
         "float32 for volumes": named("avg_pool adaptive_avg_pool"),
     },

@@ -300,6 +300,94 @@ def soft_cross_entropy(
     return reduced(-(special.log_softmax(x, axis=1) * target * weight).sum(axis=1), reduction)
 
 
+def attention(
+    q: Array, k: Array, v: Array, mask: Any, is_causal: bool = False, scale: float | None = None
+) -> Array:
+    """Row by row."""
+    lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    q, k, v = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (q, k, v))
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    result = np.zeros((*lead, q.shape[-2], v.shape[-1]))
+    places = np.ones((q.shape[-2], k.shape[-2]), bool) if mask is None else mask
+    places = np.broadcast_to(places, (*lead, q.shape[-2], k.shape[-2]))
+    for spot in np.ndindex(*lead, q.shape[-2]):
+        seen = [
+            s
+            for s in range(k.shape[-2])
+            if (s <= spot[-1] if is_causal else places.dtype != bool or places[(*spot, s)])
+        ]
+        powers = np.array([(q[spot] @ k[(*spot[:-1], s)]) * scale for s in seen])
+        if places.dtype != bool:
+            powers = powers + places[spot]
+        if seen:
+            result[spot] = special.softmax(powers) @ v[spot[:-1]][seen]
+    return result
+
+
+def adaptive_max_pool(x: Array, output_size: Sizes) -> tuple[Array, Array]:
+    values, places = np.empty((*x.shape[:2], *output_size)), np.empty((*x.shape[:2], *output_size), np.int64)
+    flat = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:])
+    for out in np.ndindex(*output_size):
+        rows = zip(out, x.shape[2:], output_size, strict=True)
+        spans = tuple(slice(i * n // m, math.ceil((i + 1) * n / m)) for i, n, m in rows)
+        for plane in np.ndindex(*x.shape[:2]):
+            seen = x[(*plane, *spans)]
+            values[(*plane, *out)] = seen.max()
+            places[(*plane, *out)] = flat[spans].reshape(-1)[seen.argmax()]
+    return values, places
+
+
+def hat(x: Array, kind: str, antialias: bool) -> Array:
+    """The weight of an element by its distance."""
+    x = abs(x)
+    if kind == "linear":
+        return np.maximum(0, 1 - x)
+    a = -0.5 if antialias else -0.75
+    inner = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return np.where(x <= 1, inner, np.where(x < 2, a * (x**3 - 5 * x**2 + 8 * x - 4), 0))
+
+
+def resampling(sampling: tuple) -> Array:
+    """The map as a matrix, (target, source)."""
+    kind, source, target, align, scale, antialias = sampling
+    step = (source - 1) / (target - 1) if align else 1 / scale if scale else source / target
+    steps = np.arange(target)
+    if kind.startswith("nearest"):
+        places = np.floor((steps + (0.5 if kind == "nearest-exact" else 0)) * step).astype(int)
+        return np.eye(source)[np.minimum(places, source - 1)]
+    middles = steps * step if align else (steps + 0.5) * step - 0.5
+    if antialias:
+        weights = hat((np.arange(source) - middles[:, None]) / max(step, 1), kind, True)
+        return weights / weights.sum(1, keepdims=True)
+    if kind == "linear":
+        middles = np.clip(middles, 0, source - 1)
+    beyond = np.arange(-3, source + 3)
+    weights = hat(beyond - middles[:, None], kind, False)
+    return weights @ np.eye(source)[np.clip(beyond, 0, source - 1)]
+
+
+def resample(x: Array, dim: int, sampling: tuple, adjoint: bool = False, fixed: bool = False) -> Array:
+    matrix = resampling(sampling)
+    matrix = np.round(matrix * 2**14) / 2**14 if fixed else matrix
+    return np.moveaxis(np.tensordot(matrix.T if adjoint else matrix, x, (1, dim)), 0, dim)
+
+
+def ctc_loss(
+    logs: Array, targets: Array, ends: Array, counts: Array, blank: int = 0, zero_infinity: bool = False
+) -> Array:
+    """Every path written out and collapsed: repetitions first, then blanks."""
+    samples, classes = logs.shape[1:]
+    losses = np.zeros(samples)
+    for n in range(samples):
+        total = 0.0
+        for path in np.ndindex(*(classes,) * int(ends[n])):
+            kept = [c for t, c in enumerate(path) if (t == 0 or path[t - 1] != c) and c != blank]
+            if kept == targets[n, : counts[n]].tolist():
+                total += math.exp(sum(logs[t, n, c] for t, c in enumerate(path)))
+        losses[n] = -math.log(total) if total else math.inf
+    return np.where(np.isinf(losses), 0.0, losses) if zero_infinity else losses
+
+
 NN_ORACLES: dict[str, Callable[..., Any]] = {
     "linear": linear,
     "convolution": convolution,
@@ -308,7 +396,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "softmax": lambda x, dim=-1: special.softmax(x, axis=dim) if x.size else x,
     "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
     "gelu": gelu,
-    "silu": lambda x: x * special.expit(x),
+    "silu": lambda x: x / (1 + np.exp(-x)),
     "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),
     "elu": elu,
     "softplus": softplus,
@@ -328,6 +416,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "max_pool_grad": max_pool_grad,
     "avg_pool": avg_pool,
     "adaptive_avg_pool": adaptive_avg_pool,
+    "adaptive_max_pool": adaptive_max_pool,
     "moments": moments,
     "batch_norm": batch_norm,
     "layer_norm": layer_norm,
@@ -344,4 +433,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "nll_loss": nll_loss,
     "cross_entropy": cross_entropy,
     "soft_cross_entropy": soft_cross_entropy,
+    "attention": attention,
+    "ctc_loss": ctc_loss,
+    "resample": resample,
 }

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
+from devtensor.backend.arraylib.library import EXTENSIONS
 from devtensor.backend.protocol import DTYPES, Kernel, MemoryStats
 
 FIRST_WITH_BFLOAT16 = 14
@@ -26,7 +27,8 @@ class CupyBackend:
     @cached_property
     def dtypes(self) -> frozenset[str]:
         major = int(self.cupy.__version__.split(".")[0])
-        return frozenset(DTYPES) if major >= FIRST_WITH_BFLOAT16 else frozenset(DTYPES) - {"bfloat16"}
+        lacking = EXTENSIONS - {"bfloat16"} if major >= FIRST_WITH_BFLOAT16 else EXTENSIONS
+        return frozenset(DTYPES) - lacking
 
     @cached_property
     def kernels(self) -> dict[str, Kernel]:
@@ -113,6 +115,27 @@ class CupyBackend:
             pool = self.cupy.get_default_memory_pool()
             used, held = pool.used_bytes(), pool.total_bytes()
             return MemoryStats(used, held, used, self.cupy.cuda.runtime.memGetInfo()[1])
+
+    def free_memory(self, index: int) -> int:
+        """Bytes of the device that no program uses."""
+        with self.on(index):
+            return self.cupy.cuda.runtime.memGetInfo()[0]
+
+    def release_memory(self, index: int) -> None:
+        """Give blocks that CuPy's pool holds and nobody uses back to the device."""
+        with self.on(index):
+            self.cupy.get_default_memory_pool().free_all_blocks()
+
+    def properties(self, index: int) -> dict[str, Any]:
+        """What the CUDA runtime tells of the device."""
+        told = self.cupy.cuda.runtime.getDeviceProperties(index)
+        return {
+            "name": told["name"].decode(),
+            "major": told["major"],
+            "minor": told["minor"],
+            "total_memory": told["totalGlobalMem"],
+            "multi_processor_count": told["multiProcessorCount"],
+        }
 
     def describe(self) -> dict[str, str]:
         reason = self.available()

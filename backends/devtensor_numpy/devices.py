@@ -34,7 +34,7 @@ class NumpyBackend:
 
     name = "cpu"
     dtypes = frozenset(DTYPES)
-    out_kernels = OUT_KERNELS
+    out_kernels = OUT_KERNELS | {"index_put"}
     amp_policy = "cpu"
     host_reads_are_free = True
     array_type = ndarray
@@ -81,7 +81,7 @@ class NumpyBackend:
 
     def strides_of(self, array: ndarray) -> tuple[int, ...]:
         itemsize = array.itemsize
-        return tuple(stride // itemsize for stride in array.strides)
+        return tuple([stride // itemsize for stride in array.strides])
 
     def is_contiguous(self, array: ndarray) -> bool:
         return array.flags.c_contiguous

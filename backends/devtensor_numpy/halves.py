@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 from numpy import ndarray
 
-from devtensor.backend.arraylib.elementwise import layout
+from devtensor.backend.arraylib.elementwise import TAKING_BOTH_PARTS, layout
 from devtensor.backend.arraylib.halves import MOVING, in_float32
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import in_blocks
@@ -113,6 +113,8 @@ def cast(x: ndarray, dtype: str) -> ndarray:
     """Fresh array of another dtype, with the fast ways between float16 and float32."""
     if dtype == "float32" and x.dtype == np.float16:
         return up(x)
+    if x.dtype.kind == "c" and dtype not in TAKING_BOTH_PARTS:
+        x = x.real
     if dtype == "float16":
         return down_to_float16(x)
     return x.astype(HALVES.get(dtype) or dtype, order=layout(x))

@@ -25,7 +25,7 @@ RAW: dict[str, np.ufunc] = {
 }
 """Kernels that are one ufunc once integers and scalar results are out of the way."""
 
-del RAW["pow"]
+integer_power = arraylib.kernels(np)["pow"]
 OUT_KERNELS = frozenset(RAW) - DIVISIONS.keys() - ROUNDINGS.keys()
 SEVERAL_PASSES = ("sigmoid", "rsqrt", "erf", "erfc", "erfinv", "lgamma", "digamma")
 SMALL = 4096
@@ -137,7 +137,7 @@ def power(x: ndarray, y: ndarray) -> ndarray:
         special = POWERS.get(y.item())
         if special is not None:
             return asarray(special(x))
-    return asarray(np.power(x, y))
+    return integer_power(x, y) if x.dtype.kind == "i" else asarray(np.power(x, y))
 
 
 def getitem(x: ndarray, index: tuple[Any, ...]) -> ndarray:

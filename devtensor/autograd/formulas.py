@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.autograd.saved import Packed, forget_unpacked
 from devtensor.core.dispatch import call
 from devtensor.core.errors import VersionError
+from devtensor.core.node import Node, Output
 from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OPS, OUT, PARAMETER, REST, SAVED, Formula
-from devtensor.core.tape import Node, Output
 from devtensor.core.tensor import Tensor, describe, share
+from devtensor.ops.parts import conjugate
 
 
 def apply(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
     """Run a node's formulas on the gradients of its outputs; gives (input place, gradient) pairs."""
+    if node.extra is not None and node.extra.packed:
+        try:
+            return derive(node, gs)
+        finally:
+            forget_unpacked(node)
+    return derive(node, gs)
+
+
+def derive(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
+    """The same, where what was unpacked is let go of by the caller."""
+    if node.own is not None:
+        return node.own(gs)
+    plan = node.plan
+    if plan.conjugates and any(g is not None and g.kind.dtype.is_complex for g in gs):
+        conjugated = [g if g is None else conjugate(g) for g in gs]
+        return [(place, conjugate(g)) for place, g in run_formulas(node, conjugated)]
+    return run_formulas(node, gs)
+
+
+def run_formulas(node: Node, gs: list[Tensor | None]) -> list[tuple[int, Tensor]]:
+    """The formulas as they are written."""
     plan = node.plan
     if plan.joint is not None:
         results = plan.joint.function(*_arguments(node, plan.joint, gs))
@@ -61,8 +84,10 @@ def blank(node: Node, place: int) -> Tensor | None:
 def saved_value(node: Node, place: int) -> Any:
     """A kept input, if nobody wrote over it since."""
     value = node.saved[place]  # type: ignore[index]
+    if isinstance(value, Packed):
+        return value.value()
     if isinstance(value, Tensor) and value.alias is not None:
-        _check(node, node.op.input_name(node.plan.save[place]), value, node.versions[place])
+        check_version(node, node.op.input_name(node.plan.save[place]), value, node.versions[place])
     return value
 
 
@@ -70,16 +95,20 @@ def saved_out(node: Node, place: int) -> Tensor:
     """A kept output with its history attached again, if nobody wrote over it since."""
     extra: Any = node.extra
     value = extra.outs[place]
-    _check(node, "out", value, extra.versions[place])
+    if isinstance(value, Packed):
+        value = value.value()
+    else:
+        check_version(node, "out", value, extra.versions[place])
     made = share(value)
-    if made.kind.dtype.is_floating_point:
+    if made.kind.dtype.differentiable:
         made.node = node if extra.blanks is None else Output(node, place)
-        made.requires_grad = True
+        made._requires_grad = True
     return made
 
 
-def _check(node: Node, name: str, value: Tensor, version: int) -> None:
-    now = value.alias.storage.version
+def check_version(node: Node, name: str, value: Tensor, version: int) -> None:
+    """Refuse a kept value that was written over since."""
+    now = value.alias.counter.version
     if now != version:
         raise VersionError(
             f"[{node.op.name}] one of the variables needed for gradient computation has been modified by an "

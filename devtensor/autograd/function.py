@@ -2,96 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
-from weakref import ReferenceType, ref
+from weakref import ref
 
-from devtensor.autograd.formulas import saved_out
+from devtensor.autograd.function_node import BackwardCFunction, FunctionCtx
 from devtensor.core import tape
-from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
-from devtensor.core.inplace import check_leaf, rebase
-from devtensor.core.op import GRADIENTS, REST, Formula
-from devtensor.core.spec import broadcast_shapes
-from devtensor.core.state import current, no_grad, replace
-from devtensor.core.tape import Node, Output
-from devtensor.core.tensor import Tensor, describe, share, wrap
-from devtensor.ops.create import cast
-from devtensor.ops.reduce import sum_to
+from devtensor.core.errors import AutogradError
+from devtensor.core.history import check_leaf, rebase
+from devtensor.core.node import Output, edge_of
+from devtensor.core.state import current, hear, replace
+from devtensor.core.tensor import Tensor, View, describe, share, wrap
+
+VIEW = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and {}; the "
+    "autograd logic to handle view+inplace would override the custom backward: clone() the output instead"
+)
 
 
-class FunctionCtx:
-    """What forward hands to backward: `save_for_backward` for tensors, plain attributes for everything
-    else."""
+class FunctionMeta(type):
+    """Makes, with each Function, the class of its nodes."""
 
-    needs_input_grad: tuple[bool, ...] = ()
-
-    def __init__(self) -> None:
-        self._kept: tuple = ()
-        self._dirty: tuple[Tensor, ...] = ()
-        self._constant: tuple[Tensor, ...] = ()
-        self._materialize = True
-        self._unpacked: tuple | None = None
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep inputs or outputs, or other tensors, for backward, where `saved_tensors` gives them back."""
-        if any(not isinstance(t, (Tensor, type(None))) for t in tensors):
-            raise ArgumentTypeError(
-                "[save_for_backward] can only save variables, tensors or None; keep other things as "
-                "attributes of ctx"
-            )
-        self._kept = tensors
-
-    @property
-    def saved_tensors(self) -> tuple:
-        """What `save_for_backward` kept, checked for in-place writes since."""
-        return self._kept if self._unpacked is None else self._unpacked
-
-    def mark_dirty(self, *tensors: Tensor) -> None:
-        """Say which inputs forward wrote into; they must be among its outputs."""
-        self._dirty = tensors
-
-    def mark_non_differentiable(self, *tensors: Tensor) -> None:
-        """Say through which outputs no gradient flows."""
-        self._constant = tensors
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether a gradient that never arrived is zeros, or None."""
-        self._materialize = value
+    def __init__(cls, name: str, bases: tuple, scope: dict[str, Any]) -> None:
+        super().__init__(name, bases, scope)
+        cls.name = name
+        cls._backward_cls = type(
+            f"{name}Backward",
+            (BackwardCFunction,),
+            {"forward_class": cls, "__module__": cls.__module__, "__slots__": ()},
+        )
 
 
-class FunctionNode(Node):
-    """The node of a Function, printed under its name."""
-
-    __slots__ = ("title",)
-
-    def name(self) -> str:
-        return f"{self.title}Backward"
-
-
-class _Named:
-    """What messages need of an op: its name and its inputs'."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def input_name(self, place: int) -> str:
-        return f"saved tensor {place}"
-
-
-class _FunctionPlan:
-    """What the tape asks of a plan: one formula for all inputs at once."""
-
-    formulas = ()
-    save_specs = broadcasts = False
-
-    def __init__(self, name: str, rule: Any) -> None:
-        self.op = _Named(name)
-        self.joint = Formula(-1, rule, ((GRADIENTS, 0), (REST, 0)))
-        self.save: tuple[int, ...] = ()
-        self.save_out = self.keep_extra = True
-
-
-class Function:
+class Function(metaclass=FunctionMeta):
     """An op of one's own: subclass with static methods `forward(ctx, *args)` and `backward(ctx, *grads)`;
     call `apply`.
 
@@ -105,6 +48,16 @@ class Function:
             def backward(ctx, g): return g * 2
     """
 
+    name: str
+    _backward_cls: type[BackwardCFunction]
+    generate_vmap_rule = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise AutogradError(
+            f"[{type(self).__name__}] Functions are not instantiated: make forward and backward static "
+            f"methods and call {type(self).__name__}.apply(...)"
+        )
+
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
@@ -112,181 +65,184 @@ class Function:
         )
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> Any:
+        raise NotImplementedError("[Function] setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
         raise NotImplementedError(
-            "[Function] You must implement either the backward method for your Function"
+            "[Function] You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
         )
+
+    vjp = backward
+
+    @classmethod
+    def _rule(cls) -> Callable:
+        """The user's backward, under either of its names."""
+        by_backward, by_vjp = cls.backward is not Function.backward, cls.vjp is not Function.vjp
+        if by_backward and by_vjp:
+            raise AutogradError(
+                f"[{cls.name}] Implementing both 'backward' and 'vjp' for a custom Function is not allowed; "
+                "implement one of them"
+            )
+        return cls.vjp if by_vjp else cls.backward
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward, and remember backward if some input needs a gradient."""
+        apart = cls.setup_context is not Function.setup_context
+        if apart:
+            args, kwargs = _bound(cls.forward, args, kwargs), {}
         ctx = FunctionCtx()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         wanted = current().grad and any(ctx.needs_input_grad)
-        with no_grad():
-            if "setup_context" in cls.__dict__ or hasattr(cls, "setup_context"):
-                result = cls.forward(*args, **kwargs)
-                cls.setup_context(ctx, args, result)  # type: ignore[attr-defined]
+        before = replace(grad=False)
+        try:
+            if apart:
+                result = cls.forward(*args)
+                cls.setup_context(ctx, args, result)
             else:
                 result = cls.forward(ctx, *args, **kwargs)
-        return _recorded(cls, ctx, args, result) if wanted else result
+        finally:
+            replace(grad=before.grad)
+        return _recorded(cls, ctx, args, result, wanted)
 
 
-def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple, result: Any) -> Any:
-    """Give the outputs of forward their history."""
+def _bound(forward: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple:
+    """The arguments in the order of forward's signature, with defaults filled in."""
+    import inspect  # what few programs need, and costs as much as a family of ops
+
+    found = inspect.signature(forward).bind(*args, **kwargs)
+    found.apply_defaults()
+    return found.args
+
+
+def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple, result: Any, wanted: bool) -> Any:
+    """The outputs of forward, with their history if one is wanted."""
     given = result if isinstance(result, tuple) else (result,)
-    dirty, constant = {id(t) for t in ctx._dirty}, {id(t) for t in ctx._constant}
-    flowing = [isinstance(t, Tensor) and t.dtype.is_floating_point and id(t) not in constant for t in given]
-    for target in ctx._dirty:
-        check_leaf(cls.__name__, target)
-        if not any(target is out for out in given):
-            raise AutogradError(
-                f"[{cls.__name__}] Some elements marked as dirty during the forward method were not returned "
-                f"as output: {describe(target)}; return every input that forward changes in place"
-            )
-    node = _node(cls, ctx, args, given)
-    outs = [
-        share(t) if isinstance(t, Tensor) and id(t) not in dirty and any(t is a for a in args) else t
-        for t in given
-    ]
-    for place, (out, flows) in enumerate(zip(outs, flowing, strict=True)):
-        if flows and id(out) in dirty:
-            made = wrap(out.array, out.kind)
-            made.node, made.requires_grad = Output(node, place), True
-            rebase(out, made)
-        elif flows:
-            out.node, out.requires_grad = Output(node, place), True
+    outs = [_fresh(ctx, out, args) for out in given]
+    if wanted:
+        _check_dirty(cls, ctx, given)
+        node = _node(cls, ctx, args, given)
+        constant = {id(t) for t in ctx.non_differentiable}
+        for place, (out, raw) in enumerate(zip(outs, given, strict=True)):
+            if not isinstance(out, Tensor) or not out.kind.dtype.differentiable:
+                continue
+            if id(raw) in constant:
+                out.node, out._requires_grad = None, False
+            else:
+                _attach(node, out, place, any(out is t for t in ctx.dirty_tensors))
+        hear("recorded", node)
+    ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ()
     return tuple(outs) if isinstance(result, tuple) else outs[0]
 
 
-def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, outs: tuple) -> FunctionNode:
-    """The node, which keeps inputs as they are, and outputs without the history that would make a circle."""
-    places = [next((i for i, out in enumerate(outs) if out is kept), None) for kept in ctx._kept]
-    node = made_node(cls.__name__, args)
-    node.plan.joint = node.plan.joint._replace(function=_rule(cls, ctx, args, places, ref(node)))  # type: ignore[union-attr]
-    saved = tuple(None if place is not None else kept for kept, place in zip(ctx._kept, places, strict=True))
-    node.plan.save = tuple(range(len(saved)))  # type: ignore[misc]
-    node.saved, node.versions = saved, tape.versions_of(saved)
-    extra = node.with_extra()
-    extra.blanks = [(tuple(t.array.shape), t.kind) if isinstance(t, Tensor) else None for t in outs]
-    if any(place is not None for place in places):
-        extra.outs = tuple(share(t) if isinstance(t, Tensor) else None for t in outs)  # type: ignore[misc]
-        extra.versions = tape.versions_of(extra.outs)
-    if not ctx._materialize:
-        extra.hooks.append(lambda gs: _note_missing(ctx, gs))
-    ctx._kept = ()
-    return node
+def _fresh(ctx: FunctionCtx, out: Any, args: tuple) -> Any:
+    """An output as a tensor of its own: an input given back unwritten, and views, are handles anew."""
+    if not isinstance(out, Tensor) or any(out is t for t in ctx.dirty_tensors):
+        return out
+    source = next((a for a in args if isinstance(a, Tensor) and a is out), None)
+    viewed = out.alias is not None and out.alias.base is not None
+    if source is None and not viewed:
+        return out
+    made = share(out)
+    alias: Any = out.alias
+    base = out if alias.base is None else alias.base
+    made.alias = View(alias.storage, alias.chain, base, alias.counter, VIEW)
+    alias.storage.views.append(ref(made))
+    alias.storage.marked = True
+    return made
 
 
-def made_node(name: str, args: tuple, rule: Callable | None = None) -> FunctionNode:
-    """A node with one rule for all inputs."""
-    node = FunctionNode()
-    node.title = name
-    node.plan = _FunctionPlan(name, rule)  # type: ignore[assignment]
-    node.params, node.saved, node.versions, node.shapes, node.extra = (), (), (), None, None
-    node.seq = tape._sequence()
-    node.edges = tuple(tape.edge_of(a) for a in args)
-    return node
-
-
-def _note_missing(ctx: FunctionCtx, gs: list) -> list:
-    ctx._missing = [g is None for g in gs]  # type: ignore[attr-defined]
-    return gs
-
-
-def _rule(
-    cls: type[Function], ctx: FunctionCtx, args: tuple, places: list[int | None], node: ReferenceType
-) -> Callable:
-    likes = [(tuple(a.array.shape), a.kind) if isinstance(a, Tensor) else None for a in args]
-
-    def rule(gs: list, saved: tuple) -> list:
-        ctx._unpacked = tuple(
-            saved[k] if place is None else saved_out(node(), place)  # type: ignore[arg-type]
-            for k, place in enumerate(places)
-        )
-        if not ctx._materialize:
-            gs = [None if missing else g for g, missing in zip(gs, ctx._missing, strict=True)]  # type: ignore[attr-defined]
-        try:
-            found = cls.backward(ctx, *gs)
-        finally:
-            ctx._unpacked = None
-        found = list(found) if isinstance(found, (tuple, list)) else [found]
-        return _checked(cls.__name__, found, likes)
-
-    return rule
-
-
-def _checked(name: str, found: list, likes: list) -> list:
-    """As many gradients as inputs, of the inputs' shapes and dtypes."""
-    while len(found) > len(likes) and found[-1] is None:
-        found.pop()
-    if len(found) != len(likes):
-        raise AutogradError(
-            f"[{name}] function {name}Backward returned an incorrect number of gradients (expected "
-            f"{len(likes)}, got "
-            f"{len(found)})"
-        )
-    return [_fitted(name, place, g, like) for place, (g, like) in enumerate(zip(found, likes, strict=True))]
-
-
-def _fitted(name: str, place: int, g: Any, like: Any) -> Any:
-    if g is None or like is None:
-        return None
-    if not isinstance(g, Tensor):
-        raise AutogradError(
-            f"[{name}] backward gave {type(g).__name__} for input {place}; it needs a Tensor or None"
-        )
-    shape, kind = like
-    given = tuple(g.array.shape)
-    if given != shape:
-        try:
-            fits = broadcast_shapes(name, [given, shape]) == given
-        except ShapeError:
-            fits = False
-        if not fits:
-            raise ShapeError(
-                f"[{name}] Function {name}Backward returned an invalid gradient at index {place} - got "
-                f"{describe(g)} but "
-                f"expected shape compatible with {list(shape)}"
+def _check_dirty(cls: type[Function], ctx: FunctionCtx, given: tuple) -> None:
+    for target in ctx.dirty_tensors:
+        check_leaf(cls.name, target)
+        if not any(target is out for out in given):
+            raise AutogradError(
+                f"[{cls.name}] Some elements marked as dirty during the forward method were not returned "
+                f"as output: {describe(target)}; return every input that forward changes in place"
             )
-        g = sum_to(g, shape)
-    return g if g.kind is kind else cast(g, kind.dtype)
 
 
-def once_differentiable(backward: Callable) -> Callable:
+def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, given: tuple) -> BackwardCFunction:
+    """The node: edges, what is kept, and what gradients are like."""
+    node = cls._backward_cls(ctx)
+    ctx._node = ref(node)
+    kept = ctx.to_save
+    outputs = [None if any(out is a for a in args) else out for out in given]
+    node.places = tuple(
+        None if value is None else next((i for i, out in enumerate(outputs) if out is value), None)
+        for value in kept
+    )
+    node.edges = tuple(edge_of(a) for a in args)
+    node.likes = [_like(a) for a in args]
+    node.saved = tuple(v if p is None else None for v, p in zip(kept, node.places, strict=True))
+    node.versions = tape.versions_of(node.saved)
+    extra = node.with_extra()
+    extra.blanks = [_like(out) for out in given]
+    if any(place is not None for place in node.places):
+        extra.outs = tuple(
+            share(out) if isinstance(out, Tensor) and i in node.places else None
+            for i, out in enumerate(given)
+        )  # type: ignore[misc]
+        extra.versions = tape.versions_of(extra.outs)
+    return node
+
+
+def _like(value: Any) -> tuple | None:
+    return (tuple(value.array.shape), value.kind) if isinstance(value, Tensor) else None
+
+
+def _attach(node: BackwardCFunction, out: Tensor, place: int, dirty: bool) -> None:
+    """Give an output its history; what forward wrote into takes its base along."""
+    if not dirty:
+        out.node, out._requires_grad = Output(node, place), True
+        return
+    made = wrap(out.array, out.kind)
+    made.node, made._requires_grad = Output(node, place), True
+    rebase(out, made)
+
+
+class InplaceFunction(Function):
+    """A Function that remembers whether it was asked to work in place."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+
+def once_differentiable(fn: Callable) -> Callable:
     """A backward that cannot be differentiated again: a second derivative through it raises.
 
     Errors: AutogradError when a gradient of its results is asked for.
     """
 
+    @functools.wraps(fn)
     def once(ctx: Any, *gs: Any) -> Any:
-        asked = current().grad and any(
-            isinstance(g, Tensor) and g.requires_grad for g in (*gs, *ctx.saved_tensors)
-        )
         before = replace(grad=False)
         try:
-            found = backward(ctx, *gs)
+            found = fn(ctx, *gs)
         finally:
             replace(grad=before.grad)
-        if not asked:
+        sources = [t for t in (*gs, *ctx.saved_tensors) if isinstance(t, Tensor) and t.requires_grad]
+        if not before.grad or not sources:
             return found
         results = found if isinstance(found, tuple) else (found,)
-        return tuple(_forbidden(t, gs) if isinstance(t, Tensor) else t for t in results)
+        return tuple(DelayedError.apply(t, *sources) if isinstance(t, Tensor) else t for t in results)
 
     return once
 
 
-def _forbidden(result: Tensor, gs: tuple) -> Tensor:
-    """The result with a history that only raises."""
+class DelayedError(Function):
+    """An identity whose backward only raises."""
 
-    def refuse(*unused: Any) -> Any:
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, *sources: Any) -> Tensor:
+        return share(value)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
         raise AutogradError(
             "[once_differentiable] trying to differentiate twice a function that was marked with "
             "@once_differentiable"
         )
-
-    made = share(result)
-    node = made_node("Error", gs, refuse)
-    node.with_extra().blanks = [(tuple(made.array.shape), made.kind)]
-    made.node, made.requires_grad = Output(node, 0), True
-    return made

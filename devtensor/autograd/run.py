@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from heapq import heappop, heappush
 from typing import Any
 
 from devtensor.autograd.formulas import apply
+from devtensor.autograd.listeners import (
+    hear_accumulated,
+    hear_accumulator,
+    hear_after,
+    hear_before,
+    hear_leaf,
+    hear_tensors,
+    hooks_of,
+)
 from devtensor.core.dispatch import call
-from devtensor.core.errors import ArgumentTypeError, AutogradError
+from devtensor.core.errors import AutogradError
+from devtensor.core.hooks import Hooks
 from devtensor.core.inplace import write
+from devtensor.core.node import AccumulateGrad, Node, hooked_leaves
 from devtensor.core.op import OPS
 from devtensor.core.state import current, hear
-from devtensor.core.tape import Node
-from devtensor.core.tensor import Tensor, describe
+from devtensor.core.tensor import Tensor
 from devtensor.ops.reduce import sum_to
 
 
@@ -21,17 +32,23 @@ class Run:
     """One backward pass: gradients that wait for their node, and the leaves and edges that collect them.
 
     `wanted` names the leaves and edges asked for, None all leaves; `path` holds the nodes that lead to what
-    is asked for: no other node is run or released.
+    is asked for: no other node is run or released. A pass that `accumulates` sums into leaves' `.grad`.
+    `awaited` counts, for leaves with hooks, the uses that have not been visited: such a leaf is done when its
+    last use is, any other at the end.
     """
 
-    def __init__(self, retain_graph: bool, wanted: Sequence[Tensor] | None) -> None:
+    def __init__(self, retain_graph: bool, wanted: set | None, accumulates: bool) -> None:
         self.retain_graph = retain_graph
-        self.wanted = None if wanted is None else {edge_key(tensor) for tensor in wanted}
+        self.wanted = wanted
+        self.accumulates = accumulates
         self.path: set[Node] = set()
         self.waiting: dict[Node, list[Tensor | None]] = {}
         self.heap: list[tuple[int, int, Node]] = []
         self.collected: dict[Any, Tensor] = {}
         self.given: set[int] = set()
+        self.awaited: dict[Tensor, int] = {}
+        self.roots: Sequence[Any] = ()
+        self.watch = next((w for w in map(_watcher, current().layers) if w is not None), None)
 
     def send(self, edge: Any, g: Tensor) -> None:
         """Add a gradient to what an edge has received so far."""
@@ -56,59 +73,140 @@ class Run:
 
     def loop(self) -> None:
         """Visit nodes from the latest to the earliest; each has all its gradients when its turn comes."""
+        token = _running.set(self)
+        try:
+            self._visit_all()
+        finally:
+            _running.reset(token)
+
+    def _visit_all(self) -> None:
         while self.heap:
             node = heappop(self.heap)[2]
             gs = self.waiting.pop(node)
-            if node.extra is not None:
-                for hook in list(node.extra.hooks):
-                    gs = [checked(new, old) for new, old in zip(hook(gs), gs, strict=True)]
+            hooks = hooks_of(node)
             if self.wanted is not None:
-                for place, g in enumerate(gs):
-                    if g is not None and (node, place) in self.wanted:
-                        self._collect((node, place), g)
-            if self.wanted is None or node in self.path:
-                self._pass_on(node, gs)
+                needed = node in self.path
+                if hooks is not None and not needed:
+                    gs = hear_tensors(hooks, gs)
+                self._keep(node, gs)
+                if not needed:
+                    continue
+            if hooks is not None:
+                gs = hear_before(hooks, hear_tensors(hooks, gs))
+            self._pass_on(node, gs, hooks)
+            if self.awaited:
+                self._visited(node)
+        for leaf in [key for key in self.collected if isinstance(key, Tensor)]:
+            if self.awaited.get(leaf) != 0:
+                self._finish(leaf)
 
-    def _pass_on(self, node: Node, gs: list[Tensor | None]) -> None:
+    def _keep(self, node: Node, gs: list[Tensor | None]) -> None:
+        """Collect the gradients of a node's outputs that were asked for."""
+        for place, g in enumerate(gs):
+            if g is not None and (node, place) in self.wanted:  # type: ignore[operator]
+                self._collect((node, place), g)
+
+    def _pass_on(self, node: Node, gs: list[Tensor | None], hooks: Hooks | None) -> None:
         """Run the node's formulas and send what they give to where its inputs came from."""
         check_alive(node)
-        for place, g in apply(node, gs):
-            if node.shapes is not None and g.array.shape != node.shapes[place]:
-                g = sum_to(g, node.shapes[place])
-            self.send(node.edges[place], g)
-
+        found = apply(node, gs) if self.watch is None else self.watch(node, gs, apply)
+        if node.shapes is not None:
+            found = [
+                (place, g if g.array.shape == node.shapes[place] else sum_to(g, node.shapes[place]))
+                for place, g in found
+            ]
+        if hooks is not None and hooks.after:
+            made: list[Tensor | None] = [None] * len(node.edges)
+            for place, g in found:
+                made[place] = g
+            found = [(p, g) for p, g in enumerate(hear_after(hooks, made, gs)) if g is not None]
         if not self.retain_graph:
             release(node)
+        for place, g in found:
+            if node.edges[place] is not None:
+                self.send(node.edges[place], g)
 
-    def finish(self) -> None:
-        """Let the leaves' hooks see, and change, what was collected."""
-        for leaf, g in self.collected.items():
-            if isinstance(leaf, Tensor):
-                for hook in list(leaf.__dict__.get("_backward_hooks", {}).values()):
-                    result = hook(g)
-                    g = g if result is None else checked(result, g)
-                self.collected[leaf] = g  # type: ignore[assignment]
+    def start_from(self, roots: Sequence[Any]) -> None:
+        """Find the way from these edges, and count the uses of leaves with hooks if there are such leaves."""
+        self.roots = roots
+        if self.wanted is not None:
+            self.path = path_to(self.wanted, roots)
+        for node in self._visited_nodes() if hooked_leaves else ():
+            for edge in node.edges:
+                if isinstance(edge, Tensor) and id(edge) in hooked_leaves:
+                    self.awaited[edge] = self.awaited.get(edge, 0) + 1
 
-    def deliver(self) -> None:
-        """Sum what the leaves collected into their `.grad`."""
-        for leaf, g in self.collected.items():
-            if isinstance(leaf, Tensor):
-                accumulate(leaf, g, self.given)
-                for hook in list(leaf.__dict__.get("_post_accumulate_hooks", {}).values()):
-                    hook(leaf)
+    def _visited_nodes(self) -> set[Node]:
+        return reachable(self.roots) if self.wanted is None else self.path
+
+    def count_visits(self, edges: Sequence[Any]) -> int:
+        """To how many of these GradientEdges the pass comes."""
+        nodes = self._visited_nodes()
+        leaves = [e for node in nodes for e in node.edges if isinstance(e, Tensor)]
+        leaves += [root for root in self.roots if isinstance(root, Tensor)]
+        used = {id(leaf) for leaf in leaves if self.wanted is None or leaf in self.wanted}
+        wanted = self.wanted or ()
+        return sum(
+            id(node.variable) in used
+            if isinstance(node, AccumulateGrad)
+            else node in nodes or (node, place) in wanted
+            for node, place, *_ in edges
+        )
+
+    def _visited(self, node: Node) -> None:
+        for edge in node.edges:
+            if isinstance(edge, Tensor) and edge in self.awaited:
+                self.awaited[edge] -= 1
+                if not self.awaited[edge] and edge in self.collected:
+                    self._finish(edge)
+
+    def _finish(self, leaf: Tensor) -> None:
+        """Let the leaf's hooks see, and change, its gradient, and sum it into its `.grad`."""
+        g = self.collected[leaf]
+        if id(leaf) in hooked_leaves:
+            g = self.collected[leaf] = hear_leaf(leaf, g)
+        if not self.accumulates:
+            return
+        del self.collected[leaf]
+        if not leaf.requires_grad:
+            return
+        if id(leaf) in hooked_leaves:
+            g = hear_accumulator(leaf, g)
+            accumulate(leaf, g, self.given)
+            hear_accumulated(leaf, g)
+        else:
+            accumulate(leaf, g, self.given)
 
 
-def path_to(wanted: set, roots: Sequence[Tensor]) -> set[Node]:
-    """The nodes between `roots` and what is wanted."""
-    stack = [root.node.node for root in roots if root.node is not None]
+_running: ContextVar[Run | None] = ContextVar("devtensor_backward", default=None)
+
+
+def current_run() -> Run | None:
+    """The backward pass that runs now in this thread."""
+    return _running.get()
+
+
+def _watcher(layer: Any) -> Any:
+    """The method of a layer that runs each node's formulas in its own way, if it has one."""
+    return getattr(layer, "watch", None)
+
+
+def reachable(roots: Sequence[Any]) -> set[Node]:
+    """The nodes that lead to `roots`, which are edges."""
+    stack = [edge.node for edge in roots if edge is not None and not isinstance(edge, Tensor)]
     seen = set(stack)
     while stack:
         for edge in stack.pop().edges:
             if edge is not None and not isinstance(edge, Tensor) and edge.node not in seen:
                 seen.add(edge.node)
                 stack.append(edge.node)
+    return seen
+
+
+def path_to(wanted: set, roots: Sequence[Any]) -> set[Node]:
+    """The nodes between `roots` and what is wanted."""
     path: set[Node] = set()
-    for node in sorted(seen, key=lambda node: node.seq):
+    for node in sorted(reachable(roots), key=lambda node: node.seq):
         for edge in node.edges:
             if edge is not None and (
                 edge in wanted
@@ -118,22 +216,6 @@ def path_to(wanted: set, roots: Sequence[Tensor]) -> set[Node]:
                 path.add(node)
                 break
     return path
-
-
-def checked(new: Any, old: Tensor | None) -> Tensor | None:
-    """What a hook made of a gradient, if it is of the same shape, dtype and device.
-
-    Errors: ArgumentTypeError for what is no tensor, AutogradError for one that does not fit.
-    """
-    if new is old or old is None:
-        return new
-    if not isinstance(new, Tensor):
-        raise ArgumentTypeError(f"[hook] expected Variable, but hook returned '{type(new).__name__}'")
-    if new.kind is not old.kind or new.array.shape != old.array.shape:
-        raise AutogradError(
-            f"[hook] hook has changed the type or size of value: was {describe(old)}, got {describe(new)}"
-        )
-    return new
 
 
 def accumulate(leaf: Tensor, g: Tensor, given: set[int]) -> None:
@@ -173,12 +255,7 @@ def release(node: Node) -> None:
 def check_alive(node: Node) -> None:
     if node.saved is None:
         raise AutogradError(
-            "[backward] Trying to backward through the graph a second time: the values that "
-            f"{node.op.name} saved "
-            "have been freed; pass retain_graph=True to the first backward() or grad()"
+            "[backward] Trying to backward through the graph a second time (or directly access saved tensors "
+            f"after they have already been freed): {node.name()} has freed what it saved; pass "
+            "retain_graph=True to the first backward() or grad()"
         )
-
-
-def edge_key(tensor: Tensor) -> Any:
-    """What stands for a tensor in a run: a leaf for itself, else the node and which of its outputs."""
-    return tensor if tensor.node is None else (tensor.node.node, tensor.node.place)

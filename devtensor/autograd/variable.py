@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
+from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.refusal import refuse
 from devtensor.core.tensor import Tensor, share
 
 
@@ -14,8 +16,20 @@ class VariableType(type):
         return isinstance(value, Tensor)
 
     def __call__(cls, data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:
+        if not isinstance(data, Tensor):
+            raise ArgumentTypeError(
+                f"[Variable] Variable data has to be a tensor, but got {type(data).__name__}; use tensor()"
+            )
         made = share(data)
         return made.requires_grad_(requires_grad)  # type: ignore[attr-defined]
+
+
+def variable(*args: Any, **kwargs: Any) -> NoReturn:
+    """Refused, as in PyTorch: the function's name is `devtensor.tensor`.
+
+    Errors: Unsupported always.
+    """
+    refuse("autograd.variable", "it was replaced by devtensor.tensor(...) long ago; use that")
 
 
 class Variable(metaclass=VariableType):

@@ -6,8 +6,7 @@ import importlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from devtensor.core.errors import DeviceError
 
@@ -16,8 +15,7 @@ OFFERED = "DEVTENSOR_BACKENDS"
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One entry point: `distribution` says that `value` ("module:attribute") serves device type `name`."""
 
     name: str

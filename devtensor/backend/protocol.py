@@ -24,6 +24,13 @@ DTYPES = (
     "bfloat16",
     "float32",
     "float64",
+    "uint16",
+    "uint32",
+    "uint64",
+    "complex64",
+    "complex128",
+    "float8_e4m3fn",
+    "float8_e5m2",
 )
 """Every dtype name that crosses the boundary; a backend may hold fewer."""
 
@@ -66,6 +73,9 @@ class Backend(Protocol):
     `array_type`, `as_array`: the class of arrays, and what makes one of a scalar that a kernel chosen with
     all_scalar=False gave.
     `amp_policy: str`: the autocast table to follow, "cpu" or "cuda" (default "cuda").
+    `properties(index) -> dict`: a device's `name`, `major` and `minor` of its generation, and the like.
+    `free_memory(index) -> int`, `release_memory(index)`, `reset_peak(index)`: bytes nobody uses; give unused
+    memory back to the device; begin the record of the most bytes in use anew.
     `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
     `compile(graph) -> Callable`: native code for a graph; else it is interpreted by the kernels.
     """

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from devtensor.backend.claims import GROUP, OFFERED, Claim, find_claims, offered_names
-from devtensor.core.errors import DeviceError
+from devtensor.core.errors import DeviceError, DeviceMissing
 
 if TYPE_CHECKING:
     from devtensor.backend.protocol import Backend
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 State = Literal["available", "unavailable", "broken", "excluded", "not loaded"]
 
 
-@dataclass(frozen=True)
-class DeviceStatus:
+class DeviceStatus(NamedTuple):
     """What the door knows of one device type; `count` is the number of devices, `source` who offers them."""
 
     name: str
@@ -134,11 +132,13 @@ class Door:
         """
         plugin = self.plugins().get(name)
         if plugin is None:
-            raise DeviceError(f'[device] no device type "{name}"; {self.known()}; {self.absence(name)}')
+            raise DeviceMissing(f'[device] no device type "{name}"; {self.known()}; {self.absence(name)}')
         status = plugin.status()
         if status.state != "available" or plugin.backend is None:
             reason = f"{status.state}, from {status.source}: {status.reason}"
-            raise DeviceError(f'[device] "{name}" cannot be used; {self.known()}; {reason}') from plugin.error
+            raise DeviceMissing(
+                f'[device] "{name}" cannot be used; {self.known()}; {reason}'
+            ) from plugin.error
         return plugin.backend
 
     def known(self) -> str:

@@ -57,3 +57,15 @@ def tensor_only(op: str, value: Any) -> Tensor:
 # What an entry does with parameters marked Type and Place.
 one_dtype = as_dtype
 one_device = resolve
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether `value` is another library's scalar, such as NumPy's: one number that cannot be written to."""
+    return getattr(value, "ndim", None) == 0 and hasattr(value, "item") and not hasattr(value, "__setitem__")
+
+
+def python_numbers(inputs: tuple) -> tuple:
+    """Inputs with other libraries' scalars as Python numbers; the same tuple if there are none."""
+    if any(is_scalar(value) for value in inputs):
+        return tuple([value.item() if is_scalar(value) else value for value in inputs])
+    return inputs

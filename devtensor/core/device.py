@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from math import copysign
@@ -9,10 +10,15 @@ from typing import Any
 
 from devtensor.backend import registry
 from devtensor.core.dtype import INTEGER, DType
-from devtensor.core.errors import ArgumentError, DeviceError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DeviceMissing
 
 # Device types that have exactly one device, written without an index as PyTorch does.
 UNINDEXED = frozenset({"cpu", "meta"})
+
+# Device types that have a name in PyTorch; others must be on offer by a plug-in, or stand for another within
+# a graph, as "meta(cuda)" does.
+TYPES = frozenset({"cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "mtia", "ipu", "maia", "vulkan"})
+NUMBER = re.compile("0|[1-9][0-9]*")
 
 # How many Python numbers a Kind keeps as arrays before it starts anew.
 CONSTANTS = 4096
@@ -37,15 +43,12 @@ class Device:
     def __new__(cls, type: str | Device, index: int | None = None) -> Device:
         if isinstance(type, Device):
             return type
-        if not isinstance(type, str):
-            raise ArgumentError(f"[device] {type!r} is no device; give a text such as 'cpu' or 'cuda:1'")
-        name, _, number = type.partition(":")
-        if number:
-            if index is not None or not number.isdigit():
-                raise ArgumentError(f"[device] {type!r} is no device; write it as 'cuda' or 'cuda:1'")
-            index = int(number)
+        name, index = _parsed(type, index)
         found = _interned.get((name, index))
         if found is None:
+            if not name.startswith("meta(") and name not in TYPES and name not in registry.names():
+                known = ", ".join(registry.names())
+                raise DeviceMissing(f"[device] {type!r} is no device; known device types are {known}")
             found = object.__new__(cls)
             found.type, found.index = name, index
             found._backend = None
@@ -100,8 +103,44 @@ class Device:
     def __copy__(self) -> Device:
         return self
 
+    def __enter__(self) -> Device:
+        """Within it new tensors lie on this device where none is named."""
+        _outer.append(default_device())
+        set_default_device(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        set_default_device(_outer.pop())
+
+    def __call__(self, function: Callable) -> Callable:
+        """The function, run with this device as the one of new tensors."""
+
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return inside
+
     def __deepcopy__(self, memo: dict) -> Device:
         return self
+
+
+def _parsed(type: Any, index: Any) -> tuple[str, int | None]:
+    """Device type and index of what a Device is made from: texts, and a number for the accelerator's."""
+    if isinstance(type, int) and not isinstance(type, bool) and index is None:
+        if not registry.available("cuda"):
+            raise DeviceMissing(f"[device] {type} is a number of an accelerator, and there is none")
+        return "cuda", type
+    if not isinstance(type, str) or not isinstance(index, int | None) or isinstance(index, bool):
+        given = repr(type) if index is None else f"{type!r} and {index!r}"
+        raise ArgumentTypeError(
+            f"[device] got {given}; it takes a text such as 'cpu' or 'cuda:1', or 'cuda', 1"
+        )
+    name, colon, number = type.partition(":")
+    if colon and (index is not None or not NUMBER.fullmatch(number)):
+        raise ArgumentError(f"[device] Invalid device string: {type!r}; write it as 'cuda' or 'cuda:1'")
+    return name, int(number) if colon else index
 
 
 class Kind:
@@ -122,6 +161,8 @@ class Kind:
         found = self.constants.get(value)
         if found is not None and (value or copysign(1.0, value) > 0):
             return found
+        if isinstance(value, complex):
+            return self.device.kernel("full", self.dtype)((), value, self.dtype.name)  # type: ignore[misc]
         held = wrapped(value, self.dtype) if isinstance(value, int) else value
         array = self.device.kernel("full", self.dtype)((), held, self.dtype.name)  # type: ignore[misc]
         if value == value and (value or copysign(1.0, value) > 0):
@@ -141,7 +182,7 @@ def wrapped(value: int, dtype: DType) -> int:
     if dtype.category != INTEGER:
         return value
     value &= (1 << dtype.bits) - 1
-    return value - (1 << dtype.bits) if dtype.signed and value >> (dtype.bits - 1) else value
+    return value - (1 << dtype.bits) if dtype.is_signed and value >> (dtype.bits - 1) else value
 
 
 def _entering(backend: Any, index: int, kernel: Callable) -> Callable:
@@ -186,6 +227,8 @@ def set_current_index(type: str, index: int) -> None:
 
 
 _default: list[Device | None] = [None]
+# The defaults that blocks of `with device:` will give back, innermost last.
+_outer: list[Device] = []
 
 
 def default_device() -> Device:
@@ -196,9 +239,9 @@ def default_device() -> Device:
     return found
 
 
-def set_default_device(value: Device | str | None) -> None:
-    """Make `value` the device of new tensors when none is named; None means the CPU."""
-    _default[0] = resolve("cpu" if value is None else value)
+def set_default_device(device: Device | str | int | None) -> None:
+    """Make `device` the one of new tensors when none is named; None means the CPU."""
+    _default[0] = resolve("cpu" if device is None else device)
 
 
 def forget_devices(type: str) -> None:

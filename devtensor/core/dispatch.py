@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from devtensor.core import tape
+from devtensor.core.arguments import python_numbers
 from devtensor.core.device import Kind
 from devtensor.core.errors import DevtensorError
 from devtensor.core.explain import DEBUG, explain, recover, specs_of
+from devtensor.core.layout import descends, elementwise_strides
+from devtensor.core.memory import InferenceStorage
 from devtensor.core.op import OPS, Op
 from devtensor.core.plan import Plan, key_of, make_plan
 from devtensor.core.state import current, replace
-from devtensor.core.tensor import InferenceStorage, Storage, Tensor, View, share, wrap
+from devtensor.core.tensor import Tensor, share, wrap
+from devtensor.core.views import attach_view
 
 new = Tensor.__new__
 
@@ -58,6 +63,8 @@ def call2(op: Op, a: Any, b: Any) -> Any:
                 data = plan.kernel(a.array, other)
             except Exception as error:
                 data = recover(error, op, plan, (a, b), (a.array, other), ())
+            if op.laid_out and not a.array.flags.c_contiguous:
+                data = relaid(plan.single, (a.array, b.array if isinstance(b, Tensor) else None), data)
             out = new(Tensor)
             out.array = data if data.__class__ is plan.array_type else plan.as_array(data)
             out.kind = plan.single
@@ -70,6 +77,28 @@ def call2(op: Op, a: Any, b: Any) -> Any:
                 out.alias = InferenceStorage(out.array)
             return out
     return call(op, (a, b), ())
+
+
+def call_view(op: Op, source: Tensor, params: tuple) -> Any:
+    """A view op: `call`, with the memoised path unrolled."""
+    mode = current()
+    if not mode.layers and isinstance(source, Tensor):
+        plan = op.plans.get(source.kind)
+        if plan is not None and plan.casts is None and not op.eager:
+            try:
+                data = plan.kernel(source.array, *params)
+            except Exception as error:
+                data = recover(error, op, plan, (source,), (source.array,), params)
+            out = new(Tensor)
+            out.array = data
+            out.kind = plan.single
+            out.node = None
+            out._requires_grad = False
+            attach_view(op, source, params, out, mode)
+            if mode.grad and source._requires_grad:
+                tape.record(op, (source,), params, out)
+            return out
+    return call(op, (source,), params)
 
 
 def call(op: Op, inputs: tuple, params: tuple) -> Any:
@@ -94,6 +123,9 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
     key: Any = inputs[0].kind if alone and not op.type_places else key_of(op, inputs, params)
     plan = op.plans.get(key)
     if plan is None:
+        plain = python_numbers(inputs)
+        if plain is not inputs:
+            return call(op, plain, params)
         plan = make_plan(op, key, inputs, params)
     if plan.casts is not None:
         inputs = cast_inputs(plan.casts, inputs)
@@ -111,9 +143,11 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
     except Exception as error:
         data = recover(error, op, plan, inputs, arrays, params)
     if plan.single is not None:
+        if op.laid_out and any([isinstance(i, Tensor) and not i.array.flags.c_contiguous for i in inputs]):
+            data = relaid(plan.single, [i.array if isinstance(i, Tensor) else None for i in inputs], data)
         out = wrap(data, plan.single)
         if op.view:
-            attach_view(op, inputs[0], params, out)
+            attach_view(op, inputs[0], params, out, mode)
         elif mode.inference:
             out.alias = InferenceStorage(data)
         if wanted:
@@ -126,6 +160,22 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
         for out in outs:
             out.alias = InferenceStorage(out.array)
     return outs
+
+
+def relaid(kind: Kind, arrays: Sequence[Any], data: Any) -> Any:
+    """An elementwise op's result in the layout that its inputs ask for, where the library chose another.
+
+    `arrays` holds None for a number.
+    """
+    strides_of = kind.device.backend.strides_of
+    shape = tuple(data.shape)
+    operands = [((), ()) if array is None else (array.shape, strides_of(array)) for array in arrays]
+    if data.flags.c_contiguous and all([descends(strides) for _, strides in operands]):
+        return data
+    wanted, found = elementwise_strides(shape, operands), strides_of(data)
+    if all(w == f for w, f, size in zip(wanted, found, shape, strict=True) if size > 1):
+        return data
+    return kind.device.kernel("lay_out", kind.dtype)(data, wanted)  # type: ignore[misc]
 
 
 def arrays_of(plan: Plan, inputs: tuple) -> tuple:
@@ -173,17 +223,6 @@ def call_body(op: Op, inputs: tuple, params: tuple) -> Any:
         if explained is error:
             raise
         raise explained from (error if DEBUG else None)
-
-
-def attach_view(op: Op, source: Tensor, params: tuple, out: Tensor) -> None:
-    """Note that `out` sees the memory of `source` through one more view op."""
-    alias = source.alias
-    if alias is None:
-        alias = source.alias = Storage(source.array)
-    storage = alias.storage
-    base = alias.base
-    out.alias = View(storage, (*alias.chain, (op.name, params)), source if base is None else base)
-    storage.watch(out)
 
 
 def cast_inputs(casts: tuple[Kind | None, ...], inputs: tuple) -> tuple:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from devtensor.core.errors import DTypeError
+from devtensor.core.errors import ArgumentTypeError, DTypeError
 
 # Categories in promotion order: a higher one always wins over a lower one.
-BOOL, INTEGER, FLOAT = range(3)
+BOOL, INTEGER, FLOAT, COMPLEX = range(4)
 
 
 class DType:
     """What one element of a tensor is: interned, compared by identity."""
 
-    __slots__ = ("bits", "category", "itemsize", "name", "short", "signed")
+    __slots__ = (
+        "bits", "category", "differentiable", "is_complex", "is_floating_point", "is_signed", "itemsize",
+        "name", "short",
+    )  # fmt: skip
 
     def __init__(self, name: str, category: int, bits: int, short: str, signed: bool = True) -> None:
         self.name = name
@@ -22,19 +25,26 @@ class DType:
         self.bits = bits
         self.itemsize = max(1, bits // 8)
         self.short = short
-        self.signed = signed
+        self.is_signed = signed
+        self.is_floating_point = category == FLOAT
+        self.is_complex = category == COMPLEX
+        self.differentiable = category >= FLOAT
 
     @property
-    def is_floating_point(self) -> bool:
-        return self.category == FLOAT
+    def storage_only(self) -> bool:
+        """Whether numbers of it can be kept, moved and converted, but not computed with."""
+        return self.bits == 8 and self.category == FLOAT
 
-    @property
-    def is_complex(self) -> bool:
-        return False
+    def to_real(self) -> DType:
+        """The dtype of the real and the imaginary part: a complex dtype's own half, else itself."""
+        return {complex64: float32, complex128: float64}.get(self, self)
 
-    @property
-    def is_signed(self) -> bool:
-        return self.signed
+    def to_complex(self) -> DType:
+        """The complex dtype whose parts hold this dtype's values.
+
+        Source: PyTorch has complex32 for float16; here complex64 takes its place.
+        """
+        return complex128 if self in (float64, complex128) else complex64
 
     def __repr__(self) -> str:
         return f"devtensor.{self.name}"
@@ -59,10 +69,28 @@ float16 = DType("float16", FLOAT, 16, "f16")
 bfloat16 = DType("bfloat16", FLOAT, 16, "bf16")
 float32 = DType("float32", FLOAT, 32, "f32")
 float64 = DType("float64", FLOAT, 64, "f64")
+uint16 = DType("uint16", INTEGER, 16, "u16", signed=False)
+uint32 = DType("uint32", INTEGER, 32, "u32", signed=False)
+uint64 = DType("uint64", INTEGER, 64, "u64", signed=False)
+complex64 = DType("complex64", COMPLEX, 64, "c64")
+complex128 = DType("complex128", COMPLEX, 128, "c128")
+float8_e4m3fn = DType("float8_e4m3fn", FLOAT, 8, "f8e4m3")
+float8_e5m2 = DType("float8_e5m2", FLOAT, 8, "f8e5m2")
 
-DTYPES = {d.name: d for d in (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)}
-ALIASES = {"half": float16, "float": float32, "double": float64, "short": int16, "int": int32, "long": int64}
-PYTHON_TYPES = {bool: bool_, int: int64, float: float32}
+COMMON = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+RARE = (uint16, uint32, uint64, complex64, complex128, float8_e4m3fn, float8_e5m2)
+DTYPES = {d.name: d for d in COMMON + RARE}
+ALIASES = {
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+    "cfloat": complex64,
+    "cdouble": complex128,
+}
+PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
 
 _default = [float32]
 
@@ -71,17 +99,16 @@ default_listeners: list[Callable[[], None]] = []
 
 
 def as_dtype(value: DType | type | str) -> DType:
-    """The DType that a DType, a name or a Python type stands for.
+    """The DType that a DType, a name or a Python type stands for: of `float`, float64, as in PyTorch.
 
-    Errors: DTypeError if it stands for none.
+    Errors: DTypeError if a name stands for none, ArgumentTypeError for anything else.
     """
     if isinstance(value, DType):
         return value
-    if value is float:
-        return _default[0]
     found = PYTHON_TYPES.get(value) if isinstance(value, type) else DTYPES.get(value) or ALIASES.get(value)
     if found is None:
-        raise DTypeError(f"[dtype] {value!r} is no dtype; use one of {', '.join(DTYPES)}")
+        error = DTypeError if isinstance(value, str) else ArgumentTypeError
+        raise error(f"[dtype] {value!r} is no dtype; use one of {', '.join(DTYPES)}")
     return found
 
 
@@ -90,12 +117,12 @@ def default_dtype() -> DType:
     return _default[0]
 
 
-def set_default_dtype(dtype: DType) -> None:
-    """Make `dtype` the one that Python floats become.
+def set_default_dtype(d: DType) -> None:
+    """Make `d` the dtype that Python floats become.
 
     Errors: DTypeError unless it is a floating-point dtype.
     """
-    dtype = as_dtype(dtype)
+    dtype = as_dtype(d)
     if dtype.category != FLOAT:
         raise DTypeError(f"[set_default_dtype] {dtype} is no floating-point dtype; use float32 or float64")
     _default[0] = dtype
@@ -112,20 +139,35 @@ def promote(a: DType, b: DType) -> DType:
     if a is b:
         return a
     if a.category != b.category:
-        return a if a.category > b.category else b
+        higher, lower = (a, b) if a.category > b.category else (b, a)
+        return complex128 if higher.category == COMPLEX and lower is float64 else higher
+    if a.storage_only or b.storage_only:
+        raise DTypeError(
+            f"[promote] Promotion for Float8 Types is not supported, attempted to promote {a} and {b}; "
+            "convert one with .to(devtensor.float32)"
+        )
+    if a.category == COMPLEX:
+        return complex128
     if a.category == FLOAT:
         if a.bits == b.bits:
             return float32
         return a if a.bits > b.bits else b
-    if a.signed == b.signed:
+    if a.is_signed == b.is_signed:
         return a if a.bits > b.bits else b
-    unsigned, signed = (b, a) if a.signed else (a, b)
-    return signed if signed.bits > unsigned.bits else int16
+    unsigned, signed = (b, a) if a.is_signed else (a, b)
+    if signed.bits > unsigned.bits:
+        return signed
+    wider = {8: int16, 16: int32, 32: int64}.get(unsigned.bits)
+    if wider is None:
+        raise DTypeError(
+            f"[promote] no integer dtype holds both {a} and {b}; convert one with .to(devtensor.int64)"
+        )
+    return wider
 
 
 def scalar_dtype(category: int) -> DType:
     """The dtype that a lone Python scalar of this category becomes."""
-    return (bool_, int64, _default[0])[category]
+    return (bool_, int64, _default[0], _default[0].to_complex())[category]
 
 
 class finfo(NamedTuple):
@@ -143,6 +185,7 @@ class finfo(NamedTuple):
     @classmethod
     def of(cls, dtype: DType) -> finfo:
         """Compute the limits from the widths of exponent and fraction."""
+        dtype = dtype.to_real()
         if dtype.category != FLOAT:
             raise DTypeError(f"[finfo] {dtype} is no floating-point dtype; use iinfo for integers")
         fraction, exponent = {
@@ -150,10 +193,15 @@ class finfo(NamedTuple):
             "bfloat16": (7, 127),
             "float32": (23, 127),
             "float64": (52, 1023),
+            "float8_e4m3fn": (3, 8),
+            "float8_e5m2": (2, 15),
         }[dtype.name]
         largest = (2.0 - 2.0**-fraction) * 2.0**exponent
         tiny = 2.0 ** (1 - exponent)
         digits = int(fraction * 0.30103)
+        if dtype is float8_e4m3fn:
+            # Without infinities: exponents reach one further down, and only the largest pattern is NaN.
+            largest, tiny = 448.0, 2.0**-6
         return cls(dtype.bits, 2.0**-fraction, largest, -largest, tiny, tiny, 10.0**-digits, dtype.name)
 
 
@@ -170,5 +218,5 @@ class iinfo(NamedTuple):
         """Compute the limits from the width and the sign."""
         if dtype.category != INTEGER:
             raise DTypeError(f"[iinfo] {dtype} is no integer dtype; use finfo for floating point")
-        low = -(1 << (dtype.bits - 1)) if dtype.signed else 0
+        low = -(1 << (dtype.bits - 1)) if dtype.is_signed else 0
         return cls(dtype.bits, low + (1 << dtype.bits) - 1, low, dtype.name)

@@ -19,6 +19,10 @@ class DeviceError(DevtensorError, RuntimeError):
     """A device that does not exist, cannot be used, or tensors on different devices."""
 
 
+class DeviceMissing(DeviceError, AssertionError):
+    """A device type that this machine cannot use."""
+
+
 class DimensionError(DevtensorError, IndexError):
     """A dimension number outside the tensor's dimensions."""
 
@@ -27,7 +31,7 @@ class IndexingError(DevtensorError, IndexError):
     """An index outside its dimension, or an index of a kind that cannot index."""
 
 
-class ArgumentError(DevtensorError, ValueError):
+class ArgumentError(DevtensorError, ValueError, RuntimeError):
     """An argument whose value is out of its range."""
 
 
@@ -41,6 +45,14 @@ class AutogradError(DevtensorError, RuntimeError):
 
 class VersionError(AutogradError):
     """A value saved for backward was overwritten by an in-place op."""
+
+
+class OptionError(DevtensorError, RuntimeError):
+    """An option that names no way of doing it, or one that this device does not have."""
+
+
+class LinAlgError(DevtensorError, RuntimeError):
+    """A matrix that has no such decomposition, inverse or solution."""
 
 
 class KernelMissing(DevtensorError, NotImplementedError):
@@ -61,3 +73,15 @@ class CheckpointError(DevtensorError, RuntimeError):
 
 class OutOfMemoryError(DevtensorError, RuntimeError):
     """A device has no room for what was asked of it."""
+
+
+class Unsupported(DevtensorError, NotImplementedError):
+    """Something that PyTorch offers and devtensor does not; the message says why."""
+
+
+class ExportError(DevtensorError, BufferError):
+    """Memory that cannot be lent to another library."""
+
+
+class SettingError(DevtensorError, RuntimeError):
+    """A setting that is given a value which it does not take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from devtensor.core.tensor import Tensor
 
 FORMATS = {
     "bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
-    "float16": "e", "float32": "f", "float64": "d",
+    "uint16": "H", "uint32": "I", "uint64": "Q", "float16": "e", "float32": "f", "float64": "d",
 }  # fmt: skip
 
 
@@ -24,18 +25,40 @@ class HostCopy(NamedTuple):
 
     def numbers(self) -> list:
         """All elements as Python numbers, in C order."""
-        if self.dtype.name == "bfloat16":
-            halves = struct.unpack(f"<{len(self.data) // 2}H", self.data)
-            return list(
-                struct.unpack(f"<{len(halves)}f", struct.pack(f"<{len(halves)}I", *(h << 16 for h in halves)))
-            )
-        return list(
-            struct.unpack(f"<{len(self.data) // self.dtype.itemsize}{FORMATS[self.dtype.name]}", self.data)
-        )
+        if self.dtype.is_complex:
+            parts = unpacked(self.data, self.dtype.to_real())
+            return list(map(complex, parts[::2], parts[1::2]))
+        return unpacked(self.data, self.dtype)
 
     def nested(self) -> Any:
         """The elements as lists nested by dimension, or one number."""
         return nest(self.numbers(), self.shape)
+
+
+def unpacked(data: memoryview, dtype: DType) -> list:
+    """Little-endian bytes as Python numbers, of any dtype but complex ones."""
+    if dtype.name == "bfloat16":
+        # The upper half of a float32's bits.
+        halves = struct.unpack(f"<{len(data) // 2}H", data)
+        widened = struct.pack(f"<{len(halves)}I", *(half << 16 for half in halves))
+        return list(struct.unpack(f"<{len(halves)}f", widened))
+    if dtype.storage_only:
+        table = [_float8(byte, dtype.name) for byte in range(256)]
+        return [table[byte] for byte in data]
+    return list(struct.unpack(f"<{len(data) // dtype.itemsize}{FORMATS[dtype.name]}", data))
+
+
+def _float8(byte: int, name: str) -> float:
+    """The number that a byte means as float8_e5m2 (a float16's upper half) or float8_e4m3fn.
+
+    Source: Micikevicius et al. 2022, "FP8 formats for deep learning", table 1.
+    """
+    if name == "float8_e5m2":
+        return struct.unpack("<e", bytes((0, byte)))[0]
+    sign, exponent, fraction = -1.0 if byte >> 7 else 1.0, byte >> 3 & 15, byte & 7
+    if exponent == 15 and fraction == 7:
+        return math.nan
+    return sign * (fraction * 2.0**-9 if exponent == 0 else (8 + fraction) * 2.0 ** (exponent - 10))
 
 
 def nest(numbers: list, shape: tuple[int, ...]) -> Any:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core import tape
 from devtensor.core.dispatch import call
 from devtensor.core.errors import AutogradError, DTypeError, ShapeError
 from devtensor.core.explain import recover
+from devtensor.core.history import check_leaf, copied_history, keep_written, rebase, snapshot
 from devtensor.core.op import OPS, Op
-from devtensor.core.state import Mode, current, replace
-from devtensor.core.tape import plan_of
-from devtensor.core.tensor import Storage, Tensor, View, describe, share, storage_of, wrap
+from devtensor.core.overlap import is_same_view, refuse_overlap, refuse_partial
+from devtensor.core.state import Mode, current
+from devtensor.core.tensor import Storage, Tensor, describe
+from devtensor.core.views import spoil
 
 
 def write(dst: Tensor, src: Tensor) -> None:
@@ -32,23 +33,30 @@ def _through(layers: tuple, dst: Tensor, src: Tensor) -> None:
 
 def write_now(dst: Tensor, src: Tensor) -> None:
     """The write itself, beneath all layers."""
-    storage = writable(dst)
+    counter = writable(dst)
     dst.kind.device.kernel("write", dst.kind.dtype)(dst.array, src.array)  # type: ignore[misc]
-    storage.version += 1
+    counter.version += 1
 
 
-def writable(target: Tensor) -> Storage:
-    """The storage that a write into the target will change.
+def writable(target: Tensor) -> Any:
+    """What counts the writes into the target.
 
     Errors: AutogradError for an inference tensor outside inference mode.
     """
-    storage = storage_of(target)
+    alias = target.alias
+    if alias is None:
+        alias = target.alias = Storage(target.array)
+    whole = alias.__class__ is Storage
+    storage = alias if whole else alias.storage
     if storage.inference and not current().inference:
         raise AutogradError(
             f"[write] Inplace update to inference tensor {describe(target)} outside InferenceMode is not "
             "allowed; clone() it to get a normal tensor"
         )
-    return storage
+    counter = alias if whole else alias.counter
+    if storage.marked:
+        spoil(storage, counter)
+    return counter
 
 
 def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tensor:
@@ -62,9 +70,12 @@ def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tenso
         return target
     recording = mode.grad and any(i.requires_grad for i in (target, *others) if isinstance(i, Tensor))
     if mode.grad:
-        check_leaf(op.name + "_", target)
+        check_leaf(op.name + "_", target, others)
+    for other in others if target.alias is not None else ():
+        refuse_partial(op.name + "_", target, other)
     source = snapshot(op, target, others) if recording else target
-    put(op.name + "_", target, call(op, (source, *others), params), recording)
+    value = call(op, (source, *others), params)
+    put(op.name + "_", target, value, recording)
     return target
 
 
@@ -86,13 +97,15 @@ def _written_directly(op: Op, mode: Mode, target: Tensor, other: Any) -> bool:
         return False
     if alias is not None and alias.chain:
         refuse_overlap(f"{op.name}_", target)
-    storage = writable(target)
+    if alias is not None and isinstance(other, Tensor) and other.alias is not None:
+        refuse_partial(f"{op.name}_", target, other)
+    counter = writable(target)
     array = other.array if isinstance(other, Tensor) else plan.literal.constant(other)
     try:
         plan.inplace(target.array, array, target.array)
     except Exception as error:
         recover(error, op, plan, (target, other), (target.array, array, target.array), ())
-    storage.version += 1
+    counter.version += 1
     return True
 
 
@@ -124,111 +137,8 @@ def put(name: str, target: Tensor, value: Tensor, recording: bool) -> None:
     refuse_overlap(name, target)
     write(target, value)
     if recording:
+        keep_written(target, value)
         rebase(target, value)
-
-
-def refuse_overlap(name: str, target: Tensor) -> None:
-    """Refuse a target in which one element of memory stands in several places.
-
-    Errors: ShapeError naming the expanded dims.
-    """
-    if target.alias is None or not target.alias.chain:
-        return
-    overlapping = any(step[0] in ("expand", "unfold") for step in target.alias.chain)
-    if overlapping and _one_to_many(target):
-        raise ShapeError(
-            f"[{name}] target {describe(target)} holds one element of memory in several places; clone() "
-            "it first"
-        )
-
-
-def _one_to_many(target: Tensor) -> bool:
-    strides = target.kind.device.backend.strides_of(target.array)
-    dims = sorted(
-        (stride, size) for stride, size in zip(strides, target.array.shape, strict=True) if size > 1
-    )
-    reach = 0
-    for stride, size in dims:
-        if stride <= reach:
-            return True
-        reach += stride * (size - 1)
-    return False
-
-
-def check_leaf(name: str, target: Tensor, writes: bool = True) -> None:
-    """Refuse to write, while the tape listens, where autograd could not follow.
-
-    Errors: AutogradError for a leaf that requires grad, a view of one, or a view that the tape never saw.
-    """
-    base = target.alias.base if target.alias is not None else None
-    if target.requires_grad and target.node is None:
-        raise AutogradError(
-            f"[{name}] a leaf Variable that requires grad is being used in an in-place operation; "
-            "do it under devtensor.no_grad(), or work on a clone()"
-        )
-    if base is None or not base.requires_grad or not (writes or target.requires_grad):
-        return
-    if base.node is None:
-        raise AutogradError(
-            f"[{name}] a view of a leaf Variable that requires grad is being used in an in-place operation; "
-            "do it under devtensor.no_grad(), or work on a clone()"
-        )
-    if not target.requires_grad:
-        raise AutogradError(
-            f"[{name}] A view was created in no_grad mode and is being modified inplace with grad mode "
-            "enabled; take the view outside no_grad(), or write within it"
-        )
-
-
-def snapshot(op: Op, target: Tensor, others: tuple) -> Tensor:
-    """The target, or a copy of it with the same history where a formula will need the value overwritten."""
-    mask = tuple(isinstance(i, Tensor) and i.requires_grad for i in (target, *others))
-    plan = plan_of(op, mask)
-    if 0 not in plan.save and op.differentiable:
-        return target
-    before = replace(grad=False)
-    try:
-        copy = call(OPS["copy"], (target,), ())
-    finally:
-        replace(grad=before.grad)
-    copy.node, copy.requires_grad = target.node, target.requires_grad
-    return copy
-
-
-def rebase(target: Tensor, value: Tensor) -> None:
-    """Give the target the history of the value written into it; through a view, give it to the base."""
-    alias = target.alias
-    base = alias.base
-    if base is None:
-        target.node, target.requires_grad = value.node, value.requires_grad
-        refresh_views(target)
-        return
-    if not (base.requires_grad or value.requires_grad):
-        return
-    chain = alias.chain[len(base.alias.chain) :]
-    root = share(base)
-    root.node, root.requires_grad = base.node, base.requires_grad
-    made = wrap(base.array, base.kind)
-    tape.record(OPS["overwrite"], (root, value), (chain,), made)
-    base.node, base.requires_grad = made.node, made.requires_grad
-    refresh_views(base)
-
-
-def refresh_views(base: Tensor) -> None:
-    """Give every live view of `base` the history that its chain has from the base's new one."""
-    storage = storage_of(base)
-    for ref in list(storage.views):
-        view = ref()
-        if view is not None and isinstance(view.alias, View) and view.alias.base is base:
-            fresh = replay(base, view.alias.chain[len(base.alias.chain) :])
-            view.node, view.requires_grad = fresh.node, fresh.requires_grad
-
-
-def replay(source: Tensor, chain: tuple) -> Tensor:
-    """Apply the view ops of a chain to a tensor."""
-    for name, params in chain:
-        source = call(OPS[name], (source,), params)
-    return source
 
 
 def copy_into(target: Tensor, source: Tensor) -> Tensor:
@@ -236,30 +146,34 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
     mode = current()
     recording = mode.grad and (target.requires_grad or source.requires_grad)
     if mode.grad:
-        check_leaf("copy_", target)
+        check_leaf("copy_", target, (source,))
+    same = source is target or (source.alias is not None and is_same_view(target, source))
     if source.kind.device is not target.kind.device:
         source = call(OPS["to_device"], (source,), (target.kind.device,))
-    if source.kind is not target.kind:
+    if source.kind is target.kind:
+        refuse_partial("copy_", target, source)
+    else:
         source = call(OPS["cast"], (source,), (target.kind.dtype,))
     if source.array.shape != target.array.shape:
         source = call(OPS["expand"], (source,), (tuple(target.array.shape),))
-    refuse_overlap("copy_", target)
+    if not same:
+        refuse_overlap("copy_", target)
     write(target, source)
     if recording:
         rebase(target, copied_history(target, source))
     return target
 
 
-def copied_history(target: Tensor, source: Tensor) -> Tensor:
-    """The history of a target that was wholly overwritten: the source's, and none of what the target was.
-
-    A target that required a gradient goes on doing so, though nothing flows to what it was.
-    """
-    made = wrap(source.array, target.kind)
-    if target.requires_grad:
-        before = share(target)
-        before.node, before.requires_grad = target.node, True
-        tape.record(OPS["overwrite"], (before, source), ((),), made)
-    else:
-        tape.record(OPS["copy"], (source,), (), made)
-    return made
+def fill(target: Tensor, source: Tensor) -> Tensor:
+    """Make every element what the 0-d `source` holds; an element that stands in several places may be."""
+    mode = current()
+    recording = mode.grad and (target.requires_grad or source.requires_grad)
+    if mode.grad:
+        check_leaf("fill_", target, (source,))
+    if source.kind is not target.kind:
+        source = call(OPS["cast"], (source,), (target.kind.dtype,))
+    write(target, source)
+    if recording:
+        wide = call(OPS["expand"], (source,), (tuple(target.array.shape),))
+        rebase(target, copied_history(target, wide))
+    return target

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import linecache
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from devtensor.core.compiled import compiled, parameters_of
+
+if TYPE_CHECKING:
+    import inspect
 
 OPS: dict[str, Op] = {}
 
@@ -28,6 +32,13 @@ else:
     # Parameters that the entry brings to their strict form; Plain ones it passes on.
     Dim, Dims, Type, Place, Plain = map(Marker, ("Dim", "Dims", "Type", "Place", "Plain"))
 PARAMETER_MARKERS: tuple[Any, ...] = (Dim, Dims, Type, Place, Plain)
+
+
+# What complex numbers are to an op. MOVED: numbers like any others, carried about and never computed with.
+# HOLOMORPHIC: computed with, by a function that has one complex derivative; formulas are then written as for
+# real numbers, and backward conjugates what goes in and out of them. OWN: the formulas are written for
+# complex numbers as they stand. None: refused.
+MOVED, HOLOMORPHIC, OWN = "moved", "holomorphic", "own"
 
 
 class Rule(NamedTuple):
@@ -58,7 +69,7 @@ class Op:
 
     def __init__(self, function: Callable, **facts: Any) -> None:
         self.name: str = function.__name__
-        self.doc = inspect.getdoc(function) or ""
+        self.function = function
         self.dtype_rule: Callable | tuple = facts["dtype"]
         self.shape_rule: Callable = facts["shape"]
         self.amp: str | None = facts["amp"]
@@ -67,6 +78,8 @@ class Op:
         self.view: bool = facts["view"]
         self.eager: bool = facts["eager"]
         self.data_dependent: bool = facts["data_dependent"]
+        self.complex: str | None = facts["complex"]
+        self.rounding: float = facts["rounding"]
         self.body: Callable | None = function if facts["composite"] else None
         self.differentiable: bool | None = None
         self.rules: dict[str, Rule | None] = {}
@@ -76,33 +89,48 @@ class Op:
         self.fast: dict[Any, Any] = {}
         self.scalar: dict[Any, Any] = {}
         self.tapes: dict[Any, Any] = {}
-        self._read_signature(inspect.signature(function))
+        self._read_signature()
 
-    def _read_signature(self, signature: inspect.Signature) -> None:
-        self.signature = signature
+    def _read_signature(self) -> None:
         self.inputs: list[str] = []
         self.parameters: list[str] = []
-        self.defaults: dict[str, Any] = {}
+        self.declared = parameters_of(self.function)
+        self.defaults = self.declared.defaults
         self.markers: dict[str, Marker] = {}
-        self.variadic: str | None = None
-        for name, parameter in signature.parameters.items():
-            marker: Any = MARKERS.get(parameter.annotation)
+        self.variadic = self.declared.rest
+        annotations = self.function.__annotations__
+        for name in self.declared.names:
+            marker: Any = MARKERS.get(annotations.get(name))
             if marker is not None:
                 self.markers[name] = marker
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                self.inputs.append(name)
-                self.variadic = name
-            elif parameter.default is parameter.empty and marker not in PARAMETER_MARKERS:
+            if name == self.variadic or (name not in self.defaults and marker not in PARAMETER_MARKERS):
                 self.inputs.append(name)
             else:
                 self.parameters.append(name)
-                self.defaults[name] = parameter.default
         self.type_places = tuple(
             i for i, n in enumerate(self.parameters) if self.markers.get(n) in (Type, Place)
         )
         self.free_inputs = frozenset(
             i for i, n in enumerate(self.inputs) if self.markers.get(n) in (Index, Mask, Raw)
         )
+
+        # Whether libraries may lay out its result in another way than the rule for elementwise ops says: of
+        # one input and no parameters they do not.
+        self.laid_out = self.shape_rule.__name__ == "broadcast" and len(self.declared.names) > 1
+
+    @cached_property
+    def doc(self) -> str:
+        """What the declaration says of the op."""
+        import inspect
+
+        return inspect.getdoc(self.function) or ""
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The declared signature."""
+        import inspect
+
+        return inspect.signature(self.function)
 
     @property
     def composite(self) -> bool:
@@ -149,18 +177,23 @@ def primitive(
     view: bool = False,
     eager: bool = False,
     data_dependent: bool = False,
+    complex: str | None = None,
+    rounding: float = 4,
 ) -> Callable[[Callable], Any]:
     """Declare an op whose meaning is a kernel of that name in every backend's table.
 
     `operator` is the Python operator it serves; `inplace` gives it a form with `_`; `view` says that the
     result shares the first input's memory; `eager` runs the shape rule before every call, for ops where a
     library would accept what must be refused; `data_dependent` that the result's shape depends on the
-    numbers, so that no graph can hold the op.
+    numbers, so that no graph can hold the op. `complex` says what complex numbers are to the op: one of
+    MOVED, HOLOMORPHIC, OWN, or None where they are refused. `rounding` is how many rounding errors a number
+    of the result may hold.
     """
     facts = dict(
-        dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=view, eager=eager
-    )
-    return lambda function: _declare(function, composite=False, data_dependent=data_dependent, **facts)
+        dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=view, eager=eager,
+        data_dependent=data_dependent, complex=complex, rounding=rounding,
+    )  # fmt: skip
+    return lambda function: _declare(function, composite=False, **facts)
 
 
 def composite(
@@ -171,12 +204,15 @@ def composite(
     operator: str | None = None,
     inplace: bool = False,
     eager: bool = False,
+    complex: str | None = None,
+    rounding: float = 24,
 ) -> Callable[[Callable], Any]:
     """Declare an op whose meaning is the function's body; a backend's kernel of that name may replace it."""
     facts = dict(
-        dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=False, eager=eager
-    )
-    return lambda function: _declare(function, composite=True, data_dependent=False, **facts)
+        dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=False, eager=eager,
+        data_dependent=False, complex=complex, rounding=rounding,
+    )  # fmt: skip
+    return lambda function: _declare(function, composite=True, **facts)
 
 
 def _vjp(op: Op, none: tuple, rules: dict[str, Callable | None]) -> None:
@@ -197,7 +233,7 @@ def _joint_vjp(op: Op, function: Callable) -> None:
 
 
 def _rule(op: Op, function: Callable) -> Rule:
-    needs = tuple(inspect.signature(function).parameters)
+    needs = parameters_of(function).names
     known = {"g", "gs", "out", "outs", "like", *op.inputs, *op.parameters}
     unknown = set(needs) - known
     if unknown:
@@ -212,8 +248,8 @@ def _examples(op: Op, make: Callable[..., Iterable]) -> Callable:
 
 # How each kind of parameter is brought to its strict form; {n} the parameter, {x} the first input.
 NORMALISERS: dict[Any, str] = {
-    Dim: "{n} = one_dim({op!r}, {x}, {n})",
-    Dims: "{n} = many_dims({op!r}, {x}, {n})",
+    Dim: "{n} = one_dim(op.name, {x}, {n})",
+    Dims: "{n} = many_dims(op.name, {x}, {n})",
     Type: "{n} = one_dtype({n})",
     Place: "{n} = one_device({n})",
 }
@@ -225,32 +261,21 @@ def _entry(op: Op) -> Any:
 
     scope = {
         "op": op,
-        **{name: getattr(dispatch, name) for name in ("call", "call1", "call2")},
+        **{name: getattr(dispatch, name) for name in ("call", "call1", "call2", "call_view")},
         **{name: getattr(arguments, name) for name in ("one_dim", "many_dims", "one_dtype", "one_device")},
-        **{f"default_{n}": v for n, v in op.defaults.items() if v is not inspect.Parameter.empty},
     }
-    arguments = []
-    for name in op.signature.parameters:
-        if name == op.variadic:
-            arguments.append(f"*{name}")
-        elif name in op.defaults and op.defaults[name] is not inspect.Parameter.empty:
-            arguments.append(f"{name}=default_{name}")
-        else:
-            arguments.append(name)
-    lines = [f"def {op.name}({', '.join(arguments)}):"]
+    lines = []
     first = op.inputs[0] if op.inputs else ""
     if first and first == op.variadic:
         first += "[0]"
     for name in op.parameters:
         pattern = NORMALISERS.get(op.markers.get(name))  # type: ignore[arg-type]
         if pattern:
-            lines.append("    " + pattern.format(n=name, x=first, op=op.name))
-    lines.append("    return " + _call_text(op))
-    source, file = "\n".join(lines) + "\n", f"<entry of {op.name}>"
-    exec(compile(source, file, "exec"), scope)
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    entry: Any = scope[op.name]
-    entry.__doc__, entry.__module__ = op.doc, (op.body or entry).__module__ or "devtensor"
+            lines.append(pattern.format(n=name, x=first))
+    lines.append("return " + _call_text(op))
+    entry = compiled(op.name, op.declared.declared(), lines, scope, op.defaults)
+    entry.__doc__ = op.function.__doc__
+    entry.__module__ = op.body.__module__ if op.body else "devtensor"
     return entry
 
 
@@ -258,5 +283,7 @@ def _call_text(op: Op) -> str:
     parameters = "".join(f"{name}, " for name in op.parameters)
     if not op.parameters and not op.variadic and not op.view and len(op.inputs) in (1, 2):
         return f"call{len(op.inputs)}(op, {', '.join(op.inputs)})"
+    if op.view and not op.variadic:
+        return f"call_view(op, {op.inputs[0]}, ({parameters}))"
     inputs = "".join(f"*{n}, " if n == op.variadic else f"{n}, " for n in op.inputs)
     return f"call(op, ({inputs}), ({parameters}))"

@@ -11,7 +11,7 @@ from devtensor.core import rules
 from devtensor.core.device import Device, Kind, forget_devices, resolve
 from devtensor.core.dtype import DType, bool_, default_listeners, int64
 from devtensor.core.errors import ArgumentTypeError, DeviceError, DTypeError, KernelMissing
-from devtensor.core.op import OPS, Op
+from devtensor.core.op import MOVED, OPS, Op
 from devtensor.core.tensor import Tensor, describe
 
 
@@ -51,6 +51,7 @@ def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
     device = common_device(op, inputs, params)
     given = [(place, operand_of(op, place, i)) for place, i in enumerate(inputs) if i is not None]
     operands = [operand for place, operand in given if op.takes_part(place)]
+    check_numbers(op, operands)
     many = op.dtype_rule if isinstance(op.dtype_rule, tuple) else (op.dtype_rule,)
     types = [rule(op.name, operands, params) for rule in many]
     plan = Plan()
@@ -102,12 +103,27 @@ def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> No
 def operand_of(op: Op, place: int, value: Any) -> rules.Operand:
     if isinstance(value, Tensor):
         return rules.Operand(value.kind.dtype, rules.TENSOR if value.array.ndim else rules.ZERO_DIM)
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float, complex)):
         return rules.literal_operand(value.__class__)
     raise ArgumentTypeError(
         f"[{op.name}] {op.input_name(place)} is {describe(value)} of type {type(value).__name__}; "
         "it needs a Tensor or a Python number; make one with devtensor.tensor(...)"
     )
+
+
+def check_numbers(op: Op, operands: list[rules.Operand]) -> None:
+    """Refuse the dtypes that only few ops take.
+
+    Errors: DTypeError for complex numbers, or ones that can only be stored, where the op does not take them.
+    """
+    for dtype, _ in operands:
+        if (dtype.is_complex and op.complex is None) or (dtype.storage_only and op.complex != MOVED):
+            raise DTypeError(
+                f"[{op.name}] not implemented for {dtype.name}; convert it with .to(devtensor.float32) first"
+                if dtype.storage_only
+                else f"[{op.name}] not implemented for {dtype.name}: complex numbers have no {op.name}; "
+                "use abs(), .real or .imag first"
+            )
 
 
 def common_device(op: Op, inputs: tuple, params: tuple) -> Device:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from devtensor.core.dtype import (
     BOOL,
+    COMPLEX,
     FLOAT,
     DType,
     bool_,
     default_dtype,
+    float32,
+    float64,
     int64,
     promote,
+    scalar_dtype,
 )
 from devtensor.core.errors import DTypeError, ShapeError
-from devtensor.core.spec import Spec, broadcast_shapes, contiguous_strides
+from devtensor.core.spec import Spec, broadcast_shapes
 
 # How much an operand has to say in promotion: a Python scalar least, a tensor with dimensions most.
 SCALAR, ZERO_DIM, TENSOR = range(3)
@@ -50,11 +54,19 @@ def result_type(operands: Sequence[Operand]) -> DType:
         found = dtypes[0]
         for dtype in dtypes[1:]:
             found = promote(found, dtype)
-        if result is None or found.category > result.category:
-            result = found
+        result = found if result is None else widened(result, found)
     if result is None:
         raise DTypeError("[result_type] got no operand; give at least one tensor or number")
     return result
+
+
+def widened(result: DType, lower: DType) -> DType:
+    """What `result` becomes beside an operand of a lower level: another only for a higher category."""
+    if lower.category <= result.category:
+        return result
+    if lower.category == COMPLEX and result.category == FLOAT:
+        return result.to_complex()
+    return lower
 
 
 def promoted(op: str, operands: Sequence[Operand], params: tuple) -> Types:
@@ -66,14 +78,14 @@ def promoted(op: str, operands: Sequence[Operand], params: tuple) -> Types:
 def floating(op: str, operands: Sequence[Operand], params: tuple) -> Types:
     """Like `promoted`; integers and bools become the default floating dtype first."""
     common = result_type(operands)
-    common = common if common.category == FLOAT else default_dtype()
+    common = common if common.differentiable else default_dtype()
     return Types(common, common)
 
 
 def only_floating(op: str, operands: Sequence[Operand], params: tuple) -> Types:
-    """Like `promoted`, and anything but floating point is refused."""
+    """Like `promoted`, and bool and integers are refused."""
     common = result_type(operands)
-    if common.category != FLOAT:
+    if not common.differentiable:
         raise DTypeError(
             f"[{op}] got {common.name}; it needs floating-point input; convert with .float() first"
         )
@@ -83,7 +95,7 @@ def only_floating(op: str, operands: Sequence[Operand], params: tuple) -> Types:
 def integral(op: str, operands: Sequence[Operand], params: tuple) -> Types:
     """Like `promoted`, and floating point is refused."""
     common = result_type(operands)
-    if common.category == FLOAT:
+    if common.differentiable:
         raise DTypeError(f"[{op}] got {common.name}; it takes bool and integers; convert with .long() first")
     return Types(common, common)
 
@@ -94,6 +106,36 @@ def numeric(op: str, operands: Sequence[Operand], params: tuple) -> Types:
     if common.category == BOOL:
         raise DTypeError(f"[{op}] does not take bool; use the logical or bitwise ops, or convert with .int()")
     return Types(common, common)
+
+
+def real_of(rule: Callable[..., Types]) -> Callable[..., Types]:
+    """The rule, but of complex input the result has the dtype of its parts."""
+
+    def real_result(op: str, operands: Sequence[Operand], params: tuple) -> Types:
+        types = rule(op, operands, params)
+        return Types(types.cast, types.out.to_real())  # type: ignore[union-attr]
+
+    return real_result
+
+
+def parts_of(op: str, operands: Sequence[Operand], params: tuple) -> Types:
+    """The result has the dtype of a complex input's parts."""
+    dtype = operands[0].dtype
+    if not dtype.is_complex:
+        raise DTypeError(f"[{op}] got {dtype.name}; it is only for complex tensors; use a real one as it is")
+    return Types(dtype, dtype.to_real())
+
+
+def complex_of(op: str, operands: Sequence[Operand], params: tuple) -> Types:
+    """The result is complex, with parts of the inputs' one dtype, float32 or float64."""
+    dtypes = {o.dtype for o in operands}
+    if len(dtypes) > 1 or not dtypes <= {float32, float64}:
+        names = " and ".join(o.dtype.name for o in operands)
+        raise DTypeError(
+            f"[{op}] got {names}; it needs float32 or float64, all of one dtype; convert with .to(dtype)"
+        )
+    dtype = dtypes.pop()
+    return Types(dtype, dtype.to_complex())
 
 
 def boolean(op: str, operands: Sequence[Operand], params: tuple) -> Types:
@@ -109,7 +151,7 @@ def index64(op: str, operands: Sequence[Operand], params: tuple) -> Types:
 def accumulated(op: str, operands: Sequence[Operand], params: tuple) -> Types:
     """Bools and integers are summed as int64, floating point as itself."""
     dtype = operands[0].dtype
-    dtype = dtype if dtype.category == FLOAT else int64
+    dtype = dtype if dtype.differentiable else int64
     return Types(dtype, dtype)
 
 
@@ -161,33 +203,9 @@ def reduced(op: str, inputs: Sequence[Spec], params: tuple) -> tuple[int, ...]:
     return tuple(size for d, size in enumerate(shape) if d not in dims)
 
 
-def strides_like(inputs: Sequence[Any], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The layout libraries give the result of an elementwise op: that of its full-sized inputs when they
-    agree.
-
-    Anything else is row-major. Only dims of size > 1 tell a layout.
-    """
-    orders = set()
-    for item in inputs:
-        if item.shape == shape and all(item.strides[d] for d, size in enumerate(shape) if size > 1):
-            orders.add(
-                tuple(sorted(range(len(shape)), key=lambda d: -item.strides[d] if shape[d] > 1 else 0))
-            )
-    if len(orders) != 1:
-        return contiguous_strides(shape)
-    order = orders.pop()
-    packed = contiguous_strides([shape[d] for d in order])
-    strides = [0] * len(shape)
-    for place, dim in enumerate(order):
-        strides[dim] = packed[place]
-    return tuple(strides)
-
-
 def literal_operand(value: Any) -> Operand:
     """How a Python scalar takes part in promotion."""
-    from devtensor.core.dtype import scalar_dtype
-
-    category = 0 if value is bool else 1 if issubclass(value, int) else 2
+    category = 0 if value is bool else 1 if issubclass(value, int) else 3 if value is complex else 2
     return Operand(scalar_dtype(category), SCALAR)
 
 

@@ -50,10 +50,10 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether the elements lie in row-major order without gaps."""
+    if 0 in shape:
+        return True
     step = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if size == 0:
-            return True
         if size != 1:
             if stride != step:
                 return False
@@ -134,7 +134,7 @@ def view_strides(
     Runs of dims that lie without a gap form chunks; the target's dims must not straddle two chunks.
     """
     if prod(shape) == 0:
-        return contiguous_strides(target)
+        return tuple(strides) if tuple(shape) == tuple(target) else contiguous_strides(target)
     result = [0] * len(target)
     place = len(target) - 1
     chunk_stride = strides[-1] if strides else 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
-import weakref
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import ArgumentTypeError, AutogradError
-from devtensor.core.spec import Spec, is_contiguous
+from devtensor.core.memory import Storage, View
+from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
 from devtensor.core.state import current, hear
 
 if TYPE_CHECKING:
@@ -28,6 +30,17 @@ class Size(tuple):
     """A tensor's shape: a tuple of ints that also answers `numel()`."""
 
     __slots__ = ()
+    __module__ = "devtensor"
+
+    def __new__(cls, sizes: Iterable = ()) -> Size:
+        if isinstance(sizes, str):
+            raise ArgumentTypeError(f"[Size] got {sizes!r}; Size() takes an iterable of ints")
+        try:
+            return tuple.__new__(cls, map(operator.index, sizes))
+        except TypeError as error:
+            raise ArgumentTypeError(
+                f"[Size] got {sizes!r}; Size() takes an iterable of ints: {error}"
+            ) from None
 
     def numel(self) -> int:
         """The number of elements of a tensor of this shape."""
@@ -43,57 +56,16 @@ class Size(tuple):
     def __add__(self, other: tuple) -> Size:
         return Size(tuple.__add__(self, tuple(other)))
 
+    def __radd__(self, other: tuple) -> Size:
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, times: Any) -> Size:
+        return Size(tuple.__mul__(self, times))
+
+    __rmul__ = __mul__
+
     def __repr__(self) -> str:
         return f"devtensor.Size({list(self)})"
-
-
-class Storage:
-    """The memory that a tensor and its views share: its root array and how often it was written.
-
-    A tensor that nobody aliases has none; one is made when a view is taken, a value is saved or written.
-    A storage is itself the alias of the tensor that holds the whole of it: no chain, no base.
-    """
-
-    __slots__ = ("__weakref__", "limit", "root", "version", "views")
-    chain: tuple = ()
-    base = None
-    inference = False
-
-    def __init__(self, root: Any) -> None:
-        self.root = root
-        self.version = 0
-        self.views: list[weakref.ref[Tensor]] = []
-        self.limit = 16
-
-    @property
-    def storage(self) -> Storage:
-        return self
-
-    def watch(self, view: Tensor) -> None:
-        """Remember a view, so that an in-place op under autograd can give it its new history."""
-        views = self.views
-        views.append(weakref.ref(view))
-        if len(views) > self.limit:
-            self.views = [ref for ref in views if ref() is not None]
-            self.limit = 16 + 2 * len(self.views)
-
-
-class InferenceStorage(Storage):
-    """The memory of tensors made in inference mode: no graph may keep it, as nobody would see it written."""
-
-    __slots__ = ()
-    inference = True
-
-
-class View:
-    """How a tensor sees a storage: the chain of view ops from its root, and its base under autograd."""
-
-    __slots__ = ("base", "chain", "storage")
-
-    def __init__(self, storage: Storage, chain: tuple, base: Tensor | None) -> None:
-        self.storage = storage
-        self.chain = chain
-        self.base = base
 
 
 class Tensor(TensorMethods):
@@ -103,6 +75,7 @@ class Tensor(TensorMethods):
     a leaf); `alias` says what memory it shares (None: nobody asked yet).
     """
 
+    __module__ = "devtensor"
     __slots__ = ("__dict__", "__weakref__", "_grad", "_requires_grad", "alias", "array", "kind", "node")
     array: Any
     kind: Kind
@@ -124,7 +97,7 @@ class Tensor(TensorMethods):
     @property
     def shape(self) -> Size:
         """The sizes of all dimensions."""
-        return Size(self.array.shape)
+        return tuple.__new__(Size, self.array.shape)
 
     @property
     def ndim(self) -> int:
@@ -168,7 +141,7 @@ class Tensor(TensorMethods):
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this tensor."""
-        return self.node is None
+        return self.node is None or self.node.seq == 0
 
     @property
     def _version(self) -> int:
@@ -176,18 +149,21 @@ class Tensor(TensorMethods):
         alias = self.alias
         if alias is not None and alias.storage.inference:
             raise AutogradError("[_version] Inference tensors do not track version counter; clone() it first")
-        return alias.storage.version if alias is not None else 0
+        return alias.counter.version if alias is not None else 0
 
 
 def _set_requires_grad(self: Tensor, value: bool) -> None:
     if not isinstance(value, bool):
         raise AutogradError(f"[requires_grad] requires_grad must be a bool, got {type(value).__name__}")
-    if value and not self.kind.dtype.is_floating_point:
+    if value and not self.kind.dtype.differentiable:
         raise AutogradError(
             "[requires_grad] only Tensors of floating point dtype can require gradients, got "
             f"{describe(self)}"
         )
     if not value and self.node is not None:
+        if self.is_leaf:
+            # A view made under no_grad requires a gradient as long as its base does.
+            return
         raise AutogradError(
             "[requires_grad] you can only change requires_grad flags of leaf variables; use detach()"
         )
@@ -197,8 +173,13 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
             "allowed; clone() it first"
         )
     self._requires_grad = value
+    if self.alias is not None and self.alias.storage.views:
+        for listener in requires_grad_listeners:
+            listener(self)
 
 
+# What is told of a tensor with views of which the user set requires_grad.
+requires_grad_listeners: list[Any] = []
 # Read by C code, for it is read often; ops, which set it most, set the slot itself.
 Tensor.requires_grad = property(attrgetter("_requires_grad"), _set_requires_grad)  # type: ignore[assignment]
 
@@ -231,13 +212,14 @@ def share(tensor: Tensor) -> Tensor:
     storage_of(tensor)
     made = wrap(tensor.array, tensor.kind)
     alias = tensor.alias
-    made.alias = alias if alias.base is None else View(alias.storage, alias.chain, None)
+    made.alias = alias if alias.base is None else View(alias.storage, alias.chain, None, alias.counter)
     return made
 
 
 def strides_of(tensor: Tensor) -> tuple[int, ...]:
-    """Strides in elements."""
-    return tensor.kind.device.backend.strides_of(tensor.array)
+    """Strides in elements; those of nothing are what a fresh tensor of the shape would have."""
+    strides = tensor.kind.device.backend.strides_of(tensor.array)
+    return strides if any(strides) or 0 not in tensor.array.shape else contiguous_strides(tensor.array.shape)
 
 
 def in_rows(tensor: Tensor) -> bool:

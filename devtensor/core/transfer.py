@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from devtensor.core.device import Device
 from devtensor.core.dtype import DType
 from devtensor.core.errors import DTypeError
+from devtensor.core.memory import InferenceStorage
 from devtensor.core.state import current
-from devtensor.core.tensor import InferenceStorage, Tensor, wrap
+from devtensor.core.tensor import Tensor, wrap
 
 
 class HostData(NamedTuple):

@@ -1,110 +1,181 @@
-"""The torch.cuda-shaped face of the device type "cuda": is it there, which is current, how full is it."""
+"""The torch.cuda-shaped face of the device type "cuda": is it there, which is current, how full is it.
+
+Without a CUDA device questions are answered (no devices, no bytes, nothing to seed), and what needs one
+raises DeviceMissing, which is an AssertionError and a RuntimeError, as PyTorch raises either.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from devtensor.backend import registry
-from devtensor.core.device import Device, current_index, resolve, set_current_index
-from devtensor.random import generator_for
+from devtensor.accelerator.face import DeviceGuard, Face
+from devtensor.accelerator.streams import StreamContext, set_stream
+from devtensor.core.errors import DeviceMissing, OutOfMemoryError, Unsupported
+from devtensor.core.refusal import refused, refused_class
+from devtensor.core.tensor import Tensor
+from devtensor.cuda.graphs import (
+    CUDAGraph,
+    graph,
+    graph_pool_handle,
+    is_current_stream_capturing,
+    make_graphed_callables,
+)
+from devtensor.cuda.streams import Event, ExternalStream, Stream
+from devtensor.functions.legacy import cuda_types
+
+_face = Face("cuda")
+
+current_device = _face.current_device
+current_stream = _face.current_stream
+default_stream = _face.default_stream
+device_count = _face.device_count
+empty_cache = _face.empty_cache
+get_device_capability = _face.get_device_capability
+get_device_name = _face.get_device_name
+get_device_properties = _face.get_device_properties
+get_rng_state_all = _face.get_rng_state_all
+init = _face.init
+initial_seed = _face.initial_seed
+is_available = _face.is_available
+is_bf16_supported = _face.is_bf16_supported
+is_initialized = _face.is_initialized
+manual_seed = _face.manual_seed
+manual_seed_all = _face.manual_seed_all
+max_memory_allocated = _face.max_memory_allocated
+max_memory_cached = max_memory_reserved = _face.max_memory_reserved
+mem_get_info = _face.mem_get_info
+memory_allocated = _face.memory_allocated
+memory_cached = memory_reserved = _face.memory_reserved
+memory_stats = _face.memory_stats
+memory_summary = _face.memory_summary
+reset_accumulated_memory_stats = reset_peak_memory_stats = _face.reset_peak_memory_stats
+reset_max_memory_allocated = reset_max_memory_cached = _face.reset_peak_memory_stats
+seed = _face.seed
+seed_all = _face.seed_all
+set_device = _face.set_device
+set_rng_state_all = _face.set_rng_state_all
+synchronize = _face.synchronize
+
+CudaError = AcceleratorError = DeviceMissing
+has_half = True
+has_magma = False
+
+
+def get_rng_state(device: Any = "cuda") -> Tensor:
+    """The state of a device's random numbers, as bytes on the CPU."""
+    return _face.get_rng_state(device)
+
+
+def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
+    """Give a device a state that `get_rng_state` gave; nothing happens where there is no device."""
+    _face.set_rng_state(new_state, device)
+
+
+class device(DeviceGuard):
+    """Within it "cuda" stands for another device; None and negative numbers change nothing.
+
+    Errors: DeviceError if it does not exist.
+    """
+
+
+class device_of(device):
+    """Within it "cuda" stands for the device of a tensor; one that is not on CUDA changes nothing."""
+
+    def __init__(self, obj: Tensor) -> None:
+        super().__init__(obj.device.index if obj.device.type == "cuda" else None)
+
+
+def stream(stream: Stream | None) -> StreamContext:
+    """A context within which a stream is the current one of its device."""
+    return StreamContext(stream)
+
+
+def is_tf32_supported() -> bool:
+    """Whether products may be computed in TF32: no, float32 is computed in float32."""
+    return False
+
+
+def get_arch_list() -> list[str]:
+    """The generations that kernels were compiled for ahead: none, for kernels are compiled when needed."""
+    return []
+
+
+def get_gencode_flags() -> str:
+    """The compiler's flags for `get_arch_list`: none."""
+    return ""
+
+
+def ipc_collect() -> None:
+    """Free memory that other processes let go of: none is shared.
+
+    Errors: DeviceMissing if there is no device.
+    """
+    _face.require()
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether one device reads another's memory: no, copies go through the host.
+
+    Errors: DeviceMissing if there is no device.
+    """
+    for each in (device, peer_device):
+        _face.place(each)
+    return False
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Limit this process to a part of a device's memory.
+
+    Errors: DeviceMissing if there is no device, Unsupported if its backend cannot limit it.
+    """
+    index = _face.index(device)
+    limit = getattr(_face.place(index).backend, "limit_memory", None)
+    if limit is None:
+        raise Unsupported("[set_per_process_memory_fraction] the backend of cuda cannot limit memory")
+    limit(index, fraction)
+
+
+def memory_snapshot(mempool_id: Any = None) -> list[Any]:
+    """Every block the allocator holds: it tells none."""
+    return []
+
+
+cudart = refused("cuda.cudart", "CUDA's own functions are reached through CuPy: cupy.cuda.runtime")
+current_blas_handle = refused("cuda.current_blas_handle", "the array library keeps its handles to itself")
+caching_allocator_alloc = refused("cuda.caching_allocator_alloc", "memory is the array library's")
+caching_allocator_delete = refused("cuda.caching_allocator_delete", "memory is the array library's")
+CUDAPluggableAllocator = refused_class("cuda.CUDAPluggableAllocator", "memory is the array library's")
+MemPool = refused_class("cuda.MemPool", "memory is the array library's")
 
 __all__ = [
-    "current_device",
-    "device",
-    "device_count",
-    "is_available",
-    "is_bf16_supported",
-    "manual_seed",
-    "manual_seed_all",
-    "max_memory_allocated",
-    "memory_allocated",
-    "memory_reserved",
-    "set_device",
-    "synchronize",
+    "CUDAGraph",
+    "Event",
+    "ExternalStream",
+    "OutOfMemoryError",
+    "Stream",
+    "StreamContext",
+    "graph",
+    "graph_pool_handle",
+    "is_current_stream_capturing",
+    "make_graphed_callables",
+    "set_stream",
 ]
 
-TYPE = "cuda"
+globals().update(cuda_types())
+
+# Submodules that are loaded when first asked for.
+_SUBMODULES = frozenset(
+    ("amp", "comm", "graphs", "memory", "nccl", "nvtx", "profiler", "random", "sparse", "streams")
+)
 
 
-def is_available() -> bool:
-    """Whether at least one CUDA device can be used."""
-    return registry.available(TYPE)
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"devtensor.cuda.{name}")
+    if name == "default_generators":
+        from devtensor.core.device import Device
+        from devtensor.random import generator_for
 
-
-def device_count() -> int:
-    """How many CUDA devices can be used; 0 where the backend cannot."""
-    return registry.get(TYPE).device_count() if is_available() else 0
-
-
-def is_bf16_supported() -> bool:
-    """Whether CUDA tensors can be bfloat16."""
-    return is_available() and "bfloat16" in registry.get(TYPE).dtypes
-
-
-def _index(device: Any) -> int:
-    """The index that a device, its text or its number stands for; the current one for None."""
-    return resolve(TYPE if device is None else device).index or 0
-
-
-def current_device() -> int:
-    """The index of the device that "cuda" stands for."""
-    resolve(TYPE)
-    return current_index(TYPE)
-
-
-def set_device(device: Any) -> None:
-    """Make a device the one that "cuda" stands for.
-
-    Errors: DeviceError if it does not exist.
-    """
-    set_current_index(TYPE, _index(device))
-
-
-class device:
-    """Within it "cuda" stands for another device.
-
-    Errors: DeviceError if it does not exist.
-    """
-
-    def __init__(self, device: Device | str | int | None) -> None:
-        self.index = _index(device)
-
-    def __enter__(self) -> None:
-        self.before = current_index(TYPE)
-        set_current_index(TYPE, self.index)
-
-    def __exit__(self, *error: object) -> None:
-        set_current_index(TYPE, self.before)
-
-
-def synchronize(device: Any = None) -> None:
-    """Wait until a device has done all that was asked of it."""
-    index = _index(device)
-    registry.get(TYPE).synchronize(index)
-
-
-def memory_allocated(device: Any = None) -> int:
-    """Bytes of a device's memory in use by live tensors."""
-    return registry.get(TYPE).memory(_index(device)).allocated
-
-
-def memory_reserved(device: Any = None) -> int:
-    """Bytes of a device's memory that the library's allocator holds, in use or not."""
-    return registry.get(TYPE).memory(_index(device)).reserved
-
-
-def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes of a device's memory that were in use at once."""
-    return registry.get(TYPE).memory(_index(device)).peak
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the current device's random numbers; nothing happens where there is no CUDA device."""
-    if is_available():
-        generator_for(resolve(TYPE)).manual_seed(seed)
-
-
-def manual_seed_all(seed: int) -> None:
-    """Seed the random numbers of all CUDA devices; nothing happens where there is none."""
-    for index in range(device_count()):
-        generator_for(Device(TYPE, index)).manual_seed(seed)
+        return tuple(generator_for(Device("cuda", index)) for index in range(device_count()))
+    raise AttributeError(f"module 'devtensor.cuda' has no attribute {name!r}")

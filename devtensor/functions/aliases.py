@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.ops import compare, elementwise
+from devtensor.ops import compare, elementwise, parts
 from devtensor.ops import functions as real
 
 __all__ = [
@@ -28,11 +28,10 @@ __all__ = [
     "negative",
     "not_equal",
     "positive",
-    "sgn",
 ]
 
-absolute, negative, multiply, fix, sgn = (
-    elementwise.abs, elementwise.neg, elementwise.mul, elementwise.trunc, elementwise.sign,
+absolute, negative, multiply, fix = (
+    parts.abs, elementwise.neg, elementwise.mul, elementwise.trunc,
 )  # fmt: skip
 arccos, arcsin, arctan, arctan2 = real.acos, real.asin, real.atan, elementwise.atan2
 arccosh, arcsinh, arctanh = real.acosh, real.asinh, real.atanh
@@ -64,10 +63,14 @@ ANSWERS = (
     compare.logical_and, compare.logical_or, compare.logical_xor, compare.logical_not,
 )  # fmt: skip
 SECOND_NAMES: dict[str, Callable] = {
-    "absolute": absolute, "negative": negative, "multiply": multiply, "fix": fix, "sgn": sgn,
+    "absolute": absolute, "negative": negative, "multiply": multiply, "fix": fix,
     "arccos": arccos, "arcsin": arcsin, "arctan": arctan, "arctan2": arctan2,
     "arccosh": arccosh, "arcsinh": arcsinh, "arctanh": arctanh,
     "greater": greater, "greater_equal": greater_equal, "less": less, "less_equal": less_equal,
     "not_equal": not_equal, "positive": positive, "__pos__": positive,
+}  # fmt: skip
+# Second names of in-place forms, which are there once the ops' own are.
+INPLACE_NAMES = {
+    f"{name}_": f"{entry.op.name}_" for name, entry in SECOND_NAMES.items() if hasattr(entry, "op")
 }  # fmt: skip
 METHODS = SECOND_NAMES | {f"{f.__name__}_": _overwriting(f) for f in ANSWERS}

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import FLOAT, finfo
+from devtensor.core.dtype import FLOAT, complex128, finfo, float64
 from devtensor.core.errors import ArgumentError
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.ops import combine, compare, elementwise
+from devtensor.functions.out import into
+from devtensor.ops import combine, compare, elementwise, parts
 from devtensor.ops import functions as real
+from devtensor.ops.create import cast, copy
 
 __all__ = [
     "add",
@@ -29,7 +31,6 @@ __all__ = [
     "heaviside",
     "isneginf",
     "isposinf",
-    "logaddexp",
     "logit",
     "mul",
     "nan_to_num",
@@ -44,19 +45,14 @@ __all__ = [
 ]
 
 
-def into(out: Tensor | None, made: Tensor) -> Tensor:
-    """The result, or `out` with the result written into it."""
-    return made if out is None else copy_into(out, made)
-
-
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input` plus `alpha` times `other`."""
-    return into(out, elementwise.add(input, _times(other, alpha)))
+    return into(out, elementwise.add(input, _times(other, alpha)), (input, other))
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input` less `alpha` times `other`."""
-    return into(out, elementwise.sub(input, _times(other, alpha)))
+    return into(out, elementwise.sub(input, _times(other, alpha)), (input, other))
 
 
 def _times(other: Any, alpha: Any) -> Any:
@@ -82,7 +78,7 @@ def number(value: Any) -> Any:
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """Product of `input` and `other`."""
-    return into(out, elementwise.mul(input, other))
+    return into(out, elementwise.mul(input, other), (input, other))
 
 
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -99,15 +95,20 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
         raise ArgumentError(
             "[pow] Integers to negative integer powers are not allowed; convert with .float() first"
         )
-    return into(out, elementwise.pow(input, exponent))
+    return into(out, elementwise.pow(input, exponent), (input, exponent))
+
+
+def pow_(self: Tensor, exponent: Any) -> Tensor:
+    """In-place form of `pow`."""
+    return apply_inplace(elementwise.pow.op, self, (number(exponent),), ())
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
     """Quotient of `input` and `other`, rounded as asked: None, "trunc" (towards zero) or "floor" (down)."""
     if rounding_mode is None:
-        return into(out, elementwise.div(input, other))
+        return into(out, elementwise.div(input, other), (input, other))
     if rounding_mode == "floor":
-        return into(out, elementwise.floor_divide(input, other))
+        return into(out, elementwise.floor_divide(input, other), (input, other))
     if rounding_mode != "trunc":
         raise ArgumentError(
             f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, "
@@ -196,11 +197,13 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 
 
 def nan_to_num(
-    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
     """NaN and infinities replaced by numbers; without one, infinities become the dtype's limits."""
+    if input.dtype.is_complex:
+        return parts.complex(*[nan_to_num(p, nan, posinf, neginf) for p in (input.real, input.imag)])
     if input.dtype.category != FLOAT:
-        return elementwise.add(input, 0)
+        return copy(input)
     limits = finfo.of(input.dtype)
     made = compare.where(compare.isnan(input), 0.0 if nan is None else float(nan), input)
     made = compare.where(isposinf(made), limits.max if posinf is None else float(posinf), made)
@@ -241,19 +244,17 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     return real.log(held / (1 - held))
 
 
-def logaddexp(input: Tensor, other: Tensor) -> Tensor:
-    """log(exp(input) + exp(other)) without overflow."""
-    top = elementwise.maximum(input, other)
-    gap = elementwise.abs(input - other)
-    return compare.where(
-        compare.isinf(top), top, top + real.log1p(real.exp(-compare.where(compare.isnan(gap), 0.0, gap)))
-    )
-
-
 def float_power(input: Any, exponent: Any) -> Tensor:
     """`input` to the power `exponent`, computed in float64."""
-    double = [value.double() if isinstance(value, Tensor) else float(value) for value in (input, exponent)]
+    double = [_doubled(value) for value in (input, exponent)]
     return elementwise.pow(*double)
+
+
+def _doubled(value: Any) -> Any:
+    """A tensor or number in double precision."""
+    if not isinstance(value, Tensor):
+        return value if isinstance(value, complex) else float(value)
+    return cast(value, complex128 if value.dtype.is_complex else float64)
 
 
 def deg2rad(input: Tensor) -> Tensor:
@@ -287,12 +288,13 @@ METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
         add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div,
-        div_, float_power, frac, heaviside, isneginf, isposinf, logaddexp, logit, mul, nan_to_num, pow,
+        div_, float_power, frac, heaviside, isneginf, isposinf, logit, mul, nan_to_num, pow, pow_,
         rad2deg, round, signbit, sub, sub_,
     )
 } | {
-    f"{f.__name__}_": inplace_form(f) for f in (clamp_max, clamp_min, frac, logit, nan_to_num, round)
+    f"{f.__name__}_": inplace_form(f)
+    for f in (clamp_max, clamp_min, deg2rad, float_power, frac, heaviside, logit, nan_to_num, rad2deg, round)
 } | {
     "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
-    "true_divide": elementwise.div, "subtract": sub, "subtract_": sub_,
+    "true_divide": elementwise.div, "true_divide_": div_, "subtract": sub, "subtract_": sub_,
 }  # fmt: skip

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 from devtensor.core import tensor
+from devtensor.core.device import resolve
 from devtensor.core.dtype import DType
-from devtensor.core.errors import ArgumentTypeError
-from devtensor.core.tensor import Tensor, storage_of
-from devtensor.functions.legacy import LEGACY, legacy_name, strided
+from devtensor.core.errors import DTypeError, Unsupported
+from devtensor.core.overlap import address_of
+from devtensor.core.tensor import Tensor, strides_of
+from devtensor.functions.legacy import LegacyType, legacy_name, legacy_type, strided
 from devtensor.functions.tensors import to
+from devtensor.sharing import is_shared, share_memory_
+from devtensor.storage import is_storage, storage, untyped_storage
 
-__all__ = ["is_complex", "is_conj", "is_inference", "is_nonzero", "is_same_size", "is_storage"]
+__all__ = [
+    "is_complex",
+    "is_conj",
+    "is_distributed",
+    "is_inference",
+    "is_nonzero",
+    "is_same_size",
+    "is_storage",
+    "is_vulkan_available",
+]
 
 
 def is_complex(input: Tensor) -> bool:
@@ -41,9 +53,14 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
     return tuple(input.array.shape) == tuple(other.array.shape)
 
 
-def is_storage(obj: Any) -> bool:
-    """Whether an object is a tensor's memory."""
-    return isinstance(obj, Memory)
+def is_distributed(input: Tensor) -> bool:
+    """Whether the tensor is spread over several processes: never."""
+    return False
+
+
+def is_vulkan_available() -> bool:
+    """Whether Vulkan can be used: no."""
+    return False
 
 
 def element_size(self: Tensor) -> int:
@@ -58,11 +75,8 @@ def nbytes(self: Tensor) -> int:
 
 def data_ptr(self: Tensor) -> int:
     """The address of the first element, or what stands for one where the library tells none."""
-    array = self.array
-    interface = getattr(array, "__array_interface__", None) or getattr(
-        array, "__cuda_array_interface__", None
-    )
-    return interface["data"][0] if interface else id(array)
+    found = address_of(self.array)
+    return id(self.array) if found is None else found
 
 
 def get_device(self: Tensor) -> int:
@@ -71,49 +85,40 @@ def get_device(self: Tensor) -> int:
 
 
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The legacy type's name, or the tensor as another dtype or legacy type."""
+    """The legacy type's name, or the tensor as another dtype or legacy type.
+
+    Errors: ArgumentError for a name that is none, DeviceMissing for a type of a device that is not there.
+    """
     if dtype is None:
         return legacy_name(self)
-    if isinstance(dtype, str):
-        named = LEGACY.get(dtype.split(".")[-1])
-        if named is None:
-            raise ArgumentTypeError(
-                f"[type] invalid type: {dtype!r}; use a dtype or a name such as 'FloatTensor'"
-            )
-        dtype = named
-    return to(self, dtype if isinstance(dtype, DType) else getattr(dtype, "dtype", dtype))
+    if isinstance(dtype, DType):
+        return to(self, dtype)
+    found = dtype if isinstance(dtype, LegacyType) else legacy_type(dtype)
+    return to(self, resolve(found.device_type), found.dtype)
 
 
-class Memory:
-    """A tensor's memory as an object: its address, size, and identity."""
+def dim_order(self: Tensor, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dimensions from the one with the longest strides to the one with the shortest."""
+    strides = strides_of(self)
+    return tuple(sorted(range(self.ndim), key=lambda dim: (-strides[dim], dim)))
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
 
-    def data_ptr(self) -> int:
-        """The address of the first byte."""
-        root = storage_of(self.tensor).root
-        interface = getattr(root, "__array_interface__", None) or getattr(
-            root, "__cuda_array_interface__", None
-        )
-        return interface["data"][0] if interface else id(root)
+def dense_dim(self: Tensor) -> int:
+    """How many dimensions hold all their elements: all of them."""
+    return self.ndim
 
-    def nbytes(self) -> int:
-        """Bytes of the whole memory, of which the tensor may see a part."""
-        return prod(storage_of(self.tensor).root.shape) * self.tensor.dtype.itemsize
 
-    size = __len__ = nbytes
+def sparse_dim(self: Tensor) -> int:
+    """How many dimensions leave elements out: none."""
+    return 0
 
-    @property
-    def device(self) -> Any:
-        """Where it lies."""
-        return self.tensor.device
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Memory) and storage_of(self.tensor) is storage_of(other.tensor)
+def is_coalesced(self: Tensor) -> bool:
+    """Refused: a question for sparse tensors.
 
-    def __hash__(self) -> int:
-        return id(storage_of(self.tensor))
+    Errors: DTypeError always.
+    """
+    raise DTypeError("[is_coalesced] expected sparse coordinate tensor layout but got Strided")
 
 
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
@@ -121,9 +126,18 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     return self
 
 
-def share_memory_(self: Tensor) -> Tensor:
-    """The tensor itself: workers get copies."""
-    return self
+def xpu(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor on an XPU device, which a plug-in may serve."""
+    return to(self, resolve("xpu" if device is None else device))
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether the memory is held in place for copies to a device: host memory is taken as it is."""
+    return False
+
+
+def record_stream(self: Tensor, s: Any) -> None:
+    """Taken, without effect: a device's streams are its one queue, so memory is never reused too early."""
 
 
 def get_property(name: str) -> property:
@@ -131,22 +145,46 @@ def get_property(name: str) -> property:
     return property(lambda self: self.device.type == name, doc=f"Whether it lies on a {name} device.")
 
 
+def never(doc: str) -> property:
+    """An attribute of kinds of tensors that there are none of."""
+    return property(lambda self: False, doc=f"{doc}: never.")
+
+
+def to_padded_tensor(self: Tensor, padding: float, output_size: Any = None) -> Tensor:
+    """Not offered, as nested tensors are not.
+
+    Errors: Unsupported, always.
+    """
+    raise Unsupported(
+        "[to_padded_tensor] nested tensors are not offered; pad sequences with nn.utils.rnn.pad_sequence"
+    )
+
+
+# Device types that tensors are asked for.
+DEVICE_TYPES = (
+    "cpu", "cuda", "ipu", "maia", "meta", "mps", "mtia", "vulkan", "xla", "xpu",
+)  # fmt: skip
+
+
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        data_ptr, element_size, get_device, is_complex, is_conj, is_inference, is_nonzero, is_same_size,
-        pin_memory, share_memory_,
+        data_ptr, dense_dim, dim_order, element_size, get_device, is_coalesced, is_complex, is_conj,
+        is_distributed, is_inference, is_nonzero, is_pinned, is_same_size, is_shared, pin_memory,
+        record_stream, share_memory_, sparse_dim, to_padded_tensor, xpu,
     )
 } | {
-    "type": type_, "untyped_storage": Memory, "storage": Memory, "is_pinned": is_conj, "is_shared": is_conj,
-    "is_signed": lambda self: self.dtype.signed,
+    "type": type_, "storage": storage, "untyped_storage": untyped_storage,
+    "is_signed": lambda self: self.dtype.is_signed,
 }  # fmt: skip
-PROPERTIES = {f"is_{name}": get_property(name) for name in ("cpu", "cuda", "meta", "mps", "xpu")} | {
+PROPERTIES = {f"is_{name}": get_property(name) for name in DEVICE_TYPES} | {
     "nbytes": property(nbytes, doc="Bytes of all elements."),
     "itemsize": property(element_size, doc="Bytes of one element."),
     "layout": property(lambda self: strided, doc="How elements lie: always strided."),
-    "is_sparse": property(is_conj, doc="Whether most elements are left out: never."),
-    "is_quantized": property(is_conj, doc="Whether it is quantised: never."),
-    "is_nested": property(is_conj, doc="Whether it is nested: never."),
-    "real": property(lambda self: self, doc="The real part: the tensor itself."),
+    "name": property(lambda self: None, doc="A name for the tensor: it has none."),
+    "is_sparse": never("Whether most elements are left out"),
+    "is_sparse_csr": never("Whether most elements are left out, row by row"),
+    "is_mkldnn": never("Whether its memory is in oneDNN's own layout"),
+    "is_quantized": never("Whether it is quantised"),
+    "is_nested": never("Whether it is nested"),
 }

@@ -7,14 +7,14 @@ from typing import Any
 
 from devtensor.core import dtype as dtypes
 from devtensor.core.dtype import BOOL, FLOAT, DType, as_dtype
-from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.rules import TENSOR, ZERO_DIM, Operand, literal_operand
 from devtensor.core.rules import result_type as _result_type
 from devtensor.core.spec import broadcast_shapes as _broadcast
 from devtensor.core.tensor import Size, Tensor
 from devtensor.functions.shaping import expand
 from devtensor.ops.compare import eq, isfinite, isnan
-from devtensor.ops.elementwise import abs
+from devtensor.ops.parts import abs
 from devtensor.ops.reduce import all as all_of
 
 __all__ = [
@@ -36,6 +36,10 @@ def isclose(
 
     Errors: DTypeError if dtypes differ.
     """
+    if rtol < 0 or atol < 0:
+        raise ArgumentError(
+            f"[isclose] rtol must be greater than or equal to zero, and atol; got rtol={rtol}, atol={atol}"
+        )
     if input.dtype is not other.dtype:
         raise DTypeError(
             f"[isclose] {input.dtype.name} did not match {other.dtype.name}; convert one of them first"
@@ -99,7 +103,7 @@ def can_cast(from_: DType, to: DType) -> bool:
     lower."""
     source, target = as_dtype(from_), as_dtype(to)
     if source.category == target.category and source.category not in (BOOL, FLOAT):
-        return target.signed or not source.signed
+        return target.is_signed or not source.is_signed
     return source.category <= target.category
 
 

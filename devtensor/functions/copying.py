@@ -9,17 +9,24 @@ from devtensor.core.device import resolve
 from devtensor.core.dtype import as_dtype
 from devtensor.core.errors import ArgumentTypeError, AutogradError
 from devtensor.core.host import host_read
+from devtensor.core.layout import strides_like
+from devtensor.core.memory import Counter
+from devtensor.core.overlap import offset_of
 from devtensor.core.state import no_grad
-from devtensor.core.tensor import Tensor, share
+from devtensor.core.tensor import Storage, Tensor, View, in_rows, share, storage_of, strides_of, wrap
 from devtensor.core.transfer import HostData
-from devtensor.ops.create import constant, copy
+from devtensor.core.views import RETYPING
+from devtensor.functions.formats import copied
+from devtensor.ops.create import constant, lay_out
 
 
 def rebuild(
-    cls: type, data: bytes, shape: tuple, dtype: str, device: str, requires_grad: bool, held: dict
-) -> Tensor:
+    cls: type, data: bytes, shape: tuple, dtype: str, device: str, requires_grad: bool, held: dict,
+    strides: tuple | None = None,
+) -> Tensor:  # fmt: skip
     """A tensor from what `reduce` wrote."""
     source = constant(HostData(data, shape), as_dtype(dtype), resolve(device))
+    source = source if strides is None else lay_out(source, strides)
     return _handle(cls, source, requires_grad, held)
 
 
@@ -37,34 +44,52 @@ def _attributes(self: Tensor) -> dict[str, Any]:
 
 
 def reduce(self: Tensor, protocol: Any) -> tuple:
-    """What pickling writes: the numbers, on the host; the gradient is left behind.
-
-    Errors: AutogradError for a tensor inside a graph.
-    """
-    if self.node is not None:
-        raise AutogradError("[pickle] cannot pickle a tensor inside a graph; use detach() first")
+    """What pickling writes: the numbers, on the host; gradient and history are left behind."""
     read = host_read(self, "pickle")
     facts = (type(self), bytes(read.data), read.shape, self.dtype.name, str(self.device), self.requires_grad)
-    return rebuild, (*facts, _attributes(self))
+    strides = None if in_rows(self) else strides_like(read.shape, strides_of(self))
+    return rebuild, (*facts, _attributes(self), strides)
 
 
 def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
-    """A leaf with memory of its own, and a copy of the gradient.
+    """A leaf with memory of its own, and a copy of the gradient; tensors that share memory go on sharing.
 
     Errors: AutogradError for a tensor inside a graph.
     """
     if id(self) in memo:
         return memo[id(self)]
-    if self.node is not None:
+    if not self.is_leaf:
         raise AutogradError(
             "[deepcopy] Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
             "protocol at the moment; use detach() or clone()"
         )
     with no_grad():
-        made = _handle(type(self), copy(self), self.requires_grad, _attributes(self))
+        made = _handle(type(self), _in_copied_memory(self, memo), self.requires_grad, _attributes(self))
         memo[id(self)] = made
         if self.grad is not None:
-            made.grad = copy(self.grad)
+            made.grad = deepcopy(self.grad, memo)
+    return made
+
+
+def _in_copied_memory(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """The same view of a copy of the tensor's storage, one copy for all that share it."""
+    storage, kind = storage_of(self), self.kind
+    if any(name in RETYPING for name, _ in self.alias.chain):
+        return copied("deepcopy", self, "preserve_format")
+    root: Any = storage.root
+    layout = kind.device.backend.strides_of(root)
+    if id(storage) not in memo:
+        lay_out: Any = kind.device.kernel("lay_out", kind.dtype)
+        memo[id(storage)] = Storage(lay_out(root, layout))
+    fresh = memo[id(storage)]
+    if not self.alias.chain:
+        made = wrap(fresh.root, kind)
+        made.alias = fresh
+        return made
+    as_strided: Any = kind.device.kernel("as_strided", kind.dtype)
+    where = tuple(self.array.shape), strides_of(self), offset_of(self), layout
+    made = wrap(as_strided(fresh.root, *where), kind)
+    made.alias = View(fresh, (("as_strided", where),), None)
     return made
 
 
@@ -74,8 +99,10 @@ def shallow(self: Tensor) -> Tensor:
 
 
 def get_data(self: Tensor) -> Tensor:
-    """The same memory without history."""
-    return share(self)
+    """The same memory without history, with a count of versions of its own."""
+    made = share(self)
+    made.alias = View(made.alias.storage, made.alias.chain, None, Counter())
+    return made
 
 
 def set_data(self: Tensor, value: Tensor) -> None:
@@ -90,10 +117,32 @@ def set_data(self: Tensor, value: Tensor) -> None:
             "[data] data set to a tensor that requires gradients must be floating point, got "
             f"{value.kind.dtype.name}"
         )
-    source = share(value)
-    self.array, self.kind, self.alias = source.array, source.kind, source.alias
+    alias = share(value).alias
+    counter = Counter(0 if self.alias is None else self.alias.counter.version)
+    self.array, self.kind = value.array, value.kind
+    self.alias = View(alias.storage, alias.chain, None, counter)
 
 
-METHODS: dict[str, Callable] = {"__reduce_ex__": reduce, "__deepcopy__": deepcopy, "__copy__": shallow}
+def as_subclass(self: Tensor, cls: type) -> Tensor:
+    """The same memory and history under a class derived from Tensor.
+
+    Errors: ArgumentTypeError for a class that is not.
+    """
+    if not issubclass(cls, Tensor):
+        raise ArgumentTypeError(
+            f"[as_subclass] Creating a Tensor subclass from a class that does not inherit from Tensor is not "
+            f"possible; {cls.__name__} must derive from devtensor.Tensor"
+        )
+    made = self.view_as(self)
+    made.__class__ = cls
+    return made
+
+
+METHODS: dict[str, Callable] = {
+    "as_subclass": as_subclass,
+    "__reduce_ex__": reduce,
+    "__deepcopy__": deepcopy,
+    "__copy__": shallow,
+}
 PROPERTIES = {"data": property(get_data, set_data)}
 __all__: list[str] = []

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.device import resolve
-from devtensor.core.dtype import FLOAT, as_dtype, default_dtype, float64, int64
-from devtensor.core.errors import ArgumentError
-from devtensor.core.inplace import copy_into
+from devtensor.core.device import resolve, wrapped
+from devtensor.core.dtype import as_dtype, default_dtype, int32, int64
+from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.rules import literal_operand
+from devtensor.core.spec import contiguous_strides
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import like
+from devtensor.functions.out import into
 from devtensor.functions.shaping import sizes
 from devtensor.interop import tensor
 from devtensor.ops import create as ops
 from devtensor.ops.compare import eq
 from devtensor.ops.create import cast
-from devtensor.ops.join import cat
 from devtensor.ops.shape import as_shape
 
 __all__ = [
-    "arange",
     "empty",
     "empty_like",
+    "empty_permuted",
     "empty_strided",
     "eye",
     "full",
     "full_like",
-    "linspace",
-    "logspace",
     "ones",
     "ones_like",
-    "range",
     "scalar_tensor",
     "tril_indices",
     "triu_indices",
@@ -43,7 +41,7 @@ __all__ = [
 def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
     """The tensor made, or `out` with it written in; with its gradient wanted if asked."""
     if out is not None:
-        return copy_into(out, made)
+        return into(out, made)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -63,7 +61,9 @@ def full(
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     elif hasattr(fill_value, "item"):
         fill_value = fill_value.item()
-    dtype = as_dtype(type(fill_value)) if dtype is None else as_dtype(dtype)
+    dtype = literal_operand(type(fill_value)).dtype if dtype is None else as_dtype(dtype)
+    if isinstance(fill_value, int) and not isinstance(fill_value, bool):
+        fill_value = wrapped(fill_value, dtype)
     return finish(ops.full(shape_of((size,)), fill_value, dtype, resolve(device)), requires_grad, out)
 
 
@@ -92,17 +92,19 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
         dtype = default_dtype() if dtype is None else as_dtype(dtype)
         return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
 
-    def like(
+    def similar(
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any =
         None, memory_format: Any = None, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
-        return full_like(input, value, dtype=dtype, device=device, requires_grad=requires_grad)
+        return full_like(
+            input, value, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+        )
 
     filled.__name__ = filled.__qualname__ = name
     filled.__doc__ = f"A tensor of {doc}."
-    like.__name__ = like.__qualname__ = f"{name}_like"
-    like.__doc__ = f"A tensor of {doc}, in the shape of `input`."
-    return filled, like
+    similar.__name__ = similar.__qualname__ = f"{name}_like"
+    similar.__doc__ = f"A tensor of {doc}, in the shape of `input`."
+    return filled, similar
 
 
 zeros, zeros_like = _filled("zeros", 0, "zeros")
@@ -119,117 +121,33 @@ def full_like(
     requires_grad: bool = False,
     layout: Any = None,
     memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of one number in the shape of `input`."""
     dtype = input.dtype if dtype is None else dtype
     device = input.device if device is None else device
-    return full(tuple(input.array.shape), fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+    made = full(tuple(input.array.shape), fill_value, dtype=dtype, device=device)
+    return finish(like(made, input, memory_format), requires_grad)
 
 
 def empty_strided(
-    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor of zeros whose dims lie in memory in the order that the strides tell."""
-    shape = sizes((size,))
-    order = sorted(builtin_range(len(shape)), key=lambda d: -stride[d])
-    made = zeros([shape[d] for d in order], dtype=dtype, device=device)
-    places = [order.index(d) for d in builtin_range(len(shape))]
-    return finish(made.permute(*places), requires_grad)
-
-
-builtin_range = range
-
-
-def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
+    size: Any,
+    stride: Any,
     *,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
-    out: Tensor | None = None,
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Numbers from `start` to before `end`, `step` apart; with one limit, from 0.
+    """A tensor of zeros with the strides given, in elements.
 
-    Errors: ArgumentError if the step is 0 or leads away from the end.
+    Errors: ShapeError unless there is a stride for each size.
     """
-    start, end = (0, start) if end is None else (start, end)
-    start, end, step = (_number(value) for value in (start, end, step))
-    if not step or not all(math.isfinite(v) for v in (start, end, step)):
-        raise ArgumentError(
-            f"[arange] step must be nonzero and all finite; got start={start}, end={end}, step={step}"
-        )
-    if (end - start) * step < 0:
-        raise ArgumentError(
-            f"[arange] upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
-        )
-    whole = all(isinstance(v, int) for v in (start, end, step))
-    count = -((start - end) // step) if whole else math.ceil((end - start) / step)
-    kind = as_dtype(dtype) if dtype is not None else int64 if whole else default_dtype()
-    return finish(ops.arange(start, step, count, kind, resolve(device)), requires_grad, out)
-
-
-def _number(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
-
-
-def range(start: Any, end: Any = None, step: Any = 1, **facts: Any) -> Tensor:
-    """Numbers from `start` to `end`, both included, `step` apart."""
-    start, end = (0, start) if end is None else (start, end)
-    facts["dtype"] = facts.get("dtype") or default_dtype()
-    return arange(start, start + (math.floor((end - start) / step) + 0.5) * step, step, **facts)
-
-
-def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    out: Tensor | None = None,
-    layout: Any = None,
-) -> Tensor:
-    """`steps` numbers evenly spaced from `start` to `end`, both exact."""
-    return finish(_spaced("linspace", start, end, steps, dtype, device), requires_grad, out)
-
-
-def _spaced(op: str, start: Any, end: Any, steps: int, dtype: Any, device: Any) -> Tensor:
-    if steps < 0:
-        raise ArgumentError(f"[{op}] number of steps must be non-negative, got {steps}")
-    start, end = _number(start), _number(end)
-    kind, place = default_dtype() if dtype is None else as_dtype(dtype), resolve(device)
-    exact = float64 if kind.category != FLOAT or kind.bits == 64 else kind
-    if "float64" not in place.backend.dtypes and exact is float64:
-        exact = default_dtype()
-    step = (end - start) / (steps - 1) if steps > 1 else 0.0
-    # From both ends to the middle, so that both are exact and the spacing is even.
-    half = (steps + 1) // 2
-    front = ops.arange(start, step, half, exact, place)
-    back = ops.arange(end - step * (steps - half - 1), step, steps - half, exact, place)
-    made = cat(front, back, dim=0)
-    return made if kind is exact else cast(made, kind)
-
-
-def logspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    base: float = 10.0,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    out: Tensor | None = None,
-) -> Tensor:
-    """`base` to the powers that `linspace` gives."""
-    powers = _spaced("logspace", start, end, steps, float64, device)
-    kind = default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(cast(base**powers, kind), requires_grad, out)
+    shape, strides = shape_of((size,)), sizes((stride,))
+    if len(shape) != len(strides):
+        raise ShapeError(f"[empty_strided] mismatched lengths of size {shape} and stride {strides}")
+    return finish(ops.lay_out(zeros(shape, dtype=dtype, device=device), strides), requires_grad)
 
 
 def eye(
@@ -241,15 +159,36 @@ def eye(
     requires_grad: bool = False,
     out: Tensor | None = None,
     layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """The unit matrix: ones on the diagonal, else zeros.
 
     Shapes: -> (n, m), or (n, n)
     """
+    if n < 0 or (m is not None and m < 0):
+        raise ArgumentError(f"[eye] n must be greater or equal to 0, and m; got n={n}, m={m}")
     place = resolve(device)
     rows, columns = (ops.arange(0, 1, size, int64, place) for size in (n, n if m is None else m))
     kind = default_dtype() if dtype is None else as_dtype(dtype)
     return finish(cast(eq(as_shape(rows, (n, 1)), columns), kind), requires_grad, out)
+
+
+def empty_permuted(size: Any, physical_layout: Any, **facts: Any) -> Tensor:
+    """A tensor of zeros whose dims lie in memory in the order `physical_layout`, outermost first.
+
+    Errors: ShapeError unless the layout names every dim once.
+    """
+    order, shape = tuple(physical_layout), shape_of((size,))
+    if sorted(order) != list(range(len(shape))):
+        raise ShapeError(
+            f"[empty_permuted] physical_layout {order} must name each of the {len(shape)} dims once; "
+            "the number of dimensions in size must match it, and no dim may appear twice"
+        )
+    packed = contiguous_strides([shape[d] for d in order])
+    strides = [0] * len(shape)
+    for place, dim in enumerate(order):
+        strides[dim] = packed[place]
+    return empty_strided(shape, strides, **facts)
 
 
 def scalar_tensor(
@@ -260,8 +199,14 @@ def scalar_tensor(
 
 
 def _triangle(name: str, keep: Callable[[int, int], bool]) -> Callable:
-    def triangle(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Tensor:
-        pairs = [(i, j) for i in builtin_range(row) for j in builtin_range(col) if keep(j - i, offset)]
+    def triangle(
+        row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None, layout: Any = None
+    ) -> Tensor:
+        if row < 0 or col < 0 or as_dtype(dtype) not in (int32, int64):
+            raise ArgumentError(
+                f"[{name}] row must be non-negative, and col; dtype int32 or int64; got {row}, {col}, {dtype}"
+            )
+        pairs = [(i, j) for i in range(row) for j in range(col) if keep(j - i, offset)]
         lines = [[i for i, _ in pairs], [j for _, j in pairs]]
         return tensor(lines, dtype=dtype, device=device)
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import int64
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import DimensionError, ShapeError
 from devtensor.core.spec import normalize_dim
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, describe
 from devtensor.ops import reduce
 from devtensor.ops import sort as ops
-from devtensor.ops.compare import eq
+from devtensor.ops.compare import ne
 from devtensor.ops.create import arange, cast, full
-from devtensor.ops.index import index_select
+from devtensor.ops.index import index_put, index_select, nonzero
 from devtensor.ops.join import cat
 from devtensor.ops.shape import as_shape, permute
 
@@ -31,10 +31,13 @@ def unique(
 
     With `dim`, the different slices along it, ordered by their elements.
     """
-    if dim is not None and input.array.ndim != 1:
+    if dim is not None and input.array.ndim > 1:
         return _unique_slices(
             input, normalize_dim("unique", dim, input.array.ndim), return_inverse, return_counts
         )
+    if dim is not None:
+        _some_dim("unique", input)
+        normalize_dim("unique", dim, input.array.ndim)
     values, inverse, counts = ops.unique(input)
     return _asked(values, inverse, counts, return_inverse, return_counts)
 
@@ -47,41 +50,64 @@ def _asked(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: bool
 def _unique_slices(input: Tensor, dim: int, return_inverse: bool, return_counts: bool) -> Any:
     """Different slices along a dim, in the order of their elements: sorted by the last column first,
     stably."""
-    rows = permute(input, (dim, *(d for d in range(input.array.ndim) if d != dim)))
-    count = rows.array.shape[0]
-    table = as_shape(rows, (count, rows.shape.numel() // max(1, count)))
-    order = arange(0, 1, count, int64, input.device)
+    table = _rows("unique", input, dim)
+    order = arange(0, 1, table.array.shape[0], int64, input.device)
     for column in reversed(range(table.array.shape[1])):
-        order = index_select(order, ops.sort(table[:, column][order], 0, False)[1], 0)
-    in_order = index_select(table, order, 0)
-    fresh = reduce.any(in_order[1:] != in_order[:-1], 1)
-    numbers = reduce.cumsum(_with_first(fresh), 0) - 1
-    inverse = full((count,), 0, int64, input.device)
-    inverse[order] = numbers
-    firsts = order[_with_first(fresh) != 0]
-    total = reduce.sum(eq(numbers, arange(0, 1, firsts.array.shape[0], int64, input.device)[:, None]), 1)
-    return _asked(index_select(input, firsts, dim), inverse, total, return_inverse, return_counts)
+        order = index_select(order, ops.sort(index_select(table[:, column], order, 0), 0, False)[1], 0)
+    firsts, numbers, counts = _runs(index_select(table, order, 0))
+    inverse = index_put(numbers, numbers, order, places=(0,), accumulate=False)
+    found = index_select(input, index_select(order, firsts, 0), dim)
+    return _asked(found, inverse, counts, return_inverse, return_counts)
 
 
-def _with_first(fresh: Tensor) -> Tensor:
-    """Marks of elements that differ from the one before, the first always among them, as integers."""
-    return cat(full((1,), 1, int64, fresh.device), cast(fresh, int64), dim=0)
+def _some_dim(op: str, input: Tensor) -> None:
+    if not input.array.ndim:
+        raise DimensionError(f"[{op}] Dimension specified as 0 but tensor has no dimensions")
+
+
+def _rows(op: str, input: Tensor, dim: int) -> Tensor:
+    """The slices along a dim as the rows of a table.
+
+    Errors: ShapeError for slices without elements.
+    """
+    moved = permute(input, (dim, *(d for d in range(input.array.ndim) if d != dim)))
+    count = moved.array.shape[0]
+    empty = [d for d, size in enumerate(input.array.shape) if not size]
+    if empty and empty != [dim]:
+        raise ShapeError(
+            f"[{op}] {describe(input)}: There are 0 sized dimensions, and they aren't selected, so unique "
+            "cannot be applied"
+        )
+    return as_shape(moved, (count, input.shape.numel() // max(1, count)))
+
+
+def _runs(table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of runs of equal rows: where each begins, for each row the number of its run, and how long each is."""
+    count, device = table.array.shape[0], table.device
+    if not count:
+        nothing = full((0,), 0, int64, device)
+        return nothing, nothing, nothing
+    fresh = reduce.any(ne(table[1:], table[:-1]), 1)
+    marks = cat(full((1,), 1, int64, device), cast(fresh, int64), dim=0)
+    numbers = reduce.cumsum(marks, 0) - 1
+    firsts = nonzero(marks)[:, 0]
+    ends = cat(firsts[1:], full((1,), count, int64, device), dim=0)
+    return firsts, numbers, ends - firsts
 
 
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """Values without those that repeat the one before."""
-    if dim is not None and input.array.ndim != 1:
-        raise ArgumentError("[unique_consecutive] dim is taken for one dimension only; loop over the slices")
-    flat = as_shape(input, (input.shape.numel(),))
-    if not flat.array.shape[0]:
-        empty = full((0,), 0, int64, input.device)
-        return _asked(flat, empty, empty, return_inverse, return_counts)
-    marks = _with_first(flat[1:] != flat[:-1])
-    values, numbers = flat[marks != 0], reduce.cumsum(marks, 0) - 1
-    counts = reduce.sum(eq(numbers, numbers[marks != 0][:, None]), 1)
-    return _asked(values, as_shape(numbers, tuple(input.array.shape)), counts, return_inverse, return_counts)
+    """Values, or with `dim` slices along it, without those that repeat the one before."""
+    if dim is None:
+        flat = as_shape(input, (input.shape.numel(),))
+        firsts, numbers, counts = _runs(as_shape(flat, (input.shape.numel(), 1)))
+        inverse = as_shape(numbers, tuple(input.array.shape))
+        return _asked(index_select(flat, firsts, 0), inverse, counts, return_inverse, return_counts)
+    _some_dim("unique_consecutive", input)
+    at = normalize_dim("unique_consecutive", dim, input.array.ndim)
+    firsts, numbers, counts = _runs(_rows("unique_consecutive", input, at))
+    return _asked(index_select(input, firsts, at), numbers, counts, return_inverse, return_counts)
 
 
 METHODS: dict[str, Callable] = {"unique": unique, "unique_consecutive": unique_consecutive}

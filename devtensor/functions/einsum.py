@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import ArgumentError, OptionError, ShapeError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.ops import reduce
 from devtensor.ops.linalg import matmul
@@ -15,12 +15,18 @@ __all__ = ["einsum"]
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def einsum(equation: Any, *operands: Any) -> Tensor:
+def einsum(*args: Any) -> Tensor:
     """Sum of products over named dims: "ij,jk->ik" is the matrix product.
 
     Shapes: each operand as its letters say; "..." stands for dims that broadcast
     Errors: ArgumentError for an equation that cannot be read, ShapeError if sizes of one letter differ.
     """
+    if len(args) < 2:
+        raise ArgumentError(
+            f"[einsum] got {len(args)} arguments; must specify the equation string and at least one operand, "
+            "or at least one operand and its subscripts list"
+        )
+    equation, operands = args[0], args[1:]
     if not isinstance(equation, str):
         equation, operands = _from_lists(equation, operands)
     tensors = (
@@ -47,6 +53,9 @@ def _from_lists(first: Any, rest: tuple) -> tuple[str, tuple]:
 
 
 def _letters(dims: Any) -> str:
+    for d in dims:
+        if d is not Ellipsis and not 0 <= d < len(LETTERS):
+            raise ArgumentError(f"[einsum] subscript {d} is not within the valid range [0, {len(LETTERS)})")
     return "".join("..." if d is Ellipsis else LETTERS[d] for d in dims)
 
 
@@ -56,7 +65,7 @@ def _read(equation: str, tensors: list[Tensor]) -> tuple[list[list[str]], list[s
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
     if len(texts) != len(tensors):
-        raise ArgumentError(
+        raise OptionError(
             f"[einsum] {equation!r} names {len(texts)} operands, but {len(tensors)} were provided"
         )
     terms = [_names(equation, text, tensor.array.ndim) for text, tensor in zip(texts, tensors, strict=True)]
@@ -66,7 +75,7 @@ def _read(equation: str, tensors: list[Tensor]) -> tuple[list[list[str]], list[s
         result = _names(equation, right, None, spread)
         known = set(spread).union(*terms)
         if len(set(result)) != len(result) or not set(result) <= known:
-            raise ArgumentError(
+            raise OptionError(
                 f"[einsum] {equation!r}: the result must name each of its dims once, and only given ones"
             )
         return terms, result
@@ -77,7 +86,7 @@ def _read(equation: str, tensors: list[Tensor]) -> tuple[list[list[str]], list[s
 def _names(equation: str, text: str, ndim: int | None, spread: list[str] | None = None) -> list[str]:
     before, dots, after = text.partition("...")
     if not all(letter in LETTERS for letter in before + after):
-        raise ArgumentError(f"[einsum] {equation!r}: subscripts must be in [a-zA-Z], '...', ',' and '->'")
+        raise OptionError(f"[einsum] {equation!r}: subscripts must be in [a-zA-Z], '...', ',' and '->'")
     if ndim is None:
         return [*before, *(spread or [] if dots else []), *after]
     count = ndim - len(before) - len(after)
@@ -105,6 +114,10 @@ def _prepared(term: list[str], tensor: Tensor, sizes: dict[str, int]) -> tuple[l
         while term.count(name) > 1:
             first = term.index(name)
             second = term.index(name, first + 1)
+            if tensor.array.shape[first] != tensor.array.shape[second]:
+                raise ShapeError(
+                    f"[einsum] {describe(tensor)}: {name!r} is repeated but the sizes do not match"
+                )
             tensor = diagonal(tensor, 0, first, second)
             term = [n for d, n in enumerate(term) if d not in (first, second)] + [name]
     shape = tuple(sizes[name] for name in term)

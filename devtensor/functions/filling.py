@@ -11,7 +11,7 @@ from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.sampling import chances, check_std
+from devtensor.functions.sampling import both_parts, chances, check_std
 from devtensor.ops.combine import clamp
 from devtensor.ops.elementwise import ceil
 from devtensor.ops.functions import exp, log1p, tan
@@ -24,11 +24,11 @@ EXACT = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
 def _fill(
     self: Tensor, draw: Callable[[Generator, tuple, DType], Tensor], generator: Generator | None
 ) -> Tensor:
-    """Draw in the tensor's own floating dtype and write the result into it."""
+    """Draw in the tensor's own dtype, of complex numbers each part, and write the result into it."""
     source = generator_for(self.device, generator)
-    dtype = self.dtype if self.dtype.category == FLOAT else float32
+    dtype = self.dtype if self.dtype.differentiable else float32
     with no_grad():
-        made = draw(source, tuple(self.array.shape), dtype)
+        made = both_parts(draw, source, tuple(self.array.shape), dtype)
     return copy_into(self, made)
 
 
@@ -37,7 +37,7 @@ def uniform_(
 ) -> Tensor:
     """Fill with numbers spread evenly over [from, to)."""
     low = old.get("from", from_)
-    _only_floating("uniform_", self)
+    _only_floating("uniform_", self, complex=True)
     if low > to:
         raise ArgumentError(
             f"[uniform_] uniform_ expects to return a [from, to) range, but found from={low} > to={to}"
@@ -52,16 +52,23 @@ def uniform_(
 
 def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers."""
-    _only_floating("normal_", self)
     check_std(std)
+    # A complex number's variance is half in each part.
+    std = std * math.sqrt(0.5) if self.dtype.is_complex else std
+    _only_floating("normal_", self, complex=True)
     return _fill(self, lambda source, *facts: source.normal(*facts) * std + mean, generator)
 
 
-def _only_floating(op: str, self: Tensor) -> None:
-    if self.dtype.category != FLOAT:
+def _only_floating(op: str, self: Tensor, complex: bool = False) -> None:
+    if self.dtype.category != FLOAT and not (complex and self.dtype.is_complex):
         raise DTypeError(
             f"[{op}] target is {describe(self)}; it needs a floating-point dtype; convert with .float()"
         )
+
+
+def _only_positive(op: str, name: str, value: float) -> None:
+    if value <= 0:
+        raise ArgumentError(f"[{op}] {op} expects {name} > 0.0, but found {name}={value}; give a positive one")
 
 
 def random_(
@@ -78,7 +85,7 @@ def _count_of(dtype: DType) -> int:
     """How many integers from 0 on the dtype holds exactly, in a row."""
     if dtype.category == FLOAT:
         return EXACT[dtype.name] + 1
-    return 2 ** (dtype.bits - dtype.signed)
+    return 2 ** (dtype.bits - dtype.is_signed)
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
@@ -91,6 +98,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
 def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of the exponential distribution: -log(1 - u) / lambd."""
     _only_floating("exponential_", self)
+    _only_positive("exponential_", "lambda", lambd)
     return _fill(self, lambda source, *facts: log1p(-source.uniform(*facts)) / -lambd, generator)
 
 
@@ -111,6 +119,7 @@ def log_normal_(
 ) -> Tensor:
     """Fill with numbers whose logarithm is normal."""
     _only_floating("log_normal_", self)
+    _only_positive("log_normal_", "std", std)
     return _fill(self, lambda source, *facts: exp(source.normal(*facts) * std + mean), generator)
 
 
@@ -119,6 +128,7 @@ def cauchy_(
 ) -> Tensor:
     """Fill with numbers of the Cauchy distribution."""
     _only_floating("cauchy_", self)
+    _only_positive("cauchy_", "sigma", sigma)
     return _fill(
         self, lambda source, *facts: tan((source.uniform(*facts) - 0.5) * math.pi) * sigma + median, generator
     )

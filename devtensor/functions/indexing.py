@@ -5,70 +5,162 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dispatch import call
-from devtensor.core.dtype import BOOL, FLOAT, bool_, int64
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, IndexingError
-from devtensor.core.inplace import apply_inplace, copy_into, refuse_overlap, write
-from devtensor.core.tensor import Tensor, describe
-from devtensor.interop import tensor
+from devtensor.core.dispatch import call_view
+from devtensor.core.dtype import DType, bool_, int64, uint8
+from devtensor.core.errors import ArgumentTypeError, DTypeError
+from devtensor.core.explain import explain
+from devtensor.core.inplace import apply_inplace, copy_into, fill, writable
+from devtensor.core.overlap import refuse_overlap, refuse_partial
+from devtensor.core.state import current
+from devtensor.core.tensor import Tensor, describe, in_rows, spec_of
+from devtensor.functions.indices import EVERYTHING, MASKS, check_mask, entries_of, read
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast, full, to_device
-from devtensor.ops.index import index_get, index_put, nonzero
-from devtensor.ops.shape import as_shape, getitem
+from devtensor.ops.index import index_get, index_put, indexed_shape, nonzero
+from devtensor.ops.shape import as_shape, expand, getitem
 
 GETITEM = getitem.op
-EVERYTHING = slice(None)
 NONE = type(None)
+NUMBERS = (bool, int, float, complex)
 
 
 def get(self: Tensor, index: Any) -> Any:
     """`self[index]`: a view for ints, slices, None and Ellipsis, else a copy of the elements chosen."""
     entries = index if index.__class__ is tuple else (index,)
-    for entry in entries:
-        kind = entry.__class__
-        if kind is not int and kind is not NONE and not (kind is slice and _simple(entry)):
-            break
-    else:
-        return call(GETITEM, (self,), (entries,))
-    if (
-        len(entries) == 1
-        and isinstance(entry, Tensor)
-        and entry.kind is self.kind.device.kind(int64)
-        and entry.array.ndim
-    ):
-        return index_get(self, entry, places=(0,))
-    basic, places, indices = resolve(self, entries)
-    part = _view(self, basic)
+    basic = _basic(entries, self.array.ndim)
+    if basic is not None:
+        return call_view(GETITEM, self, (basic,))
+    if len(entries) == 1 and isinstance(index, Tensor) and index.array.ndim:
+        chosen = _chosen(self, index)
+        if chosen is not None:
+            return chosen
+    basic, places, indices, _ = read(self, entries_of(index))
+    part = self if indices and not basic else _view(self, basic)
     return index_get(part, *indices, places=places) if indices else part
 
 
+def _basic(entries: tuple, ndim: int) -> tuple | None:
+    """The entries, if all are plain ints, None, slices of such that go forward, or one Ellipsis, which is
+    spelt out."""
+    dots = None
+    for entry in entries:
+        kind = entry.__class__
+        if kind is not int and kind is not NONE and not (kind is slice and _simple(entry)):
+            if entry is not Ellipsis or dots is not None:
+                return None
+            dots = entry
+    return entries if dots is None else _spelt_out(entries, ndim)
+
+
+def _spelt_out(entries: tuple, ndim: int) -> tuple | None:
+    """The entries with the dims that the Ellipsis stands for; None if there are too many."""
+    place = entries.index(Ellipsis)
+    count = ndim - sum([entry is not None for entry in entries]) + 1
+    if count < 0:
+        return None
+    return (*entries[:place], *(EVERYTHING,) * count, *entries[place + 1 :])
+
+
+def _chosen(self: Tensor, index: Tensor) -> Tensor | None:
+    """The elements that one index tensor or one mask of the leading dims chooses; None if it is neither.
+
+    A mask is read as a line of places among the leading dims seen as one, where that takes no copy.
+    """
+    if index.kind is self.kind.device.kind(int64) and self.array.ndim:
+        return index_get(self, index, places=(0,))
+    if index.kind is not self.kind.device.kind(bool_):
+        return None
+    count, shape = index.array.ndim, tuple(self.array.shape)
+    check_mask(index, shape, 0)
+    if count > 1:
+        if not in_rows(self):
+            return None
+        size = index.shape.numel()
+        self, index = as_shape(self, (size, *shape[count:])), as_shape(index, (size,))
+    found = nonzero(index)
+    return index_get(self, as_shape(found, (found.array.shape[0],)), places=(0,))
+
+
 def set(self: Tensor, index: Any, value: Any) -> None:
-    """`self[index] = value`: the value, broadcast and converted, written into the elements chosen."""
-    entries = index if index.__class__ is tuple else (index,)
-    mask = _lone_mask(self, entries)
-    if mask is not None and not (isinstance(value, Tensor) and value.array.ndim):
-        value = _as_value(self, value)
-        copy_into(self, where(_stretched(mask, self), value, self))
+    """`self[index] = value`: the value, broadcast, written into the elements chosen.
+
+    Errors: ArgumentTypeError for a value that is no tensor or number, DTypeError for a tensor of another
+    dtype where index tensors choose, ShapeError if the value does not broadcast.
+    """
+    value = _as_value(self, value)
+    if index is False:
         return
-    basic, places, indices = resolve(self, entries)
-    target = _view(self, basic)
-    value = _as_value(target, value)
+    if index.__class__ is int or index.__class__ is slice:
+        entries: tuple = (index,)
+    else:
+        entries = (None,) if index is True else entries_of(index)
+    plain = _basic(entries, self.array.ndim)
+    if plain is not None:
+        target = _view(self, plain)
+        _put(target, value if value.array.shape == target.array.shape else _without_ones(value))
+        return
+    if len(entries) == 1 and _fills_a_mask(self, entries[0], value):
+        return
+    basic, places, indices, mask = read(self, entries)
+    target = self if indices and not basic else _view(self, basic)
     if not indices:
-        _put(target, _without_ones(value, target.array.ndim))
+        _put(target, value if value.array.shape == target.array.shape else _without_ones(value))
         return
-    target = target if basic != (EVERYTHING,) * len(basic) else self
-    apply_inplace(index_put.op, target, (value, *indices), (places, False))
+    value = _without_ones(value)
+    if mask is not None and value.shape.numel() == 1:
+        value = _filling(target, mask, value)
+    if value.kind.dtype is not target.kind.dtype:
+        _refuse_dtype(target, value, places, indices)
+    write_at(target, value, places, indices, False)
+
+
+def write_at(target: Tensor, value: Tensor, places: tuple, indices: list[Tensor], accumulate: bool) -> None:
+    """Write, or add, a value at places of a tensor: into its memory at once where nobody listens."""
+    mode = current()
+    base = target.alias.base if target.alias is not None else None
+    traced = mode.grad and any(t is not None and t.requires_grad for t in (target, value, base))
+    kind = target.kind
+    whole = all(index.kind.dtype is int64 and index.kind.device is kind.device for index in indices)
+    direct = "index_put" in getattr(kind.device.backend, "out_kernels", ()) and kind.dtype.itemsize != 2
+    if mode.layers or traced or not direct or not whole or value.kind is not kind:
+        apply_inplace(index_put.op, target, (value, *indices), (places, accumulate))
+        return
+    refuse_overlap("index_put_", target)
+    for other in (value, *indices) if target.alias is not None else ():
+        refuse_partial("index_put_", target, other)
+    counter, arrays = writable(target), (target.array, value.array, *(index.array for index in indices))
+    kernel: Any = kind.device.kernel("index_put", kind.dtype)
+    try:
+        kernel(*arrays, places, accumulate, out=target.array)
+    except Exception as error:
+        raise explain(error, index_put.op, (target, value, *indices), (places, accumulate)) from None
+    counter.version += 1
+
+
+def _refuse_dtype(target: Tensor, value: Tensor, places: tuple, indices: list[Tensor]) -> None:
+    """Raise what is wrong with the index if anything is, else what is wrong with the value's dtype."""
+    indexed_shape("setitem", tuple(target.array.shape), [spec_of(index) for index in indices], places)
+    raise DTypeError(
+        "[setitem] Index put requires the source and destination dtypes match, got "
+        f"{target.kind.dtype.name} for the destination and {value.kind.dtype.name} for the source; "
+        "convert the value with .to(dtype)"
+    )
+
+
+def delete(self: Tensor, index: Any) -> None:
+    """`del self[index]`: never possible."""
+    raise ArgumentTypeError("[delitem] Tensor does not support deleting items")
 
 
 def _put(target: Tensor, value: Tensor) -> None:
-    """Write into a view; a lone number that nobody differentiates goes straight into memory."""
-    base = target.alias.base if target.alias is not None else None
-    traced = value.requires_grad or target.requires_grad or (base is not None and base.requires_grad)
-    if traced or value.array.ndim:
+    """Write into a view."""
+    if value.array.ndim and value.array.shape != target.array.shape:
+        value = expand(value, tuple(target.array.shape))
+    if value.array.ndim:
         copy_into(target, value)
     else:
         refuse_overlap("setitem", target)
-        write(target, value)
+        fill(target, value)
 
 
 def _simple(entry: slice) -> bool:
@@ -82,178 +174,67 @@ def _simple(entry: slice) -> bool:
 
 
 def _view(source: Tensor, basic: tuple) -> Tensor:
-    return call(GETITEM, (source,), (basic,))
+    return call_view(GETITEM, source, (basic,))
 
 
-def _without_ones(value: Tensor, ndim: int) -> Tensor:
-    """Leading dims of size 1 beyond the target's are dropped, as PyTorch does when it assigns."""
+def _without_ones(value: Tensor) -> Tensor:
+    """The value without leading dims of size 1, which an assignment overlooks."""
     shape = tuple(value.array.shape)
-    while len(shape) > ndim and shape[0] == 1:
+    while shape and shape[0] == 1:
         shape = shape[1:]
-    return value if shape == tuple(value.array.shape) else as_shape(value, shape)
+    return value if len(shape) == value.array.ndim else as_shape(value, shape)
 
 
-def _lone_mask(self: Tensor, entries: tuple) -> Tensor | None:
-    """The mask, if a mask of this tensor's leading dims is all that the index holds."""
-    if (
-        len(entries) != 1
-        or not isinstance(entries[0], Tensor)
-        or entries[0].dtype is not bool_
-        or not entries[0].ndim
-    ):
-        return None
-    _check_mask(entries[0], tuple(self.array.shape), 0)
-    return entries[0] if entries[0].device is self.device else to_device(entries[0], self.device)
+def _fills_a_mask(self: Tensor, mask: Any, value: Tensor) -> bool:
+    """Write one number where a mask of the leading dims holds, without asking where that is.
+
+    False if the entry is no mask or the value no single number. Errors: IndexingError for a mask of other
+    sizes.
+    """
+    if not isinstance(mask, Tensor) or not mask.array.ndim or value.shape.numel() != 1:
+        return False
+    if mask.kind.dtype not in MASKS:
+        return False
+    check_mask(mask, tuple(self.array.shape), 0)
+    value = _filling(self, mask.kind.dtype, as_shape(value, ()))
+    mask = mask if mask.device is self.device else to_device(mask, self.device)
+    extra = self.array.ndim - mask.array.ndim
+    mask = as_shape(mask, (*mask.array.shape, *(1,) * extra)) if extra else mask
+    copy_into(self, where(mask, value, self))
+    return True
 
 
-def _stretched(mask: Tensor, target: Tensor) -> Tensor:
-    extra = target.array.ndim - mask.array.ndim
-    return as_shape(mask, (*mask.array.shape, *(1,) * extra)) if extra else mask
+def _filling(target: Tensor, mask: DType, value: Tensor) -> Tensor:
+    """The one number written where a mask holds, which may have any dtype.
+
+    Errors: DTypeError for a mask of uint8.
+    """
+    if mask is uint8:
+        raise DTypeError(
+            "[setitem] masked_fill_ only supports boolean masks, but got one of uint8; convert with .bool()"
+        )
+    return value if value.kind.dtype is target.kind.dtype else cast(value, target.kind.dtype)
 
 
 def _as_value(target: Tensor, value: Any) -> Tensor:
-    """The value as a tensor of the target's dtype and device."""
+    """The value as a tensor on the target's device: a tensor as it is, a number in the target's dtype."""
     if isinstance(value, Tensor):
-        if value.device is not target.device and value.array.ndim == 0:
-            value = to_device(value, target.device)
-        return value if value.dtype is target.dtype else cast(value, target.dtype)
-    if hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0:
-        number = value.item() if hasattr(value, "item") else value
-        return full((), number, target.dtype, target.device)
-    if hasattr(value, "__array_interface__"):
-        return _as_value(target, to_device(_tensor(value, None), target.device))
-    raise ArgumentTypeError(
-        f"[setitem] can't assign a {type(value).__name__} to {describe(target)}; give a Tensor or a number"
-    )
-
-
-def resolve(self: Tensor, entries: tuple) -> tuple[tuple, tuple, list[Tensor]]:
-    """Read an index: the part that is a view, then for each dim of that view which index tensor stands there.
-
-    Errors: IndexingError for too many entries, a mask of the wrong shape, or what cannot index; ArgumentError
-    for a slice that goes backward.
-    """
-    entries = tuple([_entry(self, entry) for entry in entries])
-    shape = tuple(self.array.shape)
-    used = sum(_consumed(entry) for entry in entries)
-    if used > len(shape):
-        raise IndexingError(
-            f"[getitem] too many indices for tensor of dimension {len(shape)}: {used} given for {shape}"
-        )
-    if sum(1 for entry in entries if entry is Ellipsis) > 1:
-        raise IndexingError("[getitem] an index can only have a single ellipsis ('...')")
-    basic: list[Any] = []
-    places: list[int | None] = []
-    indices: list[Tensor] = []
-    dim = 0
-    for entry in entries:
-        if entry is Ellipsis:
-            count = len(shape) - used
-            basic += [EVERYTHING] * count
-            places += [None] * count
-            dim += count
-        elif isinstance(entry, Tensor):
-            found = _indices_of(entry, shape, dim)
-            basic += [EVERYTHING if entry.array.ndim or entry.dtype is not bool_ else None] * len(found)
-            places += range(len(indices), len(indices) + len(found))
-            indices += found
-            dim += _consumed(entry)
-        else:
-            basic.append(entry)
-            if not isinstance(entry, int):
-                places.append(None)
-            dim += _consumed(entry)
-    while places and places[-1] is None:
-        places.pop()
-    return tuple(basic), tuple(places), indices
-
-
-def _consumed(entry: Any) -> int:
-    """How many dims an entry speaks of."""
-    if entry is None or entry is Ellipsis:
-        return 0
-    return entry.array.ndim if isinstance(entry, Tensor) and entry.dtype is bool_ else 1
-
-
-def _entry(self: Tensor, entry: Any) -> Any:
-    """An entry as int, slice, None, Ellipsis, or a tensor of masks or indices on this tensor's device."""
-    if entry is None or entry is Ellipsis:
-        return entry
-    if isinstance(entry, slice):
-        return _slice(entry)
-    if isinstance(entry, (list, tuple, range)) or (
-        hasattr(entry, "__array_interface__") and getattr(entry, "ndim", 0)
-    ):
-        entry = _tensor(list(entry) if isinstance(entry, range) else entry, int64)
-    elif isinstance(entry, bool) or type(entry).__name__ == "bool":
-        entry = full((), bool(entry), bool_, self.device)
-    if isinstance(entry, Tensor):
-        return _index_tensor(self, entry)
-    try:
-        return entry.__index__()
-    except (AttributeError, TypeError):
-        raise IndexingError(
-            "[getitem] only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
-            f"valid indices (got {type(entry).__name__})"
-        ) from None
-
-
-def _tensor(data: Any, empty: Any) -> Tensor:
-    """A CPU tensor from lists or a NumPy array; an empty list is of dtype `empty`."""
-    made = tensor(data)
-    return (
-        cast(made, empty)
-        if empty is not None and not made.shape.numel() and made.dtype.category == FLOAT
-        else made
-    )
-
-
-def _index_tensor(self: Tensor, entry: Tensor) -> Any:
-    if entry.dtype.category == FLOAT:
-        raise IndexingError(
-            "[getitem] tensors used as indices must be long, int, byte or bool tensors; "
-            f"got {describe(entry)}; convert with .long()"
-        )
-    if entry.array.ndim == 0 and entry.dtype.category != BOOL:
-        return int(entry)
-    return entry if entry.device is self.device else to_device(entry, self.device)
-
-
-def _slice(entry: slice) -> slice:
-    start, stop, step = (
-        None if part is None else part.__index__() for part in (entry.start, entry.stop, entry.step)
-    )
-    if step is not None and step <= 0:
-        raise ArgumentError(
-            f"[getitem] step must be greater than zero, got {step}; use flip() to go backward"
-        )
-    return slice(start, stop, step)
-
-
-def _check_mask(mask: Tensor, shape: tuple[int, ...], dim: int) -> None:
-    part = shape[dim : dim + mask.array.ndim]
-    for place, (want, have) in enumerate(zip(part, mask.array.shape, strict=False)):
-        if want != have:
-            raise IndexingError(
-                f"[getitem] The shape of the mask {list(mask.array.shape)} at index {place} does not match "
-                f"the shape of the indexed tensor {list(shape)} at index {dim + place}"
+        away = value.kind.device is not target.kind.device and value.array.ndim == 0
+        return to_device(value, target.kind.device) if away else value
+    if not isinstance(value, NUMBERS):
+        if not _is_whole(value):
+            raise ArgumentTypeError(
+                f"[setitem] can't assign a {type(value).__name__} to {describe(target)}; give a Tensor or a "
+                "number"
             )
-    if len(part) < mask.array.ndim:
-        raise IndexingError(
-            f"[getitem] too many indices: mask {list(mask.array.shape)} for tensor {list(shape)}"
-        )
+        value = value.__index__()
+    return full((), value, target.kind.dtype, target.kind.device)
 
 
-def _indices_of(entry: Tensor, shape: tuple[int, ...], dim: int) -> list[Tensor]:
-    """Index tensors that an entry stands for: one, or for a mask one per dim of it."""
-    if entry.dtype is not bool_:
-        return [entry]
-    _check_mask(entry, shape, dim)
-    if not entry.array.ndim:
-        return [getitem(nonzero(as_shape(entry, (1,))), (EVERYTHING, 0))]
-    found = nonzero(entry)
-    return [getitem(found, (EVERYTHING, place)) for place in range(entry.array.ndim)]
+def _is_whole(value: Any) -> bool:
+    """Whether a value is another library's whole number."""
+    return hasattr(value, "__index__") and getattr(value, "shape", None) == ()
 
 
-METHODS: dict[str, Callable] = {"__getitem__": get, "__setitem__": set}
+METHODS: dict[str, Callable] = {"__getitem__": get, "__setitem__": set, "__delitem__": delete}
 __all__: list[str] = []

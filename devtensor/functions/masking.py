@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import BOOL, FLOAT
-from devtensor.core.errors import ArgumentTypeError, ShapeError
+from devtensor.core.dtype import COMPLEX, bool_, uint8
+from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError
 from devtensor.core.inplace import copy_into
+from devtensor.core.overlap import refuse_overlap, refuse_partial
 from devtensor.core.spec import broadcast_shapes
-from devtensor.core.tensor import Tensor
-from devtensor.functions.arithmetic import into, number
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.arithmetic import number
 from devtensor.functions.indexing import get
-from devtensor.functions.selecting import nonzero
-from devtensor.ops import compare
+from devtensor.functions.out import into
+from devtensor.functions.selecting import nonzero, values_are_free
+from devtensor.ops import compare, reduce
+from devtensor.ops.create import cast, full
 from devtensor.ops.index import index_select
 from devtensor.ops.reduce import cumsum
 from devtensor.ops.shape import as_shape, expand
@@ -25,44 +28,77 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
     """`input` where `condition` holds, else `other`; with the condition alone, the places where it holds."""
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
-    return into(out, compare.where(condition, number(input), number(other)))
+    return into(out, _chosen(condition, input, other))
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """`self` where `condition` holds, else `other`."""
-    return compare.where(condition, self, number(other))
+    return _chosen(condition, self, other)
+
+
+def _chosen(condition: Any, input: Any, other: Any) -> Tensor:
+    if not isinstance(condition, Tensor) or input is None or other is None:
+        raise ArgumentTypeError(
+            f"[where] got {describe(condition)}, {describe(input)}, {describe(other)}; it needs a condition "
+            "and two values"
+        )
+    if condition.kind.dtype is uint8:
+        condition = cast(condition, bool_)
+    return compare.where(condition, number(input), number(other))
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`input` with `value` where `mask` holds.
+    """`input` with `value`, in the input's dtype, where `mask` holds.
 
-    Errors: ArgumentTypeError for a value with dimensions.
+    Shapes: input (*A), mask (*B) -> broadcast(*A, *B)
+    Errors: ShapeError for a value with dimensions, DTypeError unless the mask is bool.
     """
+    _only_bool("masked_fill", mask)
     return compare.where(mask, _single("masked_fill", input, value), input)
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place form of `masked_fill`."""
-    return copy_into(self, masked_fill(self, mask, value))
+    return _replaced("masked_fill_", self, mask, masked_fill(self, mask, value))
+
+
+def _replaced(op: str, self: Tensor, mask: Tensor, made: Tensor) -> Tensor:
+    if made.array.shape != self.array.shape:
+        raise ShapeError(
+            f"[{op}] output with shape {list(self.array.shape)} doesn't match the broadcast shape "
+            f"{list(made.array.shape)}"
+        )
+    refuse_overlap(op, self)
+    refuse_partial(op, self, mask)
+    return copy_into(self, made)
+
+
+def _only_bool(op: str, mask: Tensor) -> None:
+    if mask.kind.dtype is not bool_:
+        raise DTypeError(
+            f"[{op}] {op} only supports boolean masks, but got mask {describe(mask)}; convert with .bool()"
+        )
 
 
 def _single(op: str, input: Tensor, value: Any) -> Any:
     """A value in the input's dtype, so that filling never widens."""
     value = number(value)
-    if isinstance(value, Tensor):
-        if value.array.ndim:
-            raise ShapeError(
-                f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with "
-                f"{value.array.ndim} dimension(s)"
-            )
-        return value.to(input.device, input.dtype)
-    category = BOOL if isinstance(value, bool) else FLOAT if isinstance(value, float) else 1
-    if category > input.dtype.category:
-        raise ArgumentTypeError(
-            f"[{op}] value {value!r} cannot be converted to type {input.dtype.name} without loss; convert "
-            "the input first"
+    if not isinstance(value, Tensor):
+        if isinstance(value, complex) and input.dtype.category != COMPLEX:
+            _refuse_complex(op, input, value)
+        return full((), value, input.dtype, input.device)
+    if value.array.ndim:
+        raise ShapeError(
+            f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.array.ndim} dimension(s)"
         )
-    return value
+    if value.dtype.category == COMPLEX and input.dtype.category != COMPLEX:
+        _refuse_complex(op, input, value)
+    return value.to(input.device, input.dtype)
+
+
+def _refuse_complex(op: str, input: Tensor, value: Any) -> None:
+    raise DTypeError(f"[{op}] value {describe(value)} cannot be converted to type {input.dtype.name}")
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
@@ -70,28 +106,41 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
     Shapes: input (*A), mask (*B), broadcast together -> (count,)
     """
+    _only_bool("masked_select", mask)
     shape = broadcast_shapes("masked_select", [tuple(input.array.shape), tuple(mask.array.shape)])
-    return get(expand(input, shape), expand(mask, shape))
+    if not shape:
+        input, mask = as_shape(input, (1,)), as_shape(mask, (1,))
+    return get(expand(input, shape or (1,)), expand(mask, shape or (1,)))
 
 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """`input` with the elements of `source`, in order, where `mask` holds.
 
-    Errors: IndexingError if `source` has fewer elements than `mask` holds.
+    Shapes: input (*A), mask (*B), source: as many elements as the mask holds -> broadcast(*A, *B)
+    Errors: ShapeError if `source` has fewer elements than `mask` holds.
     """
+    if source.dtype is not input.dtype:
+        raise DTypeError(
+            f"[masked_scatter] expected self and source to have same dtypes but got {input.dtype.name} and "
+            f"{source.dtype.name}"
+        )
+    _only_bool("masked_scatter", mask)
     shape = broadcast_shapes("masked_scatter", [tuple(input.array.shape), tuple(mask.array.shape)])
-    mask = expand(mask, shape)
+    mask, input = expand(mask, shape), expand(input, shape)
+    count = source.shape.numel()
+    if values_are_free(mask) and int(reduce.sum(mask)) > count:
+        raise ShapeError("[masked_scatter] Number of elements of source < number of ones in mask")
+    if not count:
+        return compare.where(mask, input, input)
     order = cumsum(as_shape(mask, (mask.shape.numel(),)), 0) - 1
-    order = where(order < 0, 0, order)
-    if not source.shape.numel():
-        raise ShapeError("[masked_scatter] source is empty; it needs an element for each place of the mask")
-    taken = index_select(as_shape(source, (source.shape.numel(),)), order, 0)
-    return where(mask, as_shape(taken, shape), input)
+    order = compare.where(order < 0, 0, order)
+    taken = index_select(as_shape(source, (count,)), order, 0)
+    return compare.where(mask, as_shape(taken, shape), input)
 
 
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """In-place form of `masked_scatter`."""
-    return copy_into(self, masked_scatter(self, mask, source))
+    return _replaced("masked_scatter_", self, mask, masked_scatter(self, mask, source))
 
 
 METHODS: dict[str, Callable] = {

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import DType
-from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.tensor import Tensor
-from devtensor.functions.creation import empty, full, ones, zeros
+from devtensor.functions.creation import empty, empty_strided, full, ones, zeros
+from devtensor.functions.legacy import legacy
 from devtensor.interop import tensor
 
 __all__: list[str] = []
@@ -29,7 +29,13 @@ def _new(name: str, function: Callable) -> Callable:
 
 
 def new_tensor(
-    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A tensor with a copy of `data`, with dtype and device as this tensor's where none is named."""
 
@@ -39,19 +45,11 @@ def new_tensor(
     )
 
 
-def new(self: Tensor, *args: Any) -> Tensor:
-    """A tensor of this dtype and device: of zeros in a shape, or from data."""
-    if len(args) == 1 and not isinstance(args[0], int) and not hasattr(args[0], "numel"):
-        return new_tensor(self, args[0])
-    if any(isinstance(a, float) for a in args):
-        raise ArgumentTypeError(f"[new] got {args}; it takes sizes or a sequence of numbers")
-    return (
-        zeros(*args, dtype=self.dtype, device=self.device)
-        if args
-        else zeros(0, dtype=self.dtype, device=self.device)
-    )
+def new(self: Tensor, *args: Any, **facts: Any) -> Tensor:
+    """A tensor of this dtype and device: of zeros in a shape, or from data, as the legacy constructors."""
+    return legacy(self.dtype, args, {"device": self.device} | facts, self.device.type)
 
 
 METHODS: dict[str, Callable] = {
-    f"new_{f.__name__}": _new(f"new_{f.__name__}", f) for f in (empty, full, ones, zeros)
+    f"new_{f.__name__}": _new(f"new_{f.__name__}", f) for f in (empty, empty_strided, full, ones, zeros)
 } | {"new_tensor": new_tensor, "new": new}  # fmt: skip

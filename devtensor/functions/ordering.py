@@ -1,12 +1,13 @@
-"""Order in PyTorch's spellings: sorting, the largest few, medians, quantiles, searching, distinct values."""
+"""Order in PyTorch's spellings: sorting, the largest few, medians, searching."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import as_dtype, int32, int64
-from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.dtype import BOOL, COMPLEX, iinfo, int32, int64
+from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, OptionError, ShapeError
+from devtensor.core.rules import literal_operand
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions import results
@@ -14,9 +15,8 @@ from devtensor.ops import reduce
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import eq, isnan, where
 from devtensor.ops.create import cast, full
-from devtensor.ops.elementwise import ceil, floor, round
 from devtensor.ops.index import gather
-from devtensor.ops.shape import as_shape, getitem, permute
+from devtensor.ops.shape import as_shape, getitem
 
 __all__ = [
     "argsort",
@@ -26,8 +26,6 @@ __all__ = [
     "median",
     "msort",
     "nanmedian",
-    "nanquantile",
-    "quantile",
     "searchsorted",
     "sort",
     "topk",
@@ -60,14 +58,12 @@ def _part(dim: int, start: int, stop: int) -> tuple:
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The `k` largest, or smallest, values along `dim` in order, and their places.
 
-    Errors: ArgumentError if there are fewer than k.
+    Errors: ShapeError if there are fewer than k.
     """
     at = normalize_dim("topk", dim, input.array.ndim)
     size = input.array.shape[at] if input.array.ndim else 1
     if not 0 <= k <= size:
-        raise ArgumentError(
-            f"[topk] selected index k out of range: k={k} for {describe(input)} along dim {dim}"
-        )
+        raise ShapeError(f"[topk] selected index k out of range: k={k} for {describe(input)} along dim {dim}")
     values, places = ops.sort(input, at, bool(largest))
     if input.array.ndim == 0:
         return results.topk(values, places)
@@ -86,21 +82,49 @@ def _nth(input: Tensor, n: int, dim: int, keepdim: bool, result: Any) -> Any:
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along `dim`, counted from 1, and its place."""
-    at = normalize_dim("kthvalue", dim, input.array.ndim)
+    at = _not_empty("kthvalue", input, dim)
     size = input.array.shape[at] if input.array.ndim else 1
     if not 1 <= k <= size:
-        raise ArgumentError(f"[kthvalue] selected number k out of range for dimension {dim}: k={k} of {size}")
+        raise ShapeError(f"[kthvalue] selected number k out of range for dimension {dim}: k={k} of {size}")
     return _nth(input, k - 1, at, keepdim, results.kthvalue)
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The middle value, the lower of two; NaN if there is one. With `dim`, its place too."""
+    """The middle value, the lower of two; NaN if there is one. With `dim`, its place too.
+
+    Errors: DTypeError for bool.
+    """
+    _ordered("median", input)
     if dim is None:
         flat = as_shape(input, (input.shape.numel(),))
-        if not flat.array.shape[0]:
-            return full((), float("nan"), input.dtype, input.device)
-        return _median(flat, 0, False).values
-    return _median(input, normalize_dim("median", dim, input.array.ndim), keepdim)
+        return _shared(flat, _median(flat, 0, False).values) if flat.array.shape[0] else _nothing(input)
+    return _median(input, _not_empty("median", input, dim), keepdim)
+
+
+def _not_empty(op: str, input: Tensor, dim: int) -> int:
+    """The dim, counted from the front, which must hold something."""
+    at = normalize_dim(op, dim, input.array.ndim)
+    if input.array.ndim and not input.array.shape[at]:
+        raise IndexingError(f"[{op}] {describe(input)}: Expected reduction dim {dim} to have non-zero size.")
+    return at
+
+
+def _ordered(op: str, input: Tensor) -> None:
+    if input.dtype.category in (BOOL, COMPLEX):
+        raise DTypeError(f"[{op}] not implemented for {describe(input)}; convert it first")
+
+
+def _nothing(input: Tensor) -> Tensor:
+    """The median of no elements: NaN, of integers the least that there is."""
+    floating = input.dtype.is_floating_point
+    return full((), float("nan") if floating else iinfo.of(input.dtype).min, input.dtype, input.device)
+
+
+def _shared(flat: Tensor, value: Tensor) -> Tensor:
+    """The value, whose gradient all elements that equal it share evenly."""
+    if not flat.requires_grad:
+        return value
+    return reduce.amax(where(eq(flat, value.detach()), flat, float("-inf"))) + value * 0
 
 
 def _median(input: Tensor, dim: int, keepdim: bool) -> Any:
@@ -119,8 +143,11 @@ def _median(input: Tensor, dim: int, keepdim: bool) -> Any:
 
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle of the values that are not NaN, the lower of two."""
+    _ordered("nanmedian", input)
     flat = as_shape(input, (input.shape.numel(),)) if dim is None else input
-    at = 0 if dim is None else normalize_dim("nanmedian", dim, input.array.ndim)
+    if dim is None and not flat.array.shape[0]:
+        return _nothing(input)
+    at = 0 if dim is None else _not_empty("nanmedian", input, dim)
     values, places = ops.sort(flat, at, False)
     if flat.array.ndim == 0:
         return results.nanmedian(values, places)
@@ -130,85 +157,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     if not keepdim:
         index = (*(slice(None),) * at, 0)
         found = getitem(found[0], index), getitem(found[1], index)
-    return found[0] if dim is None else results.nanmedian(*found)
-
-
-ROUNDINGS = ("linear", "lower", "higher", "nearest", "midpoint")
-
-
-def quantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-) -> Tensor:
-    """The values below which the shares `q` of the elements along `dim` lie; NaN if there is one.
-
-    Shapes: q () or (Q,) -> S without dim, with Q in front if q has a dim
-    """
-    return _quantile("quantile", input, q, dim, keepdim, interpolation, ignore_nan=False)
-
-
-def nanquantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-) -> Tensor:
-    """`quantile` of the values that are not NaN."""
-    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, ignore_nan=True)
-
-
-def _quantile(
-    op: str, input: Tensor, q: Any, dim: Any, keepdim: bool, rounding: str, ignore_nan: bool
-) -> Tensor:
-    if rounding not in ROUNDINGS:
-        raise ArgumentError(f"[{op}] interpolation is {rounding!r}; it needs one of {', '.join(ROUNDINGS)}")
-    if not input.dtype.is_floating_point:
-        raise DTypeError(f"[{op}] input tensor must be either float or double dtype; got {describe(input)}")
-    q = q if isinstance(q, Tensor) else full((), q, input.dtype, input.device)
-    at = 0 if dim is None else normalize_dim(op, dim, input.array.ndim)
-    kept = (1,) * input.array.ndim if dim is None else _with_one(tuple(input.array.shape), at)
-    moved = as_shape(input, (input.shape.numel(),)) if dim is None else _last(input, at)
-    values = ops.sort(moved, -1, False)[0]
-    count = reduce.sum(~isnan(moved), -1, True) if ignore_nan else moved.array.shape[-1]
-    shares = as_shape(q, (q.shape.numel(),))
-    rank = (
-        shares * (count - 1) + values[..., :1] * 0
-        if ignore_nan
-        else shares * (count - 1) + moved[..., :1].detach() * 0
-    )
-    made = _between(values, rank, rounding)
-    if not ignore_nan:
-        made = where(isnan(values[..., -1:]), values[..., -1:], made)
-    return _arranged(made, kept, at, q.array.ndim > 0, keepdim, dim is None)
-
-
-def _with_one(shape: tuple[int, ...], at: int) -> tuple[int, ...]:
-    return (*shape[:at], 1, *shape[at + 1 :]) if shape else ()
-
-
-def _last(input: Tensor, at: int) -> Tensor:
-    """`input` with a dim moved to the end."""
-    rest = [d for d in range(input.array.ndim) if d != at]
-    return permute(input, (*rest, at)) if input.array.ndim else as_shape(input, (1,))
-
-
-def _between(values: Tensor, rank: Tensor, rounding: str) -> Tensor:
-    """Sorted values at fractional ranks in the last dim."""
-    rank = where(isnan(rank), 0.0, rank)
-    below, above = cast(floor(rank), int64), cast(ceil(rank), int64)
-    low, high = gather(values, below, -1), gather(values, above, -1)
-    if rounding == "lower":
-        return low
-    if rounding == "higher":
-        return high
-    share = rank - floor(rank)
-    if rounding == "nearest":
-        return gather(values, cast(round(rank), int64), -1)
-    return low + (high - low) * (0.5 * (share > 0) if rounding == "midpoint" else share)
-
-
-def _arranged(made: Tensor, kept: tuple, at: int, many: bool, keepdim: bool, flat: bool) -> Tensor:
-    """Results for each share, which lie in the last dim, brought to the front or dropped."""
-    ndim = made.array.ndim
-    made = permute(made, (ndim - 1, *range(ndim - 1)))
-    shape = kept if keepdim else () if flat else (*kept[:at], *kept[at + 1 :])
-    return as_shape(made, (made.array.shape[0], *shape) if many else shape)
+    return _shared(flat, found[0]) if dim is None else results.nanmedian(*found)
 
 
 def searchsorted(
@@ -220,16 +169,36 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Where in the last dim of `sorted_sequence` each value belongs, so that the order stays."""
-    if sorter is not None:
-        sorted_sequence = gather(sorted_sequence, sorter, -1)
+    """Where in the last dim of `sorted_sequence` each value belongs, so that the order stays.
+
+    Shapes: sorted_sequence (K,), input (*S) -> (*S), or (*B, K), (*B, N) -> (*B, N)
+    Errors: OptionError for a side that is neither "left" nor "right", or contradicts `right`.
+    """
     if side not in (None, "left", "right"):
-        raise ArgumentError(f"[searchsorted] side can only be 'left' or 'right' but got {side!r}")
+        raise OptionError(f"[searchsorted] side can only be 'left' or 'right' but got {side!r}")
+    if right and side == "left":
+        raise OptionError("[searchsorted] side and right can't be set to opposites: side is left, right True")
     values = (
-        input if isinstance(input, Tensor) else full((), input, sorted_sequence.dtype, sorted_sequence.device)
+        input if isinstance(input, Tensor) else full((), input, _number_type(input), sorted_sequence.device)
     )
+    if sorter is not None:
+        sorted_sequence = _in_order(sorted_sequence, sorter)
     found = ops.searchsorted(sorted_sequence, values, right or side == "right")
     return cast(found, int32) if out_int32 else found
+
+
+def _in_order(sequence: Tensor, sorter: Tensor) -> Tensor:
+    """The sequence as the places in `sorter` have it."""
+    if sorter.dtype is not int64 or sorter.array.shape != sequence.array.shape:
+        raise ShapeError(
+            "[searchsorted] boundary and sorter must have the same size, and sorter must be of int64; got "
+            f"{describe(sequence)} and {describe(sorter)}"
+        )
+    return gather(sequence, sorter, -1)
+
+
+def _number_type(value: Any) -> Any:
+    return literal_operand(type(value)).dtype
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
@@ -239,24 +208,39 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
-    """Whether each element is among `test_elements`."""
-    device = (elements if isinstance(elements, Tensor) else test_elements).device
+def isin(
+    elements: Any = None,
+    test_elements: Any = None,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+    element: Any = None,
+    test_element: Any = None,
+) -> Tensor:
+    """Whether each element is among `test_elements`; `element` and `test_element` name a lone number.
+
+    Shapes: elements (*S), test_elements (*T) -> (*S)
+    """
+    elements = element if elements is None else elements
+    test_elements = test_element if test_elements is None else test_elements
+    given = [value for value in (elements, test_elements) if isinstance(value, Tensor)]
+    if not given:
+        raise ArgumentTypeError("[isin] got two numbers; one of the two must be a Tensor")
     elements, tests = (
-        v if isinstance(v, Tensor) else full((), v, _type_of(v), device) for v in (elements, test_elements)
+        v if isinstance(v, Tensor) else full((), v, _number_type(v), given[0].device)
+        for v in (elements, test_elements)
     )
+    for value in (elements, tests):
+        if value.dtype.category in (BOOL, COMPLEX):
+            raise DTypeError(f"[isin] Unsupported input type encountered for isin(): {value.dtype.name}")
     flat = as_shape(tests, (tests.shape.numel(),))
     found = reduce.any(eq(as_shape(elements, (*elements.array.shape, 1)), flat), -1)
     return ~found if invert else found
 
 
-def _type_of(value: Any) -> Any:
-    return as_dtype(type(value))
-
-
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        argsort, isin, kthvalue, median, msort, nanmedian, nanquantile, quantile, sort, topk,
+        argsort, isin, kthvalue, median, msort, nanmedian, sort, topk,
     )
 }  # fmt: skip

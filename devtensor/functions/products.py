@@ -6,26 +6,19 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from devtensor.core.errors import ShapeError
-from devtensor.core.spec import normalize_dim
+from devtensor.core.dtype import BOOL
+from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.spec import broadcast_shapes, normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.arithmetic import inplace_form, into
+from devtensor.functions.out import into
 from devtensor.ops import linalg, reduce
-from devtensor.ops.lengths import vector_norm
 from devtensor.ops.linalg import matmul
-from devtensor.ops.shape import as_shape, diagonal, permute, roll
+from devtensor.ops.parts import conjugate
+from devtensor.ops.shape import as_shape, diagonal, expand, permute, roll
 
 __all__ = [
-    "addbmm",
-    "addmm",
-    "addmv",
-    "addr",
-    "baddbmm",
     "bmm",
-    "cdist",
-    "chain_matmul",
     "cross",
-    "dist",
     "dot",
     "ger",
     "inner",
@@ -33,31 +26,58 @@ __all__ = [
     "matmul",
     "mm",
     "mv",
-    "norm",
     "outer",
+    "spmm",
     "tensordot",
     "trace",
     "vdot",
 ]
 
 
-def _ranked(name: str, left: int, right: int, shapes: str, op: Callable = matmul) -> Callable:
-    """A product that takes tensors of exactly these numbers of dimensions."""
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Product of two matrices.
 
-    def product(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-        linalg.check_ranks(name, input.array.shape, other.array.shape, left, right)
-        return into(out, op(input, other))
-
-    product.__name__ = product.__qualname__ = name
-    product.__doc__ = f"Product of {left}-d `input` and {right}-d `other`.\n\nShapes: {shapes}"
-    return product
+    Shapes: input (N, K), mat2 (K, M) -> (N, M)
+    """
+    linalg.check_ranks("mm", input.array.shape, mat2.array.shape, 2, 2)
+    return into(out, matmul(input, mat2))
 
 
-mm = _ranked("mm", 2, 2, "input (N, K), other (K, M) -> (N, M)")
-bmm = _ranked("bmm", 3, 3, "input (B, N, K), other (B, K, M) -> (B, N, M)")
-mv = _ranked("mv", 2, 1, "input (N, K), other (K,) -> (N,)", linalg.mv)
-dot = _ranked("dot", 1, 1, "input (K,), other (K,) -> ()", linalg.dot)
-vdot = dot
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Products of matrices, pair by pair.
+
+    Shapes: input (B, N, K), mat2 (B, K, M) -> (B, N, M)
+    """
+    linalg.check_ranks("bmm", input.array.shape, mat2.array.shape, 3, 3)
+    if input.array.shape[0] != mat2.array.shape[0]:
+        raise ShapeError(
+            f"[bmm] {describe(input)}, {describe(mat2)}: expected as many matrices in both; use matmul()"
+        )
+    return into(out, matmul(input, mat2))
+
+
+def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Matrix times vector.
+
+    Shapes: input (N, K), vec (K,) -> (N,)
+    """
+    return into(out, linalg.mv(input, vec))
+
+
+def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Sum of the products of two vectors' elements.
+
+    Shapes: input (K,), tensor (K,) -> ()
+    """
+    return into(out, linalg.dot(input, tensor))
+
+
+def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Sum of the products of the elements of conj(input) and other.
+
+    Shapes: input (K,), other (K,) -> ()
+    """
+    return into(out, linalg.dot(conjugate(input), other))
 
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -70,68 +90,28 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, as_shape(input, (input.array.shape[0], 1)) * vec2)
 
 
-def inner(input: Tensor, other: Tensor) -> Tensor:
+def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sums of products over the last dims.
 
     Shapes: input (*A, K), other (*B, K) -> (*A, *B)
     """
     if not input.array.ndim or not other.array.ndim:
-        return input * other
-    return tensordot(input, other, ([-1], [-1]))
+        return into(out, input * other)
+    if input.array.shape[-1] != other.array.shape[-1]:
+        raise ShapeError(
+            f"[inner] {describe(input)}, {describe(other)}: the last dimensions must match in size"
+        )
+    return into(out, tensordot(input, other, ([-1], [-1])))
 
 
-def _weighted(name: str, product: Callable, doc: str) -> Callable:
-    """beta * input + alpha * product; input is not read if beta is 0."""
-
-    def weighted(
-        input: Tensor,
-        first: Tensor,
-        second: Tensor,
-        *,
-        beta: Any = 1,
-        alpha: Any = 1,
-        out: Tensor | None = None,
-    ) -> Tensor:
-        made = product(first, second)
-        made = made if alpha == 1 else made * alpha
-        if beta != 0:
-            made = made + (input if beta == 1 else input * beta)
-        return into(out, made)
-
-    weighted.__name__ = weighted.__qualname__ = name
-    weighted.__doc__ = f"beta * input + alpha * ({doc})."
-    return weighted
-
-
-addmm = _weighted("addmm", mm, "product of two matrices")
-addmv = _weighted("addmv", mv, "product of a matrix and a vector")
-addr = _weighted("addr", outer, "outer product of two vectors")
-baddbmm = _weighted("baddbmm", bmm, "products of two batches of matrices")
-addbmm = _weighted(
-    "addbmm", lambda a, b: reduce.sum(bmm(a, b), 0), "sum of the products of two batches of matrices"
-)
-
-
-def chain_matmul(*matrices: Tensor) -> Tensor:
-    """The product of matrices in a row."""
-    made = matrices[0]
-    for matrix in matrices[1:]:
-        made = mm(made, matrix)
-    return made
-
-
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Sums of products over pairs of dims: the last of `a` with the first of `b`, or those listed.
 
     Shapes: dims an int n: a (*A, *K), b (*K, *B) with n dims in K -> (*A, *B); or two lists of dims
-    Errors: ShapeError if paired sizes differ.
+    Errors: ShapeError if paired sizes differ and neither is 1.
     """
     left, right = _paired(a, b, dims)
-    if any(a.array.shape[i] != b.array.shape[j] for i, j in zip(left, right, strict=True)):
-        raise ShapeError(
-            f"[tensordot] {describe(a)} over dims {left}, {describe(b)} over {right}: paired sizes must be "
-            "equal"
-        )
+    a, b = _stretched(a, b, left, right), _stretched(b, a, right, left)
     free_a = [d for d in range(a.array.ndim) if d not in left]
     free_b = [d for d in range(b.array.ndim) if d not in right]
     rows = tuple(a.array.shape[d] for d in free_a)
@@ -139,13 +119,40 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     middle = prod([a.array.shape[d] for d in left])
     first = as_shape(permute(a, (*free_a, *left)), (prod(rows), middle))
     second = as_shape(permute(b, (*right, *free_b)), (middle, prod(columns)))
-    return as_shape(matmul(first, second), (*rows, *columns))
+    return into(out, as_shape(matmul(first, second), (*rows, *columns)))
+
+
+def _stretched(tensor: Tensor, other: Tensor, dims: list[int], others: list[int]) -> Tensor:
+    """Dims of size 1 as long as those that they are paired with."""
+    shape = list(tensor.array.shape)
+    for dim, pair in zip(dims, others, strict=True):
+        size, wanted = shape[dim], other.array.shape[pair]
+        if size != wanted and 1 not in (size, wanted):
+            raise ShapeError(
+                f"[tensordot] {describe(tensor)} over dim {dim}, {describe(other)} over {pair}: paired sizes "
+                "must be equal, or 1"
+            )
+        shape[dim] = wanted if size == 1 else size
+    return tensor if tuple(shape) == tuple(tensor.array.shape) else expand(tensor, tuple(shape))
 
 
 def _paired(a: Tensor, b: Tensor, dims: Any) -> tuple[list[int], list[int]]:
+    """The dims to sum over, of each.
+
+    Errors: ShapeError for numbers of dims that do not fit.
+    """
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
     if isinstance(dims, int):
+        if not 0 <= dims <= min(a.array.ndim, b.array.ndim):
+            raise ShapeError(
+                f"[tensordot] dims={dims} of {describe(a)} and {describe(b)}: expects 0 <= dims <= each "
+                "number of dims"
+            )
         return list(range(a.array.ndim - dims, a.array.ndim)), list(range(dims))
     lists = [[d] if isinstance(d, int) else list(d) for d in dims]
+    if len(lists) != 2 or len(lists[0]) != len(lists[1]):
+        raise ShapeError(f"[tensordot] dims={dims}: both dimension lists should have same length; pair them")
     return (
         [normalize_dim("tensordot", d, a.array.ndim) for d in lists[0]],
         [normalize_dim("tensordot", d, b.array.ndim) for d in lists[1]],
@@ -166,66 +173,48 @@ def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.array.ndim != 2:
         raise ShapeError(f"[trace] expected a matrix, but got {describe(input)}")
+    if input.dtype.category == BOOL:
+        raise DTypeError("[trace] not implemented for bool; convert with .int()")
     return reduce.sum(diagonal(input))
 
 
-def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
-    """Cross products of three-dimensional vectors along `dim`; without it, the first dim of size 3."""
-    shape = tuple(input.array.shape)
-    at = (
-        shape.index(3)
-        if dim is None and 3 in shape
-        else normalize_dim("cross", -1 if dim is None else dim, len(shape))
-    )
-    if shape[at] != 3 or other.array.shape[at] != 3:
-        raise ShapeError(
-            f"[cross] {describe(input)}, {describe(other)}: inputs dimension {at} must have length 3"
-        )
+def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Cross products of three-dimensional vectors along `dim`; without it, the first dim of size 3.
+
+    Shapes: input (*S), other (*S), broadcast -> (*S)
+    """
+    if dim is None:
+        shape = tuple(input.array.shape)
+        if 3 not in shape:
+            raise ShapeError(f"[cross] {describe(input)}: no dimension of size 3 in input; pad it")
+        dim = shape.index(3)
+    return into(out, cross_product("cross", input, other, dim))
+
+
+def cross_product(op: str, input: Tensor, other: Tensor, dim: int) -> Tensor:
+    """Cross products along a dim of size 3, all others broadcast.
+
+    Errors: ShapeError for other sizes, or other numbers of dims.
+    """
+    given = f"[{op}] {describe(input)}, {describe(other)}"
+    if input.dtype is not other.dtype:
+        raise DTypeError(f"{given}: expected both of one dtype; convert one with .to(dtype)")
+    if input.array.ndim != other.array.ndim:
+        raise ShapeError(f"{given}: inputs must have the same number of dimensions; add some")
+    at = normalize_dim(op, dim, input.array.ndim)
+    if input.array.shape[at] != 3 or other.array.shape[at] != 3:
+        raise ShapeError(f"{given}: inputs dimension {dim} must have length 3; name another")
+    shape = broadcast_shapes(op, [tuple(input.array.shape), tuple(other.array.shape)])
+    left, right = expand(input, shape), expand(other, shape)
 
     def turned(t: Tensor, n: int) -> Tensor:
         return roll(t, (-n,), (at,))
 
-    return turned(input, 1) * turned(other, 2) - turned(input, 2) * turned(other, 1)
+    return turned(left, 1) * turned(right, 2) - turned(left, 2) * turned(right, 1)
 
 
-def norm(
-    input: Tensor,
-    p: Any = "fro",
-    dim: Any = None,
-    keepdim: bool = False,
-    out: Tensor | None = None,
-    dtype: Any = None,
-    *,
-    axis: Any = None,
-) -> Tensor:
-    """The p-norm over `dim`: (sum |x|^p)^(1/p); inf: the largest, -inf: the smallest, 0: how many are not 0.
-
-    Shapes: input (*S) -> S without dim; all dims if dim is None
-    """
-    dim = axis if dim is None else dim
-    x = input if dtype is None else input.to(dtype)
-    return into(out, vector_norm(x, dim, keepdim, 2 if p in ("fro", None) else p))
+ger, spmm = outer, mm
 
 
-def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of the difference."""
-    return vector_norm(input - other, p=p)
-
-
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
-    """The p-norm of the difference of every row of one and every row of the other.
-
-    Shapes: x1 (*B, N, D), x2 (*B, M, D) -> (*B, N, M)
-    """
-    left = as_shape(x1, (*x1.array.shape[:-1], 1, x1.array.shape[-1]))
-    right = as_shape(x2, (*x2.array.shape[:-2], 1, *x2.array.shape[-2:]))
-    return vector_norm(left - right, -1, p=p)
-
-
-ger = outer
-
-
-ADDED = (addbmm, addmm, addmv, addr, baddbmm)
-PLAIN = (bmm, cross, dist, dot, inner, kron, mm, mv, norm, outer, trace, vdot)
-METHODS: dict[str, Callable] = {f.__name__: f for f in (*ADDED, *PLAIN)} | {"ger": outer}
-METHODS |= {f"{f.__name__}_": inplace_form(f) for f in ADDED}
+PLAIN = (bmm, cross, dot, inner, kron, mm, mv, outer, trace, vdot)
+METHODS: dict[str, Callable] = {f.__name__: f for f in PLAIN} | {"ger": outer}

@@ -8,7 +8,8 @@ from typing import Any
 from devtensor.core.errors import ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.shaping import ravel, reshape, sizes, transpose
+from devtensor.functions.shaping import ravel, reshape, sizes
+from devtensor.functions.transposing import transpose
 from devtensor.ops import shape as ops
 from devtensor.ops.create import copy
 
@@ -40,26 +41,35 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     return repeat(input, *(1,) * (input.array.ndim - len(counts)), *counts)
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """The order of elements reversed along `dims`."""
-    chosen = sizes(dims)
+def flip(input: Tensor, dims: Any, *more: int) -> Tensor:
+    """The order of elements reversed along `dims`, given one by one or as one sequence."""
+    chosen = sizes((dims, *more))
     return ops.flip(input, chosen) if chosen else copy(input)
 
 
 def fliplr(input: Tensor) -> Tensor:
     """The order of columns reversed."""
+    _ranked("fliplr", input, 2)
     return ops.flip(input, 1)
 
 
 def flipud(input: Tensor) -> Tensor:
     """The order of rows reversed."""
+    _ranked("flipud", input, 1)
     return ops.flip(input, 0)
+
+
+def _ranked(op: str, input: Tensor, least: int) -> None:
+    if input.array.ndim < least:
+        raise ShapeError(f"[{op}] Input must be >= {least}-d; got {describe(input)}")
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved along `dims`, those that fall off coming in at the other end; without dims, in C
     order."""
-    if dims is None:
+    if isinstance(shifts, (tuple, list)) and not shifts:
+        raise ShapeError("[roll] `shifts` required; got none")
+    if dims is None or (isinstance(dims, (tuple, list)) and not dims):
         return reshape(ops.roll(ravel(input), sizes((shifts,)), (0,)), tuple(input.array.shape))
     moves, chosen = sizes((shifts,)), sizes((dims,))
     if len(moves) != len(chosen):
@@ -71,7 +81,12 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """Two dimensions turned by `k` quarter turns, from the first towards the second."""
+    if len(dims) != 2:
+        raise ShapeError(f"[rot90] expected total rotation dims == 2, but got dims = {len(dims)}")
+    _ranked("rot90", input, 2)
     first, second = (normalize_dim("rot90", d, input.array.ndim) for d in dims)
+    if first == second:
+        raise ShapeError(f"[rot90] expected rotation dims to be different, but got dims {tuple(dims)}")
     turns = k % 4
     if turns == 2:
         return ops.flip(input, (first, second))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import FLOAT, as_dtype
-from devtensor.core.errors import IndexingError
-from devtensor.core.inplace import copy_into
+from devtensor.core.dtype import BOOL, FLOAT, as_dtype, uint8
+from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.arithmetic import into
+from devtensor.functions.out import into
 from devtensor.functions.results import aminmax as aminmax_result
 from devtensor.functions.results import max as max_result
 from devtensor.functions.results import min as min_result
@@ -18,7 +17,6 @@ from devtensor.ops import elementwise, index, lengths
 from devtensor.ops import reduce as ops
 from devtensor.ops.compare import isnan, ne, where
 from devtensor.ops.create import cast
-from devtensor.ops.functions import exp, log
 from devtensor.ops.shape import as_shape
 
 __all__ = [
@@ -30,9 +28,6 @@ __all__ = [
     "argmax",
     "argmin",
     "count_nonzero",
-    "cumprod",
-    "cumsum",
-    "logcumsumexp",
     "logsumexp",
     "max",
     "mean",
@@ -87,10 +82,51 @@ nanmean = _reducer(
     lambda input, dim, keepdim: nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim),
     "nanmean", "Mean over `dim` of what is not NaN.", typed=True,
 )  # fmt: skip
-amax = _reducer(ops.amax, "amax", "Largest value over `dim`.")
-amin = _reducer(ops.amin, "amin", "Smallest value over `dim`.")
-any = _reducer(ops.any, "any", "Whether any value over `dim` is non-zero.")
-all = _reducer(ops.all, "all", "Whether all values over `dim` are non-zero.")
+
+
+def _some(name: str, input: Tensor, dim: Any) -> Any:
+    """The dim, which must hold something.
+
+    Errors: IndexingError naming it; ShapeError for nothing at all.
+    """
+    if input.shape.numel():
+        return dim
+    if dim is None or dim == ():
+        raise ShapeError(
+            f"[{name}] {describe(input)}: Expected reduction dim to be specified, and to have non-zero size"
+        )
+    for place in (dim,) if isinstance(dim, int) else dim:
+        if input.array.ndim and not input.array.shape[normalize_dim(name, place, input.array.ndim)]:
+            raise IndexingError(
+                f"[{name}] {describe(input)}: Expected reduction dim {place} to have non-zero size."
+            )
+    return dim
+
+
+amax = _reducer(
+    lambda input, dim, keepdim: ops.amax(input, _some("amax", input, dim), keepdim),
+    "amax",
+    "Largest value over `dim`.",
+)
+amin = _reducer(
+    lambda input, dim, keepdim: ops.amin(input, _some("amin", input, dim), keepdim),
+    "amin",
+    "Smallest value over `dim`.",
+)
+
+
+def _truth(function: Callable) -> Callable:
+    """any or all, whose answer about uint8 is uint8, as in PyTorch."""
+
+    def truth(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+        found = function(input, dim, keepdim)
+        return cast(found, uint8) if input.kind.dtype is uint8 else found
+
+    return truth
+
+
+any = _reducer(_truth(ops.any), "any", "Whether any value over `dim` is non-zero.")
+all = _reducer(_truth(ops.all), "all", "Whether all values over `dim` are non-zero.")
 logsumexp = _reducer(ops.logsumexp, "logsumexp", "log(sum(exp(input))) over `dim`, without overflow.")
 prod = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True)
 count_nonzero = _reducer(
@@ -110,6 +146,8 @@ def _place(choose: Callable, name: str) -> Callable:
         input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None
     ) -> Tensor:
         dim = either(dim, axis)
+        if input.dtype.category == BOOL:
+            raise DTypeError(f"[{name}] does not support bool input; got {describe(input)}; use .int()")
         if not input.shape.numel() and (dim is None or not input.shape[dim]):
             raise IndexingError(
                 f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}"
@@ -136,11 +174,13 @@ def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, resul
         None = None, keepdims: bool = False, out: Tensor | None = None,
     ) -> Any:  # fmt: skip
         other = dim if isinstance(dim, Tensor) else other
+        if not isinstance(input, Tensor):
+            raise ArgumentTypeError(f"[{name}] got {describe(input)} and {describe(dim)}; it takes tensors")
         if other is not None:
             return into(out, pair(input, other))
         dim = either(dim, axis)
         if dim is None:
-            _not_empty(name, input, input.shape.numel())
+            _some(name, input, None)
             return into(out, whole(input, None, False))
         _not_empty(name, input, input.shape[dim] if input.array.ndim else 1)
         return _chosen(input, dim, keepdim or keepdims, choose, result)
@@ -175,6 +215,7 @@ min = _extreme("min", ops.amin, ops.argmin, elementwise.minimum, min_result)
 
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """Smallest and largest value, of all or along a dim."""
+    _some("aminmax", input, dim)
     return aminmax_result(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
 
 
@@ -222,39 +263,10 @@ def std_mean(
     return lengths.std(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
 
 
-def cumsum(
-    input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
-) -> Tensor:
-    """Running sum along `dim`."""
-    return into(out, ops.cumsum(as_type(input, dtype), either(dim, axis)))
-
-
-def cumprod(
-    input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
-) -> Tensor:
-    """Running product along `dim`."""
-    return into(out, ops.cumprod(as_type(input, dtype), either(dim, axis)))
-
-
-def logcumsumexp(input: Tensor, dim: int) -> Tensor:
-    """log of the running sum of exp(input) along `dim`, computed after subtracting the largest value."""
-    top = ops.amax(input, dim, True).detach()
-    return log(ops.cumsum(exp(input - top), dim)) + top
-
-
-def _running(function: Callable, name: str) -> Callable:
-    def running(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-        return copy_into(self, function(self, dim, dtype=dtype))
-
-    running.__name__ = running.__qualname__ = name
-    running.__doc__ = f"In-place form of `{function.__name__}`."
-    return running
-
-
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cumprod, cumsum, logcumsumexp,
+        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero,
         logsumexp, max, mean, min, nanmean, nansum, prod, std, sum, var,
     )
-} | {"cumsum_": _running(cumsum, "cumsum_"), "cumprod_": _running(cumprod, "cumprod_")}  # fmt: skip
+}  # fmt: skip

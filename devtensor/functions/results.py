@@ -11,20 +11,21 @@ def _printed(self: Any) -> str:
     return f"devtensor.return_types.{type(self).__name__}(\n{fields})"
 
 
-def _declare(name: str, fields: str = "values indices") -> Any:
+def declare(name: str, fields: str = "values indices") -> Any:
     made = namedtuple(name, fields, module=__name__)
     made.__repr__ = _printed
     return made
 
 
-aminmax = _declare("aminmax", "min max")
-cummax = _declare("cummax")
-cummin = _declare("cummin")
-kthvalue = _declare("kthvalue")
-max = _declare("max")
-median = _declare("median")
-min = _declare("min")
-mode = _declare("mode")
-nanmedian = _declare("nanmedian")
-sort = _declare("sort")
-topk = _declare("topk")
+aminmax = declare("aminmax", "min max")
+cummax = declare("cummax")
+cummin = declare("cummin")
+frexp = declare("frexp", "mantissa exponent")
+kthvalue = declare("kthvalue")
+max = declare("max")
+median = declare("median")
+min = declare("min")
+mode = declare("mode")
+nanmedian = declare("nanmedian")
+sort = declare("sort")
+topk = declare("topk")

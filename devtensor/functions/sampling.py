@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import finish, shape_of
 from devtensor.ops.compare import lt
 from devtensor.ops.create import cast
+from devtensor.ops.parts import view_as_complex
 from devtensor.ops.sort import sort
 from devtensor.random import Generator, generator_for
 
@@ -30,11 +32,18 @@ __all__ = [
 
 def _floating(op: str, dtype: Any) -> DType:
     found = default_dtype() if dtype is None else as_dtype(dtype)
-    if found.category != FLOAT:
+    if not found.differentiable:
         raise DTypeError(
-            f"[{op}] got {found.name}; it needs a floating-point dtype; use randint for integers"
+            f"[{op}] got {found.name}; it needs a floating-point or complex dtype; use randint for integers"
         )
     return found
+
+
+def both_parts(draw: Callable[..., Tensor], source: Generator, shape: tuple, dtype: DType) -> Tensor:
+    """What `draw` gives for a floating dtype; of a complex one, each part drawn by itself."""
+    if not dtype.is_complex:
+        return draw(source, shape, dtype)
+    return view_as_complex(draw(source, (*shape, 2), dtype.to_real()))
 
 
 def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callable, Callable]:
@@ -46,11 +55,16 @@ def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callabl
         names: Any = None,
     ) -> Tensor:  # fmt: skip
         source = generator_for(resolve(device), generator)
-        return finish(draw(source, shape_of(size), _floating(name, dtype)), requires_grad, out)
+        kind = _floating(name, dtype)
+        made = both_parts(draw, source, shape_of(size), kind)
+        # A complex normal number's variance is 1 altogether, half of it in each part.
+        made = made * math.sqrt(0.5) if kind.is_complex and name == "randn" else made
+        return finish(made, requires_grad, out)
 
     def like(
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-        generator: Generator | None = None, memory_format: Any = None,
+        generator: Generator | None = None, memory_format: Any = None, layout: Any = None,
+        pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         shape = tuple(input.array.shape)
         return drawn(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
@@ -79,6 +93,9 @@ def randint(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Integers spread evenly over [low, high); with one limit, over [0, low)."""
     if size is None:
@@ -89,7 +106,7 @@ def randint(
         raise ArgumentError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
     made = generator_for(resolve(device), generator).integers(shape_of((tuple(size),)), int(low), int(high))
     made = cast(made, as_dtype(dtype)) if dtype is not None else made
-    return finish(made, requires_grad)
+    return finish(made, requires_grad, out)
 
 
 def randperm(
@@ -99,12 +116,15 @@ def randperm(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """The numbers 0 to n-1 in random order: the order of n random words of 63 bits."""
     place = resolve(device)
     words = generator_for(place, generator).integers(shape_of((n,)), 0, 2**63)
     order = sort(words, 0, False)[1]
-    return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad)
+    return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad, out)
 
 
 def randint_like(
@@ -117,6 +137,8 @@ def randint_like(
     requires_grad: bool = False,
     generator: Generator | None = None,
     memory_format: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Integers spread evenly over [low, high), in the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (low, high)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
-from devtensor.core.dtype import DType
-from devtensor.core.errors import ShapeError
-from devtensor.core.inplace import check_leaf
+from devtensor.core.dtype import INTEGER, DType
+from devtensor.core.errors import IndexingError, ShapeError
+from devtensor.core.history import check_leaf, views_of
+from devtensor.core.inplace import writable
+from devtensor.core.overlap import offset_of
 from devtensor.core.spec import infer_size, is_contiguous, normalize_dim, view_strides
-from devtensor.core.tensor import Tensor, View, describe, strides_of
+from devtensor.core.state import current
+from devtensor.core.tensor import Tensor, View, describe, in_rows, strides_of
 from devtensor.ops import shape as ops
+from devtensor.ops.create import copy
 from devtensor.ops.shape import getitem
+from devtensor.ops.strided import bits_as
 
 __all__ = [
-    "adjoint",
     "broadcast_to",
-    "diagonal",
     "flatten",
-    "moveaxis",
-    "movedim",
     "narrow",
-    "permute",
     "ravel",
     "reshape",
     "select",
     "squeeze",
-    "swapaxes",
-    "swapdims",
-    "t",
-    "transpose",
     "unflatten",
     "unsqueeze",
 ]
@@ -39,6 +36,11 @@ def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
+    for size in args:
+        if size.__class__ is not int:
+            break
+    else:
+        return args
     return tuple([a if a.__class__ is int else a.__index__() for a in args])
 
 
@@ -47,10 +49,7 @@ def fitted(op: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
 
     Errors: ShapeError if no size fits.
     """
-    known = 1
-    for size in shape:
-        known *= size
-    return shape if known == count and count else infer_size(op, shape, count)
+    return shape if prod(shape) == count and count else infer_size(op, shape, count)
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -58,13 +57,19 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
     Shapes: input (*S) -> shape; one size may be -1
     """
-    return ops.as_shape(input, fitted("reshape", sizes(shape), input.shape.numel()))
+    wanted = fitted("reshape", sizes(shape), prod(input.array.shape))
+    return alias(input) if wanted == input.array.shape else ops.as_shape(input, wanted)
 
 
-def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
-    """The same memory in another shape; refused where that needs a copy."""
-    if shape and isinstance(shape[0], DType):
-        return _as_dtype(self, shape[0])
+def alias(input: Tensor) -> Tensor:
+    """Another tensor object that is a view of the whole of this one."""
+    return getitem(input, ())
+
+
+def view(self: Tensor, *shape: Any, size: Any = None, dtype: DType | None = None) -> Any:
+    """The same memory in another shape, or read as another dtype; refused where that needs a copy."""
+    if dtype is not None or (shape and isinstance(shape[0], DType)):
+        return _read_as(self, shape[0] if dtype is None else dtype)
     wanted = fitted("view", sizes(shape) if size is None else sizes((size,)), self.shape.numel())
     strides = strides_of(self)
     if (
@@ -78,12 +83,39 @@ def view(self: Tensor, *shape: Any, size: Any = None) -> Any:
     return ops.reshape(self, wanted)
 
 
-def _as_dtype(self: Tensor, dtype: DType) -> Tensor:
-    if dtype is self.dtype:
-        return ops.reshape(self, tuple(self.array.shape))
-    raise ShapeError(
-        f"[view] {describe(self)} as {dtype}: bits are not read as another dtype; convert with .to(dtype)"
-    )
+def _read_as(self: Tensor, dtype: DType) -> Tensor:
+    """The same memory read as another dtype: a view that autograd does not follow."""
+    made = bits_as(self, *_seen_as(self, dtype), dtype)
+    made.alias = View(made.alias.storage, made.alias.chain, None, made.alias.counter)
+    made.node, made._requires_grad = None, False
+    return made
+
+
+def _seen_as(self: Tensor, dtype: DType) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size and stride of the same memory in elements of another dtype.
+
+    Errors: ShapeError if elements of another size do not fit.
+    """
+    shape, strides = tuple(self.array.shape), strides_of(self)
+    have, want = self.dtype.itemsize, dtype.itemsize
+    if have == want:
+        return shape, strides
+    if not shape or strides[-1] != 1:
+        raise ShapeError(
+            f"[view] {describe(self)} with strides {strides}: self.dim() cannot be 0 and self.stride(-1) "
+            f"must be 1 to view it as {dtype.name} (different element sizes); use contiguous() first"
+        )
+    if have > want:
+        more = have // want
+        return (*shape[:-1], shape[-1] * more), (*(s * more for s in strides[:-1]), 1)
+    less = want // have
+    if shape[-1] % less or offset_of(self) % less or any(s % less for s in strides[:-1]):
+        raise ShapeError(
+            f"[view] {describe(self)} with strides {strides}, offset {offset_of(self)}: the last size, the "
+            f"strides and storage_offset must be divisible by {less} to view it as {dtype.name} (different "
+            "element sizes)"
+        )
+    return (*shape[:-1], shape[-1] // less), (*(s // less for s in strides[:-1]), 1)
 
 
 def view_as(self: Tensor, other: Tensor) -> Tensor:
@@ -94,53 +126,6 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """The same elements in another tensor's shape."""
     return reshape(self, tuple(other.array.shape))
-
-
-def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
-    """The dimensions in another order.
-
-    Errors: ShapeError unless every dimension is named once.
-    """
-    ndim = input.array.ndim
-    order = tuple([normalize_dim("permute", d, ndim) for d in sizes(dims or (named["dims"],))])
-    if sorted(order) != list(range(ndim)):
-        raise ShapeError(
-            f"[permute] dims {order} of {describe(input)}; each of its {ndim} dimensions must be named once"
-        )
-    return ops.permute(input, order)
-
-
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions exchanged."""
-    ndim = input.array.ndim
-    first, second = normalize_dim("transpose", dim0, ndim), normalize_dim("transpose", dim1, ndim)
-    order = list(range(ndim))
-    if ndim:
-        order[first], order[second] = second, first
-    return ops.permute(input, tuple(order))
-
-
-def t(input: Tensor) -> Tensor:
-    """A matrix's transpose; vectors and numbers stay."""
-    if input.array.ndim > 2:
-        raise ShapeError(
-            f"[t] t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D; use .mT"
-        )
-    return transpose(input, 0, 1) if input.array.ndim == 2 else input
-
-
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """Dimensions moved to new places; the others keep their order."""
-    ndim = input.array.ndim
-    old = [normalize_dim("movedim", d, ndim) for d in sizes((source,))]
-    new = [normalize_dim("movedim", d, ndim) for d in sizes((destination,))]
-    if len(old) != len(new) or len(set(old)) != len(old) or len(set(new)) != len(new):
-        raise ShapeError(
-            f"[movedim] source {source} and destination {destination} must name as many dims, each once"
-        )
-    placed = dict(zip(new, old, strict=True))
-    rest = iter([d for d in range(ndim) if d not in old])
-    return ops.permute(input, tuple([placed[d] if d in placed else next(rest) for d in range(ndim)]))
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
@@ -169,21 +154,31 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension."""
-    return ops.as_shape(input, (input.shape.numel(),))
+    return view(input if in_rows(input) else copy(input), (input.shape.numel(),))
 
 
-def unflatten(input: Tensor, dim: int, sizes_: Any) -> Tensor:
-    """One dimension made into several; one size may be -1."""
-    at = normalize_dim("unflatten", dim, input.array.ndim)
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
+    """One dimension made into several; one size may be -1.
+
+    Errors: ShapeError if the sizes do not hold the dimension.
+    """
     shape = tuple(input.array.shape)
-    return ops.as_shape(
-        input, (*shape[:at], *infer_size("unflatten", sizes((sizes_,)), shape[at]), *shape[at + 1 :])
-    )
+    if not shape:
+        raise ShapeError("[unflatten] a 0-d tensor has no dimension to be made into several")
+    at = normalize_dim("unflatten", dim, len(shape))
+    parts = tuple(sizes) if isinstance(sizes, (tuple, list)) else (sizes,)
+    if not parts:
+        raise ShapeError("[unflatten] unflatten: sizes must be non-empty")
+    return view(input, (*shape[:at], *infer_size("unflatten", _whole(parts), shape[at]), *shape[at + 1 :]))
 
 
-def expand(self: Tensor, *sizes_: Any) -> Tensor:
+def _whole(parts: tuple) -> tuple[int, ...]:
+    return tuple([part.__index__() for part in parts])
+
+
+def expand(self: Tensor, *sizes_: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of size 1 stretched without a copy; -1 keeps a size."""
-    wanted = sizes(sizes_)
+    wanted = sizes(sizes_ if size is None else (size,))
     extra = len(wanted) - self.array.ndim
     shape = tuple(
         self.array.shape[d - extra] if size == -1 and d >= extra else size for d, size in enumerate(wanted)
@@ -203,6 +198,8 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """One slice along `dim`, without it; a view."""
+    if not input.array.ndim:
+        raise IndexingError("[select] select() cannot be applied to a 0-dim tensor.")
     return getitem(input, (*(slice(None),) * normalize_dim("select", dim, input.array.ndim), int(index)))
 
 
@@ -211,8 +208,16 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
     Errors: ShapeError if they reach past the end.
     """
+    if not input.array.ndim:
+        raise ShapeError("[narrow] narrow() cannot be applied to a 0-dim tensor.")
     at = normalize_dim("narrow", dim, input.array.ndim)
+    if isinstance(start, Tensor) and (start.array.ndim or start.dtype.category != INTEGER):
+        raise ShapeError(f"[narrow] start must be an 0-dim integral Tensor. Got {describe(start)}")
     size, start = input.array.shape[at], int(start)
+    if not -size <= start <= size:
+        raise IndexingError(
+            f"[narrow] start out of range (expected to be in range of [-{size}, {size}], but got {start})"
+        )
     first = start + size if start < 0 else start
     if length < 0 or not 0 <= first <= size - length:
         raise ShapeError(
@@ -221,15 +226,31 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     return getitem(input, (*(slice(None),) * at, slice(first, first + length)))
 
 
-def _in_place(change: Callable[..., Tensor]) -> Callable:
+def _seen_from(base: Tensor, view: Tensor) -> None:
+    """Say anew where a view lies in its base, of which the shape or the order of dims has changed."""
+    place = offset_of(view) - offset_of(base)
+    step = ("as_strided", (tuple(view.array.shape), strides_of(view), place, strides_of(base)))
+    alias = view.alias
+    view.alias = View(alias.storage, (*base.alias.chain, step), base, alias.counter, alias.origin)
+
+
+def in_place(change: Callable[..., Tensor]) -> Callable:
     """A form that makes the tensor itself the view that `change` gives."""
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_leaf(inplace.__name__, self, False)
+        if current().grad:
+            check_leaf(inplace.__name__, self)
         made = change(self, *args, **kwargs)
         alias = made.alias
-        self.alias = View(alias.storage, alias.chain, None) if alias.base is self else alias
-        self.array, self.node, self.requires_grad = made.array, made.node, made.requires_grad
+        own = alias.base is self
+        base, origin = (None, None) if own else (alias.base, self.alias.origin)
+        self.alias = View(alias.storage, alias.chain, base, alias.counter, origin)
+        self.array = made.array
+        if current().grad:
+            self.node, self._requires_grad = made.node, made._requires_grad
+        writable(self).version += 1
+        for view in views_of(self):
+            _seen_from(self, view)
         return self
 
     inplace.__name__ = inplace.__qualname__ = f"{change.__name__}_"
@@ -237,26 +258,18 @@ def _in_place(change: Callable[..., Tensor]) -> Callable:
     return inplace
 
 
-def adjoint(input: Tensor) -> Tensor:
-    """The last two dimensions exchanged."""
-    return transpose(input, -2, -1)
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of `size` elements at every `step` along a dimension; the window is the last dim; a view."""
+    if not self.array.ndim:
+        normalize_dim("unfold", dimension, 0)
+        return getitem(ops.unfold(getitem(self, (None,)), 0, size, step), (0,))
+    return ops.unfold(self, dimension, size, step)
 
 
-diagonal = ops.diagonal
-swapaxes = swapdims = transpose
-moveaxis = movedim
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        adjoint, broadcast_to, expand, expand_as, flatten, movedim, narrow, permute, ravel, reshape,
-        reshape_as, select, squeeze, t, transpose, unflatten, unsqueeze, view, view_as,
+        broadcast_to, expand, expand_as, flatten, narrow, ravel, reshape, reshape_as, select, squeeze,
+        unflatten, unfold, unsqueeze, view, view_as,
     )
-} | {f"{f.__name__}_": _in_place(f) for f in (squeeze, t, transpose, unsqueeze)} | {
-    "swapaxes": transpose, "swapdims": transpose, "moveaxis": movedim,
-}  # fmt: skip
-PROPERTIES = {
-    "T": property(lambda self: permute(self, *reversed(range(self.array.ndim))) if self.array.ndim else self),
-    "mT": property(lambda self: transpose(self, -2, -1)),
-    "H": property(t),
-    "mH": property(adjoint),
-}
+} | {f"{f.__name__}_": in_place(f) for f in (squeeze, unsqueeze)}  # fmt: skip

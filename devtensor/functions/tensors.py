@@ -7,23 +7,22 @@ from typing import Any
 
 from devtensor.autograd import engine
 from devtensor.core import inplace
+from devtensor.core.arguments import is_scalar
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
-from devtensor.core.host import host_read
-from devtensor.core.spec import is_contiguous as _rows_in_order
+from devtensor.core.layout import is_in_format
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe, share, strides_of
-from devtensor.ops.compare import eq
-from devtensor.ops.create import cast, copy, full, to_device
-from devtensor.ops.reduce import any as any_of
+from devtensor.functions.formats import brought, copied, format_name
+from devtensor.ops.create import cast, full, to_device
 
 __all__ = ["clone", "detach", "is_floating_point", "is_tensor", "numel"]
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether `value` is a Tensor."""
-    return isinstance(value, Tensor)
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
 
 
 def numel(input: Tensor) -> int:
@@ -48,8 +47,9 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 
 def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
-    """Whether the elements lie in row-major order without gaps."""
-    return _rows_in_order(self.array.shape, strides_of(self))
+    """Whether the elements lie without gaps in row-major order, or in that of a memory format."""
+    name = "contiguous_format" if memory_format is None else format_name("is_contiguous", memory_format)
+    return is_in_format(self.array.shape, strides_of(self), name)
 
 
 def is_floating_point(input: Tensor) -> bool:
@@ -58,13 +58,21 @@ def is_floating_point(input: Tensor) -> bool:
 
 
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy with its own memory, through which gradients flow."""
-    return copy(input)
+    """A copy with its own memory, through which gradients flow; it lies as `input` does if nothing else is
+    asked."""
+    return copied("clone", input, format_name("clone", memory_format))
 
 
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself if its elements lie in row-major order, else a copy in which they do."""
-    return self if is_contiguous(self) else copy(self)
+    """The tensor itself if its elements lie in row-major order, or in the format asked for, else a copy in
+    which they do.
+
+    Errors: ShapeError for `preserve_format`, which no tensor can be brought to.
+    """
+    name = format_name("contiguous", memory_format, "contiguous_format")
+    if name == "preserve_format":
+        raise ShapeError("[contiguous] preserve memory format is unsupported by the contiguous operator")
+    return brought("contiguous", self, name)
 
 
 def detach(input: Tensor) -> Tensor:
@@ -97,12 +105,15 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Sum gradients into the leaves this tensor was computed from; see `devtensor.autograd.backward`."""
-    engine.backward(self, gradient, retain_graph, create_graph, inputs)
+    engine.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The tensor with another dtype, on another device, or like another tensor; itself if nothing changes."""
-    device, dtype, copied = _target(args, kwargs)
+    device, dtype, fresh = _target(args, kwargs)
+    memory_format = kwargs.get("memory_format")
+    if memory_format is not None:
+        return _in_format(to(self, device=device, dtype=dtype), self, format_name("to", memory_format), fresh)
     result = self
     if dtype is not None and dtype is not self.kind.dtype and (device is None or device is self.kind.device):
         return cast(result, dtype)
@@ -110,7 +121,11 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result = to_device(result, device)
     if dtype is not None and dtype is not self.kind.dtype:
         result = cast(result, dtype)
-    return copy(result) if copied and result is self else result
+    return copied("to", result, "preserve_format") if fresh and result is self else result
+
+
+def _in_format(made: Tensor, source: Tensor, name: str, fresh: bool) -> Tensor:
+    return copied("to", made, name) if fresh and made is source else brought("to", made, name)
 
 
 def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType | None, bool]:
@@ -126,18 +141,18 @@ def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType |
         rest.pop(0)
     if rest and isinstance(rest[0], DType):
         dtype = rest.pop(0)
-    copied = bool(kwargs.get("copy", rest[1] if len(rest) > 1 else False))
+    fresh = bool(kwargs.get("copy", rest[1] if len(rest) > 1 else False))
     if any(not isinstance(left, (bool, type(None))) for left in rest):
         raise ArgumentTypeError(f"[to] got {args}; it takes a dtype, a device, both, or a tensor to be like")
-    return None if device is None else resolve(device), None if dtype is None else as_dtype(dtype), copied
+    return None if device is None else resolve(device), None if dtype is None else as_dtype(dtype), fresh
 
 
-def cpu(self: Tensor) -> Tensor:
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor on the CPU."""
     return to(self, "cpu")
 
 
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """The tensor on a CUDA device, the current one if none is named."""
     return to(self, resolve("cuda" if device is None else device))
 
@@ -149,86 +164,38 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 def _converter(name: str) -> Callable[..., Tensor]:
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to(self, as_dtype(name))
+        return to(self, as_dtype(name), memory_format=memory_format)
 
     convert.__doc__ = f"The tensor as {name}."
     return convert
 
 
-def item(self: Tensor) -> Any:
-    """The Python number that a tensor of one element holds.
-
-    Errors: ShapeError if there are more, or none.
-    """
-    if numel(self) != 1:
-        raise ShapeError(f"[item] a Tensor with {numel(self)} elements cannot be converted to Scalar")
-    return host_read(self, "item").numbers()[0]
-
-
-def tolist(self: Tensor) -> Any:
-    """The numbers as nested lists, or one number."""
-    return host_read(self, "tolist").nested()
-
-
-def copy_(self: Tensor, src: Any, non_blocking: Any = False) -> Tensor:
-    """Put the values of `src`, broadcast and converted, into this tensor's memory."""
-    return inplace.copy_into(self, src if isinstance(src, Tensor) else _like_number(self, src))
+def copy_(self: Tensor, other: Any, non_blocking: Any = False) -> Tensor:
+    """Put the values of `other`, broadcast and converted, into this tensor's memory."""
+    return inplace.copy_into(self, other if isinstance(other, Tensor) else _like_number(self, other))
 
 
 def _like_number(self: Tensor, value: Any) -> Tensor:
-    if not hasattr(value, "__float__"):
-        raise ArgumentTypeError(f"[copy_] src is {describe(value)}; it needs a Tensor or a number")
+    if not isinstance(value, (bool, int, float, complex)) and not is_scalar(value):
+        raise ArgumentTypeError(f"[copy_] other is {describe(value)}; it needs a Tensor or a number")
     return full((), value, self.kind.dtype, self.kind.device)
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
-    """Make every element `value`."""
-    return copy_(self, value)
+    """Make every element `value`, a number or a tensor without dimensions."""
+    if not isinstance(value, Tensor):
+        return inplace.fill(self, _like_number(self, value))
+    if value.array.ndim:
+        raise ShapeError(
+            "[fill_] fill_ only supports 0-dimension value tensor but got tensor with "
+            f"{value.array.ndim} dimensions."
+        )
+    return inplace.copy_into(self, value)
 
 
 def zero_(self: Tensor) -> Tensor:
     """Make every element zero."""
-    return copy_(self, 0)
-
-
-def truth(self: Tensor) -> bool:
-    """What `if tensor:` asks: whether its one element is non-zero."""
-    if numel(self) != 1:
-        raise ShapeError(
-            f"[bool] Boolean value of Tensor with {numel(self)} values is ambiguous; use .any() or .all()"
-        )
-    return host_read(self, "bool").numbers()[0] != 0
-
-
-def as_int(self: Tensor) -> int:
-    """What `int(tensor)` gives."""
-    return int(item(self))
-
-
-def as_float(self: Tensor) -> float:
-    """What `float(tensor)` gives."""
-    return float(item(self))
-
-
-def as_index(self: Tensor) -> int:
-    """What Python asks of a tensor that stands where an int must be."""
-    if self.kind.dtype.category == FLOAT:
-        raise ArgumentTypeError(
-            "[index] only integer tensors of a single element can be converted to an index"
-        )
-    return int(item(self))
-
-
-def length(self: Tensor) -> int:
-    """The size of the first dim."""
-    if not self.array.ndim:
-        raise ArgumentTypeError("[len] len() of a 0-d tensor")
-    return self.array.shape[0]
-
-
-def contains(self: Tensor, value: Any) -> bool:
-    """Whether any element equals `value`."""
-    return truth(any_of(eq(self, value)))
+    return fill_(self, 0)
 
 
 METHODS: dict[str, Callable] = {
@@ -237,16 +204,16 @@ METHODS: dict[str, Callable] = {
         (f.__name__, f)
         for f in (
             backward, clone, contiguous, copy_, cpu, cuda, detach, detach_, dim, fill_, is_contiguous,
-            is_floating_point, item, numel, requires_grad_, size, stride, to, tolist, type_as, zero_,
+            is_floating_point, numel, requires_grad_, size, stride, to, type_as, zero_,
         )
     )
 } | {
-    "__bool__": truth, "__int__": as_int, "__float__": as_float, "__index__": as_index, "__len__": length,
-    "__contains__": contains, "nelement": numel, "ndimension": dim,
+    "nelement": numel, "ndimension": dim,
 } | {
     name: _converter(dtype)
     for name, dtype in {
         "double": "float64", "float": "float32", "half": "float16", "bfloat16": "bfloat16", "long": "int64",
         "int": "int32", "short": "int16", "char": "int8", "byte": "uint8", "bool": "bool",
+        "cfloat": "complex64", "cdouble": "complex128",
     }.items()
 }  # fmt: skip

@@ -8,16 +8,17 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core import dispatch, tape
+from devtensor.core import dispatch
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import float64
 from devtensor.core.errors import TraceError
+from devtensor.core.node import next_seq
 from devtensor.core.op import OPS, Op
-from devtensor.core.spec import contiguous_strides
 from devtensor.core.state import Layer, current
-from devtensor.core.tensor import Storage, Tensor, describe, storage_of
+from devtensor.core.tensor import Storage, Tensor, describe, storage_of, strides_of
 from devtensor.graph.ir import Graph, GraphNode, Slot, Value, comparable
 from devtensor.graph.memory import Entry, Gradient, Leaf, Outside
+from devtensor.graph.views import root_kind, view_dtype, view_shape
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -41,8 +42,8 @@ class Capture(Layer):
         self.views: dict[Any, Value] = {}
         self.made = 0
         # Nodes of the tape that a backward inside has used up, and the latest that was there before.
-        self.used: set[int] = set()
-        self.born = tape._sequence()
+        self.used: set[int] = {0}
+        self.born = next_seq()
 
     def new_value(self, shape: tuple[int, ...], kind: Any) -> Value:
         value = Value(self.made, tuple(shape), kind.dtype, self.real(kind.device))
@@ -59,7 +60,8 @@ class Capture(Layer):
         storage = storage_of(tensor)
         if storage in self.table:
             return
-        value = self.new_value(storage.root.shape if whole else tensor.array.shape, tensor.kind)
+        kind = root_kind(tensor) if whole else tensor.kind
+        value = self.new_value(storage.root.shape if whole else tensor.array.shape, kind)
         slot = Slot(value, f"arg{place}")
         self.graph.inputs.append(slot)
         self.table[storage] = Entry(value, slot, () if whole else tensor.alias.chain)
@@ -83,7 +85,7 @@ class Capture(Layer):
 
     def open_slot(self, storage: Storage, tensor: Tensor, leaf: Leaf | None = None, name: str = "") -> Entry:
         """Memory met for the first time that nothing here made: it is read by reference."""
-        value = self.new_value(storage.root.shape, tensor.kind)
+        value = self.new_value(storage.root.shape, root_kind(tensor))
         slot = Slot(value, name or f"s{len(self.graph.slots)}")
         self.graph.slots.append(slot)
         outside = Outside(storage, leaf)
@@ -95,7 +97,8 @@ class Capture(Layer):
         """The value seen through one view op, noted once."""
         key = value.id, name, comparable(params)
         if key not in self.views:
-            out = Value(self.made, view_shape(name, value.shape, params), value.dtype, value.device)
+            shape, dtype = view_shape(name, value.shape, params), view_dtype(name, value.dtype, params)
+            out = Value(self.made, shape, dtype, value.device)
             self.made += 1
             self.graph.nodes.append(GraphNode(name, (value,), params, (out,), user_line()))
             self.views[key] = out
@@ -139,7 +142,9 @@ class Capture(Layer):
             source = self.view(source, "expand", (old.shape,))
         entry = self.table[storage_of(dst)]
         chain = dst.alias.chain[len(entry.prefix) :]
-        if chain:
+        if not chain:
+            source = self.laid_like(source, src, dst)
+        else:
             value = Value(self.made, entry.value.shape, entry.value.dtype, entry.value.device)
             self.made += 1
             self.graph.nodes.append(
@@ -147,6 +152,18 @@ class Capture(Layer):
             )
             source = value
         entry.wrote(source, self.flag_of(dst))
+
+    def laid_like(self, value: Value, src: Tensor, dst: Tensor) -> Value:
+        """What is written, laid out as the memory that it is written to: what reads it goes in that order."""
+        shape, found, wanted = dst.array.shape, strides_of(src), strides_of(dst)
+        if src.array.shape == shape and all(
+            f == w for f, w, size in zip(found, wanted, shape, strict=True) if size > 1
+        ):
+            return value
+        made = Value(self.made, value.shape, value.dtype, value.device)
+        self.made += 1
+        self.graph.nodes.append(GraphNode("lay_out", (value,), (wanted,), (made,), user_line()))
+        return made
 
     def flag_of(self, dst: Tensor) -> Value | None:
         """The flag of the layer above that masks writes, if one does."""
@@ -227,7 +244,7 @@ class Capture(Layer):
 
         Errors: TraceError with the user's line.
         """
-        if node.seq < self.born:
+        if 0 < node.seq < self.born:
             raise TraceError(
                 f"[capture] a result of {node.op.name} that was made outside has history; a replay would go "
                 f"back the way of the first one. detach() it, or compute it inside\n{user_line()}"
@@ -275,16 +292,6 @@ class Capture(Layer):
             for s, entry in self.table.items()
             if entry.slot is None and entry.line and s not in kept
         ]
-
-
-def view_shape(name: str, shape: tuple[int, ...], params: tuple) -> tuple[int, ...]:
-    """The shape that a view op gives; whether memory allows it is settled where the graph runs."""
-    from devtensor.core.spec import Spec
-
-    if name == "reshape":
-        return tuple(params[0])
-    spec = Spec(shape, None, None, contiguous_strides(shape))  # type: ignore[arg-type]
-    return tuple(OPS[name].shape_rule(name, [spec], params)[0])
 
 
 def user_line() -> str:

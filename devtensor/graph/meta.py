@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 from devtensor.core.device import Device
 from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import DeviceError
+from devtensor.core.layout import elementwise_strides
 from devtensor.core.op import OPS, Op
-from devtensor.core.rules import strides_like
-from devtensor.core.spec import Spec, contiguous_strides
+from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
 
 
 class MetaArray:
@@ -26,6 +27,10 @@ class MetaArray:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def flags(self) -> Any:
+        return SimpleNamespace(c_contiguous=is_contiguous(self.shape, self.strides))
 
     def __repr__(self) -> str:
         return f"MetaArray{self.shape}"
@@ -88,7 +93,10 @@ def _kernel(op: Op) -> Callable:
         if isinstance(result, list):
             return tuple(MetaArray(shape) for shape in result)
         if op.shape_rule.__name__ == "broadcast":
-            return MetaArray(result, strides_like([s for s in specs if s is not None and s.shape], result))
+            operands = [((), ()) if s is None else (s.shape, s.strides) for s in specs]
+            return MetaArray(result, elementwise_strides(result, operands))
+        if op.name == "lay_out":
+            return MetaArray(result, params[0])
         return MetaArray(result)
 
     return kernel

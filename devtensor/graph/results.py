@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from devtensor.core.device import Kind
-from devtensor.core.inplace import replay as replay_views
+from devtensor.core.history import replay as replay_views
 from devtensor.core.tensor import Storage, Tensor, share, storage_of, wrap
 from devtensor.graph.ir import Slot, Value
 from devtensor.graph.listen import Capture
 from devtensor.graph.memory import Leaf
+from devtensor.graph.views import root_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,6 @@ def plan_tensor(out: Tensor, capture: Capture, leaves: list, lasting: list[Tenso
     storage = storage_of(out)
     entry, chain = capture.table[storage], out.alias.chain
     if entry.slot is not None:
-        return Seen(entry.slot, chain[len(entry.prefix) :], out.kind)
+        return Seen(entry.slot, chain[len(entry.prefix) :], root_kind(out))
     leaf = out.requires_grad and out.node is None
-    return Made(id(storage), entry.value, sum(entry.writes.values()), chain, out.kind, leaf)
+    return Made(id(storage), entry.value, sum(entry.writes.values()), chain, root_kind(out), leaf)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.device import Kind
+from devtensor.core.dispatch import relaid
 from devtensor.core.explain import recover
-from devtensor.core.op import OPS
+from devtensor.core.op import OPS, Op
 from devtensor.core.plan import key_of, make_plan
 from devtensor.core.spec import view_strides
 from devtensor.core.state import replace
 from devtensor.core.tensor import wrap
+from devtensor.core.views import exactly
 from devtensor.graph.ir import Graph, GraphNode, Value
 from devtensor.graph.meta import MetaArray
 
@@ -69,6 +72,8 @@ def kernel_of(node: GraphNode) -> Callable:
     if plan.kernel is None:
         return _by_body(node)
     kernel, params, device = plan.kernel, node.params, plan.out[0].device
+    if op.view:
+        kernel = _viewing(op, kernel, stand_ins[0].kind)
     if node.op == "reshape":
         kernel = _reshaping(kernel, device)
     fixed = [None if isinstance(i, Value) or i is None else plan.literal.constant(i) for i in node.inputs]
@@ -78,9 +83,15 @@ def kernel_of(node: GraphNode) -> Callable:
         given = iter(arrays)
         values = tuple([next(given) if hole else held for hole, held in zip(holes, fixed, strict=True)])
         try:
-            return kernel(*values, *params)
+            data = kernel(*values, *params)
         except Exception as error:
             return recover(error, op, plan, _as_tensors(node, arrays), values, params)
+        pairs = zip(values, holes, strict=True)
+        if op.laid_out and any([hole and not value.flags.c_contiguous for value, hole in pairs]):
+            return relaid(
+                plan.out[0], [v if hole else None for v, hole in zip(values, holes, strict=True)], data
+            )
+        return data
 
     return step
 
@@ -96,6 +107,16 @@ def _as_tensors(node: GraphNode, arrays: tuple) -> tuple:
 def _stand_in(value: Any) -> Any:
     """A tensor without numbers, for the rules to look at."""
     return wrap(MetaArray(value.shape), value.device.kind(value.dtype)) if isinstance(value, Value) else value
+
+
+def _viewing(op: Op, kernel: Callable, kind: Kind) -> Callable:
+    """A view with the strides that eager code gives it, so that what reads it adds up in the same order."""
+
+    def view(array: Any, *params: Any) -> Any:
+        found = kernel(array, *params)
+        return exactly(op, kind, array, params, found) if 1 in found.shape or 0 in found.shape else found
+
+    return view
 
 
 def _reshaping(kernel: Callable, device: Any) -> Callable:

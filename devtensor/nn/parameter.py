@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.device import resolve
-from devtensor.core.dtype import default_dtype
-from devtensor.core.errors import ArgumentTypeError, AutogradError
+from devtensor.core.dtype import as_dtype, default_dtype
+from devtensor.core.errors import ArgumentTypeError, AutogradError, DevtensorError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor, share
 from devtensor.ops.create import copy, full
@@ -40,6 +40,10 @@ def _rebuild(cls: type, data: Tensor, facts: dict[str, Any], attributes: dict[st
     return made
 
 
+class SizeMissing(DevtensorError, RuntimeError):
+    """A parameter that has no size yet was asked for it."""
+
+
 class Owned(Tensor):
     """What parameters and buffers share: copying and pickling keep the class."""
 
@@ -66,7 +70,7 @@ class Parameter(Owned):
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         made = _handle(cls, data)
-        if requires_grad and not made.kind.dtype.is_floating_point:
+        if requires_grad and not made.kind.dtype.differentiable:
             raise AutogradError(
                 f"[Parameter] Only Tensors of floating point and complex dtype can require gradients, got "
                 f"{made.kind.dtype.name}; pass requires_grad=False"
@@ -96,3 +100,68 @@ class Buffer(Owned):
 
     def _facts(self) -> dict[str, Any]:
         return {"persistent": self.persistent}
+
+
+class Uninitialized:
+    """What parameters and buffers without a size share."""
+
+    becomes: type
+
+    @property
+    def shape(self) -> Any:
+        raise SizeMissing(
+            f"[{type(self).__name__}] Can't access the shape of an uninitialized parameter or buffer; call "
+            "forward once, or materialize(shape)"
+        )
+
+    def materialize(self: Any, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Give it a size, and memory whose values mean nothing yet."""
+        kind = self.kind
+        found = kind.dtype if dtype is None else as_dtype(dtype)
+        rebind(self, full(tuple(shape), 0, found, kind.device if device is None else resolve(device)))
+        self.__class__ = self.becomes
+
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.requires_grad, self.kind.device, self.kind.dtype)
+        return memo[id(self)]
+
+    def __reduce_ex__(self: Any, protocol: Any) -> tuple:
+        return type(self), (self.requires_grad, str(self.kind.device), self.kind.dtype)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+def _nothing(cls: type, requires_grad: bool, device: Any, dtype: Any) -> Any:
+    found = default_dtype() if dtype is None else as_dtype(dtype)
+    made = _handle(cls, full((0,), 0, found, resolve(device)))
+    made.requires_grad = requires_grad
+    return made
+
+
+class UninitializedParameter(Uninitialized, Parameter):
+    """A parameter whose size is not known yet."""
+
+    becomes = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
+        return _nothing(cls, requires_grad, device, dtype)
+
+
+class UninitializedBuffer(Uninitialized, Buffer):
+    """A buffer whose size is not known yet."""
+
+    becomes = Buffer
+
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> Any:
+        made = _nothing(cls, requires_grad, device, dtype)
+        made.persistent = persistent
+        return made
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether a parameter or buffer has no size yet."""
+    return isinstance(param, Uninitialized)

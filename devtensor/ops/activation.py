@@ -7,16 +7,29 @@ from functools import partial
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.op import Dim, composite
-from devtensor.core.rules import broadcast, floating, only_floating, same_shape
+from devtensor.core.op import HOLOMORPHIC, OWN, Dim, composite
+from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, same, same_shape
 from devtensor.ops.compare import where
-from devtensor.ops.elementwise import abs as _abs
 from devtensor.ops.elementwise import maximum, minimum, sign
 from devtensor.ops.examples import along_a_dim, case, fails, singles
 from devtensor.ops.functions import erf, exp, expm1, log, log1p, sigmoid, tanh
+from devtensor.ops.parts import abs as _abs
 from devtensor.ops.reduce import amax
 from devtensor.ops.reduce import sum as _sum
-from devtensor.ops.shape import getitem, per_channel
+from devtensor.ops.shape import as_shape, getitem, per_channel
+
+
+def no_truths(op: str, operands: Any, params: tuple) -> Types:
+    """Like `floating`, and bool is refused."""
+    numeric(op, operands, params)
+    return floating(op, operands, params)
+
+
+def one_floating(op: str, operands: Any, params: tuple) -> Types:
+    """All inputs must have one dtype already, a floating-point one."""
+    only_floating(op, operands, params)
+    return same(op, operands, params)
+
 
 # What runs inside must not widen them: under autocast an activation keeps its input's dtype.
 activation = partial(composite, dtype=only_floating, shape=broadcast, amp="widest", inplace=True)
@@ -27,7 +40,7 @@ def _from_top(input: Any, dim: int) -> Any:
     return input - amax(input, (dim,), True) if 0 not in input.array.shape else input
 
 
-@composite(dtype=floating, shape=same_shape, amp="float32")
+@composite(dtype=only_floating, shape=same_shape, amp="float32")
 def softmax(input, dim: Dim = -1):
     """exp(input) / sum(exp(input)) along `dim`, computed after subtracting the largest value.
 
@@ -39,7 +52,7 @@ def softmax(input, dim: Dim = -1):
     return powers / _sum(powers, (dim,), True)
 
 
-@composite(dtype=floating, shape=same_shape, amp="float32")
+@composite(dtype=only_floating, shape=same_shape, amp="float32")
 def log_softmax(input, dim: Dim = -1):
     """Logarithm of `softmax`, computed without leaving the logarithm.
 
@@ -94,6 +107,8 @@ def gelu(input, approximate="none"):
     """
     if approximate == "none":
         return input * _phi(input)
+    if approximate != "tanh":
+        raise ShapeError(f"[gelu] approximate argument must be either none or tanh; got {approximate!r}")
     return input * ((_gelu_inner(input) + 1) * 0.5)
 
 
@@ -107,7 +122,7 @@ def _silu_gradient(g: Any, input: Any) -> Any:
     return g * (gate * (input * (1 - gate) + 1))
 
 
-@activation()
+@activation(complex=HOLOMORPHIC)
 def silu(input):
     """`input` times its sigmoid.
 
@@ -203,12 +218,16 @@ mish.vjp(input=_mish_gradient)
 mish.examples(singles())
 
 
-@activation()
+@activation(dtype=numeric)
 def hardtanh(input, min_val=-1.0, max_val=1.0):
     """`input` kept between two bounds.
 
     Shapes: input (*S) -> (*S)
     """
+    dtype = input.kind.dtype
+    if not dtype.is_floating_point:
+        min_val, max_val = int(min_val), int(max_val)
+        min_val = min_val if dtype.is_signed else max(min_val, 0)
     return maximum(minimum(input, max_val), min_val)
 
 
@@ -245,13 +264,14 @@ hardswish.vjp(input=lambda g, input: where(input > -3, where(input < 3, g * (inp
 hardswish.examples(singles(low=-5, high=5))
 
 
-@activation()
+@activation(dtype=numeric)
 def threshold(input, threshold=0.0, value=0.0):
     """`input` where it exceeds `threshold`, else `value`.
 
     Shapes: input (*S) -> (*S)
     """
-    return where(input > threshold, input, value)
+    whole = not input.kind.dtype.is_floating_point
+    return where(input > (int(threshold) if whole else threshold), input, int(value) if whole else value)
 
 
 threshold.vjp(input=lambda g, input, threshold: where(input > threshold, g, 0.0))
@@ -259,7 +279,7 @@ threshold.examples(singles())
 threshold.examples(lambda make: iter([case(make(3, 4), threshold=0.5, value=-1.0)]))
 
 
-@activation(inplace=False)
+@activation(dtype=no_truths, inplace=False, complex=OWN)
 def softsign(input):
     """input / (1 + |input|).
 
@@ -268,16 +288,10 @@ def softsign(input):
     return input / (_abs(input) + 1)
 
 
-def _softsign_gradient(g: Any, input: Any) -> Any:
-    below = _abs(input) + 1
-    return g / (below * below)
-
-
-softsign.vjp(input=_softsign_gradient)
 softsign.examples(singles(apart=0.1))
 
 
-@activation(inplace=False)
+@activation(dtype=no_truths, inplace=False, complex=HOLOMORPHIC)
 def tanhshrink(input):
     """`input` less its tanh.
 
@@ -319,7 +333,7 @@ def _(make):
 def _parametric(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     shape, weight = inputs[0].shape, inputs[1].shape
     channels = shape[1] if len(shape) > 1 else 1
-    if weight not in ((), (1,), (channels,)):
+    if weight not in ((), (1,), (channels,)) or (weight == (channels,) and not shape and channels != 1):
         raise ShapeError(
             f"[{op}] Mismatch of parameter numbers and input channel size: weight {weight}, input {shape}; "
             f"weight needs 1 or {channels} elements"
@@ -327,15 +341,16 @@ def _parametric(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return shape
 
 
-@composite(dtype=only_floating, shape=_parametric, amp="lower", eager=True)
+@composite(dtype=one_floating, shape=_parametric, amp="lower", eager=True)
 def prelu(input, weight):
     """`input` where it is positive, else `weight` times it; one weight, or one for each channel.
 
     Shapes: input (N, C, *S), weight (C,) or (1,) -> (N, C, *S)
     Errors: ShapeError for another number of weights.
     """
-    if weight.array.ndim and input.array.ndim > 1:
-        weight = per_channel(weight, input.array.ndim)
+    if weight.array.ndim:
+        ndim = input.array.ndim
+        weight = per_channel(weight, ndim) if ndim > 1 else as_shape(weight, (1,) * ndim)
     return where(input > 0, input, input * weight)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.errors import ShapeError
+from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.op import Index, composite
-from devtensor.core.rules import only_floating
-from devtensor.ops.activation import log_softmax, softmax
+from devtensor.ops.activation import log_softmax, one_floating, softmax
 from devtensor.ops.compare import ne, where
 from devtensor.ops.create import cast, zeros_like_spec
 from devtensor.ops.examples import case, fails, index
@@ -21,10 +20,10 @@ def _classified(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     source, target, weight = inputs
     check_reduction(op, params[0])
     if len(source.shape) < 2:
-        raise ShapeError(f"[{op}] input {source.shape}; it needs (N, C, *K) with a class dim")
+        raise ArgumentError(f"[{op}] input {source.shape}; it needs (N, C, *K) with a class dim")
     expected = (source.shape[0], *source.shape[2:])
     if target.shape[:1] != expected[:1]:
-        raise ShapeError(
+        raise ArgumentError(
             f"[{op}] Expected input batch_size ({source.shape[0]}) to match target batch_size "
             f"({target.shape[0] if target.shape else 1}); input {source.shape}, target {target.shape}"
         )
@@ -69,7 +68,7 @@ def _nll(logs: Any, valid: Any, places: Any, weights: Any) -> Any:
     return -where(valid, as_shape(picked, tuple(places.array.shape)), 0.0) * weights
 
 
-@composite(dtype=only_floating, shape=_classified, amp="float32", eager=True)
+@composite(dtype=one_floating, shape=_classified, amp="float32", eager=True)
 def nll_loss(input, target: Index, weight, reduction="mean", ignore_index=-100):
     """Minus the log-probability that `input` gives to the class `target`, times that class's weight.
 
@@ -91,7 +90,7 @@ def _nll_gradient(g: Any, target: Any, weight: Any, like: Any, reduction: str, i
 nll_loss.vjp(input=_nll_gradient)
 
 
-@composite(dtype=only_floating, shape=_classified, amp="float32", eager=True)
+@composite(dtype=one_floating, shape=_classified, amp="float32", eager=True)
 def cross_entropy(input, target: Index, weight, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """Minus the logarithm of the probability that softmax(input) gives to the class `target`.
 
@@ -163,7 +162,7 @@ def _distributed(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     source, target, weight = inputs
     check_reduction(op, params[0])
     if source.shape != target.shape or len(source.shape) < 2:
-        raise ShapeError(
+        raise ArgumentError(
             f"[{op}] Expected floating point type for target with class probabilities of input's shape: "
             f"input {source.shape}, target {target.shape}; class numbers must be integers"
         )

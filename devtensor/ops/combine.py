@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from builtins import abs as _abs
 from typing import Any
 
-from devtensor.core.op import composite
+from devtensor.core.op import HOLOMORPHIC, composite
 from devtensor.core.rules import broadcast, floating, promoted
 from devtensor.core.tensor import Tensor
 from devtensor.ops.compare import where
-from devtensor.ops.elementwise import abs, maximum, minimum
+from devtensor.ops.elementwise import maximum, minimum
 from devtensor.ops.examples import case, fails
+from devtensor.ops.parts import abs
 
 
-@composite(dtype=floating, shape=broadcast, inplace=True)
+@composite(dtype=floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
 def lerp(input, end, weight):
     """The point `weight` of the way from `input` to `end`; exact at both ends.
 
@@ -20,7 +22,7 @@ def lerp(input, end, weight):
     """
     way = end - input
     if not isinstance(weight, Tensor):
-        return input + way * weight if -0.5 < weight < 0.5 else end - way * (1 - weight)
+        return input + way * weight if _abs(weight) < 0.5 else end - way * (1 - weight)
     return where(abs(weight) < 0.5, input + way * weight, end - way * (1 - weight))
 
 
@@ -41,7 +43,7 @@ def _(make):
     yield fails(make(3), make(4), 0.5, error=r"\(3,\).*\(4,\).*broadcast")
 
 
-@composite(dtype=promoted, shape=broadcast, amp="widest", inplace=True)
+@composite(dtype=promoted, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
 def addcmul(input, tensor1, tensor2, value):
     """`input` plus `value` times the product of `tensor1` and `tensor2`.
 
@@ -50,7 +52,7 @@ def addcmul(input, tensor1, tensor2, value):
     return input + _scaled(tensor1 * tensor2, value)
 
 
-@composite(dtype=floating, shape=broadcast, amp="widest", inplace=True)
+@composite(dtype=floating, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
 def addcdiv(input, tensor1, tensor2, value):
     """`input` plus `value` times the quotient of `tensor1` and `tensor2`.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from devtensor.core.op import Mask, primitive
+from devtensor.core.op import MOVED, OWN, Mask, primitive
 from devtensor.core.rules import boolean, broadcast, integral, promoted
 from devtensor.ops.examples import case, fails, mask, pairs, singles
 
 
-@primitive(dtype=promoted, shape=broadcast, amp="widest")
+@primitive(dtype=promoted, shape=broadcast, amp="widest", complex=MOVED)
 def where(condition: Mask, input, other):
     """`input` where `condition` holds, else `other`.
 
@@ -34,11 +34,11 @@ def _(make):
     yield fails(make(3), make(3), make(3), error="condition.*needs bool")
 
 
-def _comparison(symbol: str | None) -> Callable:
-    return primitive(dtype=boolean, shape=broadcast, amp="widest", operator=symbol)
+def _comparison(symbol: str | None, complex: str | None = None) -> Callable:
+    return primitive(dtype=boolean, shape=broadcast, amp="widest", operator=symbol, complex=complex)
 
 
-@_comparison("==")
+@_comparison("==", complex=OWN)
 def eq(input, other):
     """Whether `input` equals `other`.
 
@@ -46,7 +46,7 @@ def eq(input, other):
     """
 
 
-@_comparison("!=")
+@_comparison("!=", complex=OWN)
 def ne(input, other):
     """Whether `input` differs from `other`.
 
@@ -86,7 +86,7 @@ def ge(input, other):
     """
 
 
-logical = partial(primitive, dtype=boolean, shape=broadcast)
+logical = partial(primitive, dtype=boolean, shape=broadcast, complex=OWN)
 
 
 @logical()
@@ -173,7 +173,7 @@ for _op in (bitwise_left_shift, bitwise_right_shift):
     _op.examples(pairs(left_low=-40, left_high=40, right_low=0, right_high=7, dtype="int64"))
 
 
-@primitive(dtype=boolean, shape=broadcast)
+@primitive(dtype=boolean, shape=broadcast, complex=OWN)
 def isnan(input):
     """Whether `input` is not a number.
 
@@ -181,7 +181,7 @@ def isnan(input):
     """
 
 
-@primitive(dtype=boolean, shape=broadcast)
+@primitive(dtype=boolean, shape=broadcast, complex=OWN)
 def isinf(input):
     """Whether `input` is infinite.
 
@@ -189,7 +189,7 @@ def isinf(input):
     """
 
 
-@primitive(dtype=boolean, shape=broadcast)
+@primitive(dtype=boolean, shape=broadcast, complex=OWN)
 def isfinite(input):
     """Whether `input` is neither infinite nor NaN.
 
@@ -197,7 +197,7 @@ def isfinite(input):
     """
 
 
-@primitive(dtype=boolean, shape=broadcast)
+@primitive(dtype=boolean, shape=broadcast, complex=OWN)
 def logical_not(input):
     """Whether `input` is zero.
 

@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ShapeError
-from devtensor.core.op import Plain, composite
-from devtensor.core.rules import Operand, Types, only_floating, same
+from devtensor.core.errors import ShapeError
+from devtensor.core.op import HOLOMORPHIC, Plain, composite
 from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import matmul, transposed
+from devtensor.ops.linear import one_numeric
 from devtensor.ops.shape import as_shape, fold, getitem, pad, permute, unfold
 
 Sizes = tuple[int, ...]
-
-
-def one_floating(op: str, operands: Sequence[Operand], params: tuple) -> Types:
-    """All inputs must have one dtype already, a floating-point one."""
-    only_floating(op, operands, params)
-    return same(op, operands, params)
 
 
 def padded(input: Any, before: Sizes, after: Sizes, value: Any = 0) -> Any:
@@ -53,12 +47,12 @@ def gather_windows(input: Any, sizes: Sizes, stride: Sizes, dilation: Sizes) -> 
 def check_geometry(op: str, count: int, **sizes: Sequence[int]) -> None:
     """Refuse strides, paddings and the like that are too few or out of range.
 
-    Errors: ArgumentError that names the parameter.
+    Errors: ShapeError that names the parameter.
     """
     for name, given in sizes.items():
         least = 0 if name.endswith("padding") else 1
         if len(given) != count or any(size < least for size in given):
-            raise ArgumentError(
+            raise ShapeError(
                 f"[{op}] {name} is {tuple(given)}; it needs {count} number(s) of at least {least}, one per "
                 "spatial dim"
             )
@@ -79,6 +73,8 @@ def _output_shape(op: str, source: Sizes, weight: Sizes, params: tuple) -> Sizes
             "spatial dims"
         )
     check_geometry(op, count, stride=stride, padding=padding, dilation=dilation)
+    if weight[0] < 1:
+        raise ShapeError(f"[{op}] expected weight to be at least 1 at dimension 0, but got {list(weight)}")
     if groups < 1 or weight[0] % groups or source[1] != weight[1] * groups:
         raise ShapeError(
             f"[{op}] Given groups={groups}, weight of size {list(weight)}, expected input{list(source)} to "
@@ -131,13 +127,13 @@ def _by_group(weight: Any, groups: int) -> Any:
     return as_shape(weight, (groups, shape[0] // groups, prod(shape[1:])))
 
 
-@composite(dtype=one_floating, shape=_convolved, amp="lower", eager=True)
+@composite(dtype=one_numeric, shape=_convolved, amp="lower", eager=True, complex=HOLOMORPHIC)
 def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, groups=1):
     """Cross-correlation of `input` with `weight` over all spatial dims, with zeros around the input.
 
     Shapes: input (N, C, *S), weight (O, C/groups, *K) -> (N, O, *P) with P = (S + 2*padding - dilation*(K-1)
     - 1)//stride + 1
-    Errors: ShapeError if channels do not fit or no window fits; ArgumentError for parameters out of range.
+    Errors: ShapeError if channels do not fit, no window fits, or parameters are out of range.
     """
     size = weight.array.shape[2:]
     counts = window_counts(input.array.shape[2:], size, stride, padding, dilation)
@@ -145,7 +141,7 @@ def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, g
     return as_shape(product, (input.array.shape[0], weight.array.shape[0], *counts))
 
 
-@composite(dtype=one_floating, shape=_for_input_shape, amp="lower", eager=True)
+@composite(dtype=one_numeric, shape=_for_input_shape, amp="lower", eager=True, complex=HOLOMORPHIC)
 def convolution_grad_input(
     grad_output, weight, input_shape: Plain, stride: Plain, padding: Plain, dilation: Plain, groups=1
 ):
@@ -171,7 +167,7 @@ def convolution_grad_input(
     return getitem(whole, (slice(None), slice(None), *inside))
 
 
-@composite(dtype=one_floating, shape=_for_weight_shape, amp="lower", eager=True)
+@composite(dtype=one_numeric, shape=_for_weight_shape, amp="lower", eager=True, complex=HOLOMORPHIC)
 def convolution_grad_weight(
     grad_output, input, weight_shape: Plain, stride: Plain, padding: Plain, dilation: Plain, groups=1
 ):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from devtensor.core.inplace import replay
-from devtensor.core.op import Place, Plain, Type, composite, primitive
+from devtensor.core.history import replay
+from devtensor.core.op import MOVED, Place, Plain, Type, composite, primitive
 from devtensor.core.rules import broadcast, given, same, same_shape, sized
 from devtensor.core.transfer import HostData, move, upload
 from devtensor.ops.examples import case, fails, singles
 
 
-@primitive(dtype=given, shape=sized)
+@primitive(dtype=given, shape=sized, complex=MOVED)
 def full(shape: Plain, value: Plain, dtype: Type, device: Place = None):
     """A tensor of one number.
 
@@ -32,7 +32,7 @@ def _counted(op, inputs, params):
     return (params[2],)
 
 
-@primitive(dtype=given, shape=_counted)
+@primitive(dtype=given, shape=_counted, complex=MOVED)
 def arange(start: Plain, step: Plain, count: Plain, dtype: Type, device: Place = None):
     """`count` numbers from `start`, `step` apart.
 
@@ -54,7 +54,7 @@ def _host_shape(op, inputs, params):
     return params[0].shape
 
 
-@composite(dtype=given, shape=_host_shape)
+@composite(dtype=given, shape=_host_shape, complex=MOVED)
 def constant(data: Plain, dtype: Type, device: Place = None):
     """Numbers that the host holds, as a tensor.
 
@@ -71,7 +71,7 @@ def _(make):
     yield case(data=HostData(bytes(range(6)), (2, 3)), dtype="uint8")
 
 
-@primitive(dtype=given, shape=broadcast)
+@primitive(dtype=given, shape=broadcast, complex=MOVED)
 def cast(input, dtype: Type):
     """`input` converted to `dtype`; floating point to integers drops the fraction.
 
@@ -91,7 +91,7 @@ def _(make):
     yield case(make(3, 4, layout="transposed"), dtype="float64")
 
 
-@primitive(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
 def copy(input):
     """A fresh, contiguous copy.
 
@@ -103,7 +103,26 @@ copy.vjp(input=lambda g: g)
 copy.examples(singles())
 
 
-@composite(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
+def lay_out(source, strides: Plain):
+    """A copy in fresh memory with the strides given, in elements.
+
+    Shapes: source (*S) -> (*S)
+    """
+
+
+lay_out.vjp(source=lambda g: g)
+
+
+@lay_out.examples
+def _(make):
+    yield case(make(3, 4), strides=(1, 3))
+    yield case(make(2, 3, 4, layout="transposed"), strides=(12, 1, 3))
+    yield case(make(3, 0), strides=(1, 3))
+    yield case(make(), strides=())
+
+
+@composite(dtype=same, shape=same_shape, complex=MOVED)
 def to_device(input, device: Place):
     """A copy of `input` on another device.
 
@@ -121,7 +140,7 @@ def _(make):
     yield fails(make(2, 3), device="nowhere", error="nowhere")
 
 
-@primitive(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
 def overwrite(root, src, chain: Plain):
     """A copy of `root` in which the region that the view ops of `chain` reach holds `src`.
 
@@ -130,6 +149,7 @@ def overwrite(root, src, chain: Plain):
 
 
 overwrite.vjp(
+    # Without a chain all of the root is lost; a gradient of zeros flows to it, as in PyTorch.
     root=lambda g, like, chain: overwrite(g, zeros_like_spec(like.src), chain),
     src=lambda g, chain: replay(g, chain),
 )

@@ -6,8 +6,10 @@ import math
 from functools import partial
 from typing import Any
 
-from devtensor.core.op import composite, primitive
-from devtensor.core.rules import broadcast, floating, numeric, only_floating, promoted
+from devtensor.core.dtype import bool_, int64
+from devtensor.core.errors import DTypeError
+from devtensor.core.op import HOLOMORPHIC, composite, primitive
+from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, promoted
 from devtensor.ops.compare import eq, where
 from devtensor.ops.examples import pairs, singles
 from devtensor.ops.functions import log
@@ -16,7 +18,7 @@ elementwise = partial(primitive, shape=broadcast, amp="widest", inplace=True)
 function = partial(primitive, shape=broadcast, inplace=True)
 
 
-@elementwise(dtype=promoted, operator="+")
+@elementwise(dtype=promoted, operator="+", complex=HOLOMORPHIC)
 def add(input, other):
     """Sum of `input` and `other`.
 
@@ -28,7 +30,17 @@ add.vjp(input=lambda g: g, other=lambda g: g)
 add.examples(pairs())
 
 
-@elementwise(dtype=numeric, operator="-")
+def _no_bool(op: str, operands: Any, params: tuple) -> Types:
+    """Like `promoted`; a bool on either side is refused: the difference of truths has names of its own."""
+    if any(operand.dtype is bool_ for operand in operands):
+        raise DTypeError(
+            f"[{op}] Subtraction, the `-` operator, with a bool is not supported; use `^` or logical_xor() "
+            "for the difference of truths, ~ for the opposite"
+        )
+    return promoted(op, operands, params)
+
+
+@elementwise(dtype=_no_bool, operator="-", complex=HOLOMORPHIC)
 def sub(input, other):
     """Difference of `input` and `other`.
 
@@ -41,7 +53,7 @@ sub.vjp(input=lambda g: g, other=lambda g: -g)
 sub.examples(pairs())
 
 
-@elementwise(dtype=promoted, operator="*")
+@elementwise(dtype=promoted, operator="*", complex=HOLOMORPHIC)
 def mul(input, other):
     """Product of `input` and `other`.
 
@@ -53,7 +65,7 @@ mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
 mul.examples(pairs())
 
 
-@elementwise(dtype=floating, operator="/")
+@elementwise(dtype=floating, operator="/", complex=HOLOMORPHIC)
 def div(input, other):
     """Quotient of `input` and `other`; integers are divided as floating point.
 
@@ -74,7 +86,8 @@ def floor_divide(input, other):
     """
 
 
-floor_divide.vjp(None)
+# 0 almost everywhere: what div(rounding_mode="floor") gives in PyTorch.
+floor_divide.vjp(input=lambda g: g * 0, other=lambda g: g * 0)
 floor_divide.examples(pairs(low=-9, high=9, right_apart=0.9))
 
 
@@ -122,7 +135,7 @@ def _pow_other(g: Any, input: Any, out: Any) -> Any:
     return g * where(eq(input, 0), 0.0, out * log(input))
 
 
-@primitive(dtype=numeric, shape=broadcast, amp="float32", operator="**", inplace=True)
+@primitive(dtype=numeric, shape=broadcast, amp="float32", operator="**", inplace=True, complex=HOLOMORPHIC)
 def pow(input, other):
     """`input` to the power `other`.
 
@@ -198,7 +211,7 @@ minimum.vjp(
 minimum.examples(pairs())
 
 
-@function(dtype=numeric, operator="-u")
+@function(dtype=numeric, operator="-u", complex=HOLOMORPHIC)
 def neg(input):
     """`input` with its sign changed.
 
@@ -209,18 +222,6 @@ def neg(input):
 
 neg.vjp(input=lambda g: -g)
 neg.examples(singles())
-
-
-@function(dtype=numeric, operator="abs")
-def abs(input):
-    """Distance of `input` from zero.
-
-    Shapes: input (*S) -> (*S)
-    """
-
-
-abs.vjp(input=lambda g, input: g * sign(input))
-abs.examples(singles(apart=0.1))
 
 
 @function(dtype=promoted)
@@ -272,7 +273,13 @@ for _op in (sign, floor, ceil, trunc, round):
     _op.examples(singles(apart=0.1))
 
 
-@function(dtype=numeric)
+def _counted(op: str, operands: Any, params: tuple) -> Types:
+    """Like `promoted`; bools are counted as int64."""
+    types = promoted(op, operands, params)
+    return Types(int64, int64) if types.out is bool_ else types
+
+
+@function(dtype=_counted, complex=HOLOMORPHIC)
 def square(input):
     """`input` times itself.
 

@@ -1,4 +1,4 @@
-"""Functions of one real number: exponentials, logarithms, roots, circular and hyperbolic functions."""
+"""Functions of one number: exponentials, logarithms, roots, circular and hyperbolic functions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from math import log as _log
 from math import pi
 from math import sqrt as _sqrt
 
-from devtensor.core.op import primitive
+from devtensor.core.op import HOLOMORPHIC, primitive
 from devtensor.core.rules import broadcast, floating
 from devtensor.ops.examples import singles
 
 # PyTorch's CUDA list keeps those that leave float16's range, or lose its digits, in float32.
-function = partial(primitive, dtype=floating, shape=broadcast, inplace=True)
+function = partial(primitive, dtype=floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
 wide = partial(function, amp="float32")
 
 
@@ -264,7 +264,7 @@ def atanh(input):
 atanh.vjp(input=lambda g, input: g / (1 - input * input))
 
 
-@function()
+@function(complex=None)
 def erf(input):
     """Error function: 2/sqrt(pi) times the integral of exp(-t^2) from 0 to `input`.
 
@@ -275,7 +275,7 @@ def erf(input):
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2 / _sqrt(pi))))
 
 
-@function()
+@function(complex=None)
 def erfc(input):
     """1 - erf(input), exact for large `input`.
 
@@ -286,7 +286,7 @@ def erfc(input):
 erfc.vjp(input=lambda g, input: g * (exp(-(input * input)) * (-2 / _sqrt(pi))))
 
 
-@wide()
+@wide(complex=None)
 def erfinv(input):
     """Number whose error function is `input`; infinite at -1 and 1, NaN outside.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import IndexingError, ShapeError
-from devtensor.core.op import Dim, Index, Plain, primitive
+from devtensor.core.op import HOLOMORPHIC, MOVED, OWN, Dim, Index, Plain, primitive
 from devtensor.core.rules import index64, same, same_shape
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.create import zeros_like_spec
@@ -21,10 +21,14 @@ def _selected(op, inputs, params):
             f"[{op}] index has shape {places.shape}; it needs one dimension; use indexing with x[...]"
         )
     count = places.shape[0] if places.shape else 1
+    if not source.shape and count != 1:
+        raise ShapeError(f"[{op}] index {places.shape} for a 0-d tensor; it needs one index")
+    if len(source.shape) > 1 and count and not source.shape[dim]:
+        raise ShapeError(f"[{op}] input {source.shape} has nothing along dim {dim} for an index to choose")
     return (*source.shape[:dim], count, *source.shape[dim + 1 :]) if source.shape else ()
 
 
-@primitive(dtype=same, shape=_selected, eager=True)
+@primitive(dtype=same, shape=_selected, eager=True, complex=MOVED)
 def index_select(input, index: Index, dim: Dim):
     """The slices of `input` along `dim` that `index` names, in its order.
 
@@ -53,12 +57,8 @@ def _(make):
 
 
 def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:
-    if len(source.shape) != len(places.shape) and (source.shape or places.shape):
-        raise ShapeError(
-            f"[{op}] input {source.shape} and index {places.shape}: Index tensor must have the same number "
-            "of dimensions as input tensor"
-        )
-    for d, (size, wanted) in enumerate(zip(source.shape, places.shape, strict=True)):
+    _check_ranks(op, "input", source.shape, places.shape)
+    for d, (size, wanted) in enumerate(zip(source.shape or (1,), places.shape or (1,), strict=True)):
         if d != dim and wanted > size:
             raise ShapeError(
                 f"[{op}] index {places.shape} reaches past input {source.shape} at dim {d}; only dim {dim} "
@@ -66,18 +66,28 @@ def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:
             )
 
 
+def _check_ranks(op: str, name: str, shape: tuple, places: tuple) -> None:
+    """Both need as many dims; a 0-d tensor counts as one of one element."""
+    if max(len(shape), 1) != max(len(places), 1):
+        raise ShapeError(
+            f"[{op}] {name} {shape} and index {places}: Index tensor must have the same number of dimensions "
+            f"as {name} tensor"
+        )
+
+
 def _gathered(op, inputs, params):
     source, places = inputs
-    _check_gather(op, source, places, params[0])
+    if 0 not in places.shape:
+        _check_gather(op, source, places, params[0])
     return places.shape
 
 
-@primitive(dtype=same, shape=_gathered, eager=True)
+@primitive(dtype=same, shape=_gathered, eager=True, complex=MOVED)
 def gather(input, index: Index, dim: Dim):
     """For each element of `index`, that of `input` at its place with `dim` replaced by the index.
 
     Shapes: input (*S), index (*T) with T[d] <= S[d] except at dim -> (*T)
-    Errors: IndexingError if an index is not in [0, S[dim]).
+    Errors: ShapeError if an index is not in [0, S[dim]).
     """
 
 
@@ -93,12 +103,14 @@ def _(make):
     yield fails(make(4, 3), index(2, size=3), dim=0, error="same number of dimensions")
 
 
-def _scattered(op, inputs, params):
-    source, places, src = inputs
+def scatter_shape(op, inputs, params):
+    """The shape rule of scatter and its kin: like the input, if index and src fit."""
+    source, places, src = inputs[:3]
     dim = params[0]
     if 0 not in places.shape:
         _check_gather(op, source, places, dim)
-        if any(have < want for have, want in zip(src.shape, places.shape, strict=src.shape != ())):
+        _check_ranks(op, "src", src.shape, places.shape)
+        if any(have < want for have, want in zip(src.shape, places.shape, strict=False)):
             raise ShapeError(
                 f"[{op}] src {src.shape} is smaller than index {places.shape}; it needs a value for each "
                 "index"
@@ -106,30 +118,34 @@ def _scattered(op, inputs, params):
     return source.shape
 
 
-@primitive(dtype=same, shape=_scattered, eager=True)
+@primitive(dtype=same, shape=scatter_shape, eager=True, complex=MOVED)
 def scatter(input, index: Index, src, dim: Dim):
     """A copy of `input` with the elements of `src` at the places `index` names along `dim`.
 
     Shapes: input (*S), index (*T), src at least (*T) -> (*S)
-    Errors: IndexingError if an index is not in [0, S[dim]). Where indices repeat, one of their values stays.
+    Errors: ShapeError if an index is not in [0, S[dim]). Where indices repeat, one of their values stays.
     """
 
 
-@primitive(dtype=same, shape=_scattered, eager=True, amp="widest")
+@primitive(dtype=same, shape=scatter_shape, eager=True, amp="widest", complex=HOLOMORPHIC)
 def scatter_add(input, index: Index, src, dim: Dim):
     """A copy of `input` with the elements of `src` added at the places `index` names along `dim`.
 
     Shapes: input (*S), index (*T), src at least (*T) -> (*S)
-    Errors: IndexingError if an index is not in [0, S[dim]).
+    Errors: ShapeError if an index is not in [0, S[dim]).
     """
 
 
 def _src_gradient(g: Any, index: Any, like: Any, dim: int) -> Any:
-    """The gradient of the corner of `src` that was used; the rest has none."""
-    part = gather(g, index, dim)
-    shape = like.src.shape
+    return within_src(gather(g, index, dim), like.src.shape)
+
+
+def within_src(part: Any, shape: tuple[int, ...]) -> Any:
+    """The gradient of the corner of `src` that was used, with none for the rest."""
     if shape == part.array.shape:
         return part
+    if len(shape) != part.array.ndim:
+        return as_shape(part, shape)
     return pad(part, tuple((0, size - used) for size, used in zip(shape, part.array.shape, strict=True)))
 
 
@@ -170,6 +186,10 @@ def indexed_shape(op: str, source: tuple, indices: list, places: tuple) -> tuple
             f"[{op}] shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
         ) from error
     named = [d for d, place in enumerate(places) if place is not None]
+    if 0 not in common and any(source[d] == 0 for d in named):
+        raise IndexingError(
+            f"[{op}] index is out of bounds for dimension with size 0; the tensor is {source}"
+        )
     rest = [size for d, size in enumerate(source) if d not in named]
     together = named == list(range(named[0], named[0] + len(named)))
     at = named[0] if together else 0
@@ -180,7 +200,7 @@ def _got(op, inputs, params):
     return indexed_shape(op, inputs[0].shape, list(inputs[1:]), params[0])
 
 
-@primitive(dtype=same, shape=_got)
+@primitive(dtype=same, shape=_got, complex=MOVED)
 def index_get(input, *indices: Index, places: Plain):
     """Elements of `input` at places named by index tensors: entry k of `places` says which stands in dim k,
     or None.
@@ -218,7 +238,7 @@ def _written(op, inputs, params):
     return source.shape
 
 
-@primitive(dtype=same, shape=_written, amp="widest")
+@primitive(dtype=same, shape=_written, amp="widest", complex=MOVED)
 def index_put(input, value, *indices: Index, places: Plain, accumulate: Plain = False):
     """A copy of `input` with `value` written, or added, at places named by index tensors as in `index_get`.
 
@@ -254,7 +274,7 @@ def by_values(op, inputs, params):
     raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
 
 
-@primitive(dtype=index64, shape=by_values, data_dependent=True)
+@primitive(dtype=index64, shape=by_values, data_dependent=True, complex=OWN)
 def nonzero(input):
     """The places of all elements that are not 0, one a row, in C order.
 
@@ -281,7 +301,7 @@ def _looked_up(op, inputs, params):
     return (*places.shape, weight.shape[1])
 
 
-@primitive(dtype=same, shape=_looked_up, eager=True)
+@primitive(dtype=same, shape=_looked_up, eager=True, complex=MOVED)
 def embedding(weight, index: Index):
     """The rows of a table that indices name.
 
@@ -294,7 +314,7 @@ def _summed_rows(op, inputs, params):
     return (params[0], *inputs[0].shape[len(inputs[1].shape) :])
 
 
-@primitive(dtype=same, shape=_summed_rows)
+@primitive(dtype=same, shape=_summed_rows, complex=HOLOMORPHIC)
 def embedding_grad(g_rows, index: Index, rows: Plain):
     """Rows added up by the place in the table that they came from: the derivative of `embedding`.
 
@@ -322,7 +342,7 @@ def _(make):
     yield case(make(0, 3), index(0, size=5), rows=5)
 
 
-@primitive(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
 def tril(input, diagonal: Plain = 0):
     """The lower triangle of matrices, zeros above `diagonal`.
 
@@ -330,7 +350,7 @@ def tril(input, diagonal: Plain = 0):
     """
 
 
-@primitive(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
 def triu(input, diagonal: Plain = 0):
     """The upper triangle of matrices, zeros below `diagonal`.
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from math import inf, prod
 from typing import Any
 
-from devtensor.core.op import Dims, Plain, composite
-from devtensor.core.rules import only_floating, reduced
+from devtensor.core.op import OWN, Dims, Plain, composite
+from devtensor.core.rules import only_floating, real_of, reduced
 from devtensor.ops.compare import eq, ne, where
 from devtensor.ops.create import cast
-from devtensor.ops.elementwise import abs, sign
 from devtensor.ops.examples import case, reductions
 from devtensor.ops.functions import sqrt
+from devtensor.ops.parts import abs, sgn
 from devtensor.ops.reduce import amax, amin, mean, spread, sum, var, widened
 
 
-@composite(dtype=only_floating, shape=reduced, amp="float32")
+@composite(dtype=real_of(only_floating), shape=reduced, amp="float32", complex=OWN)
 def vector_norm(input, dim: Dims = None, keepdim: Plain = False, p: Plain = 2):
     """The p-norm over `dim`: (sum |x|^p)^(1/p); inf: the largest, -inf: the smallest, 0: how many are not 0.
 
@@ -23,7 +23,7 @@ def vector_norm(input, dim: Dims = None, keepdim: Plain = False, p: Plain = 2):
     Source: where the norm is 0 the gradient is 0, as in PyTorch.
     """
     wide = widened(input)
-    found = _length(wide, dim, keepdim, p)
+    found = _length(abs(wide) if input.kind.dtype.is_complex else wide, dim, keepdim, p)
     return found if wide is input else cast(found, input.kind.dtype)
 
 
@@ -52,14 +52,15 @@ def _norm_gradient(
     if p == 0:
         return input * 0
     if p == 1:
-        return spread(g, like, dim, keepdim) * sign(input)
+        return spread(g, like, dim, keepdim) * sgn(input)
     if p == 2:
-        return spread(g / _no_zero(out), like, dim, keepdim) * input
+        nothing = eq(spread(out, like, dim, keepdim), 0)
+        return where(nothing, 0.0, spread(g / out, like, dim, keepdim) * input)
     if p in (inf, -inf):
         winners = cast(eq(abs(input), spread(out, like, dim, keepdim)), g.kind.dtype)
-        return spread(g, like, dim, keepdim) * sign(input) * (winners / sum(winners, dim, True))
+        return spread(g, like, dim, keepdim) * sgn(input) * (winners / sum(winners, dim, True))
     share = abs(input) / spread(_no_zero(out), like, dim, keepdim)
-    return spread(g, like, dim, keepdim) * sign(input) * where(eq(input, 0), 0.0, _no_zero(share) ** (p - 1))
+    return spread(g, like, dim, keepdim) * sgn(input) * where(eq(input, 0), 0.0, _no_zero(share) ** (p - 1))
 
 
 vector_norm.vjp(input=_norm_gradient)
@@ -73,7 +74,7 @@ def _(make):
     yield case(make(3, 4), dim=0, p=0)
 
 
-@composite(dtype=only_floating, shape=reduced)
+@composite(dtype=real_of(only_floating), shape=reduced, complex=OWN)
 def std(input, dim: Dims = None, keepdim: Plain = False, correction: Plain = 1):
     """Standard deviation over `dim`: the root of `var`.
 

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.op import composite, primitive
+from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import same
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.examples import case, fails
@@ -74,7 +74,7 @@ def _to_shape(product: Any, matrix: tuple[int, ...], shape: tuple[int, ...]) -> 
     return as_shape(sum_to(product, matrix), shape)
 
 
-@primitive(dtype=same, shape=matmul_shape, amp="lower", operator="@")
+@primitive(dtype=same, shape=matmul_shape, amp="lower", operator="@", complex=HOLOMORPHIC)
 def matmul(input, other):
     """Matrix product over the last two dimensions; leading dimensions broadcast; vectors are rows or columns.
 
@@ -124,7 +124,7 @@ def _ranked(left: int, right: int) -> Callable:
     return ranked
 
 
-@composite(dtype=same, shape=_ranked(1, 1), amp="widest", eager=True)
+@composite(dtype=same, shape=_ranked(1, 1), amp="widest", eager=True, complex=HOLOMORPHIC)
 def dot(input, other):
     """Sum of the products of two vectors' elements.
 
@@ -147,7 +147,7 @@ def _(make):
     yield fails(make(2, 2), make(2), error="expected 1D and 1D")
 
 
-@composite(dtype=same, shape=_ranked(2, 1), amp="lower", eager=True)
+@composite(dtype=same, shape=_ranked(2, 1), amp="lower", eager=True, complex=HOLOMORPHIC)
 def mv(input, other):
     """Matrix times vector.
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.op import composite
-from devtensor.core.rules import same
+from devtensor.core.op import HOLOMORPHIC, composite
+from devtensor.core.rules import Types, numeric, same
 from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import as_rows, matmul, transposed
 from devtensor.ops.reduce import sum as _sum
 
 Sizes = tuple[int, ...]
+
+
+def one_numeric(op: str, operands: Any, params: tuple) -> Types:
+    """All inputs must have one dtype already, and it must not be bool."""
+    numeric(op, operands, params)
+    return same(op, operands, params)
 
 
 def _check(source: Sizes, weight: Sizes, bias: Sizes | None) -> None:
@@ -30,7 +36,7 @@ def _linear_shape(op: str, inputs: Any, params: tuple) -> Sizes:
     return (*source.shape[:-1], weight.shape[0])
 
 
-@composite(dtype=same, shape=_linear_shape, amp="lower")
+@composite(dtype=same, shape=_linear_shape, amp="lower", complex=HOLOMORPHIC)
 def linear(input, weight, bias):
     """`input` times the transpose of `weight`, plus `bias` unless that is None.
 

@@ -6,15 +6,15 @@ from functools import partial
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
-from devtensor.core.op import composite
-from devtensor.core.rules import only_floating
+from devtensor.core.op import OWN, composite
+from devtensor.core.rules import only_floating, real_of
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.activation import logsigmoid
 from devtensor.ops.compare import eq, where
-from devtensor.ops.elementwise import abs as _abs
 from devtensor.ops.elementwise import maximum, square
 from devtensor.ops.examples import case, fails
 from devtensor.ops.functions import exp, log, log1p
+from devtensor.ops.parts import abs as _abs
 from devtensor.ops.reduce import mean as _mean
 from devtensor.ops.reduce import sum as _sum
 
@@ -72,7 +72,7 @@ def mse_loss(input, target, reduction="mean"):
     return reduce_loss(square(input - target), reduction)
 
 
-@loss()
+@loss(dtype=real_of(only_floating), complex=OWN)
 def l1_loss(input, target, reduction="mean"):
     """Distance of `input` from `target`.
 

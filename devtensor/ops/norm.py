@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from devtensor.core.dtype import DType, float32
+from devtensor.core.dtype import FLOAT, DType, float32
 from devtensor.core.errors import DTypeError, ShapeError
-from devtensor.core.op import Dims, composite
+from devtensor.core.op import HOLOMORPHIC, Dims, composite
 from devtensor.core.rules import Operand, Types
 from devtensor.ops.create import cast
 from devtensor.ops.examples import case, fails
@@ -20,7 +20,7 @@ from devtensor.ops.shape import as_shape, per_channel
 
 
 def _wide(op: str, dtype: DType) -> DType:
-    if not dtype.is_floating_point:
+    if dtype.category < FLOAT:
         raise DTypeError(
             f"[{op}] got {dtype.name}; it needs floating-point input; convert with .float() first"
         )
@@ -216,7 +216,7 @@ def _(make):
     yield fails(make(3, 4), make(3), None, error="Expected weight to be of same shape")
 
 
-@composite(dtype=like_input, shape=_layer_shape, amp="float32", eager=True)
+@composite(dtype=like_input, shape=_layer_shape, amp="float32", eager=True, complex=HOLOMORPHIC)
 def rms_norm(input, weight, count=1, eps=1e-5):
     """`input` over its root mean square over the last `count` dims, times weight, which may be None.
 

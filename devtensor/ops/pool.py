@@ -11,7 +11,7 @@ from devtensor.core.rules import index64, numeric, only_floating, same
 from devtensor.ops.compare import eq, isnan, logical_and, logical_or
 from devtensor.ops.conv import check_geometry, gather_windows, padded, windows
 from devtensor.ops.create import arange, cast, full
-from devtensor.ops.elementwise import floor_divide, remainder
+from devtensor.ops.elementwise import floor_divide, minimum, remainder
 from devtensor.ops.examples import case, fails, index
 from devtensor.ops.index import gather, scatter_add
 from devtensor.ops.join import cat
@@ -71,7 +71,7 @@ def _lowest(dtype: Any) -> Any:
     """What no element is below."""
     if dtype.is_floating_point:
         return -math.inf
-    return 0 if dtype.name == "uint8" else -(2 ** (8 * dtype.itemsize - 1))
+    return 0 if not dtype.is_signed else -(2 ** (8 * dtype.itemsize - 1))
 
 
 def _flat(windows_: Any, count: int) -> Any:
@@ -328,4 +328,69 @@ def _(make):
     yield case(make(2, 3, 5), output_size=(4,))
     yield case(make(1, 2, 3, 4, 5), output_size=(2, 2, 5))
     yield case(make(2, 3, 2, 2), output_size=(3, 4))
+    yield fails(make(2, 3, 4), output_size=(2, 2), error="as many spatial")
+
+
+def _adapted_twice(op: str, inputs: Any, params: tuple) -> list:
+    return [_adapted(op, inputs, params)] * 2
+
+
+@composite(dtype=(only_floating, index64), shape=_adapted_twice, eager=True)
+def adaptive_max_pool(input, output_size: Plain):
+    """Largest element, and its flat place in the plane, of windows as those of `adaptive_avg_pool`.
+
+    Shapes: input (N, C, *S) -> (N, C, *output_size), (N, C, *output_size)
+    """
+    device, starts, lengths = input.kind.device, [], []
+    for size, count in zip(input.array.shape[2:], output_size, strict=True):
+        lengths.append(
+            max((-(-(i + 1) * size // count) - i * size // count for i in range(count)), default=1)
+        )
+        starts.append(_shared_starts(size, count, lengths[-1], device))
+    return largest_of_windows(input, starts, tuple(lengths))
+
+
+def _shared_starts(size: int, count: int, length: int, device: Any) -> Any:
+    """Places (1, 1, count, length) of all windows; a shorter one ends with its last place again and again."""
+    first = floor_divide(arange(0, size, count, "int64", device), max(count, 1))
+    last = floor_divide(arange(size + count - 1, size, count, "int64", device), max(count, 1)) - 1
+    steps = arange(0, 1, length, "int64", device)
+    column = (1, 1, count, 1)
+    return minimum(as_shape(first, column) + steps, as_shape(last, column))
+
+
+def largest_of_windows(input: Any, starts: list[Any], size: Sizes) -> tuple[Any, Any]:
+    """Largest element and its flat place in the plane, of windows at places that tensors name.
+
+    Shapes: input (N, C, *S); per dim (N, C, P), the windows' first places, or all of their places (N, C, P,
+    size); N and C may be 1 -> (N, C, *P), (N, C, *P)
+    """
+    shape, count = input.array.shape, len(size)
+    flat: Any = None
+    for dim, (first, length) in enumerate(zip(starts, size, strict=True)):
+        places = first
+        if first.array.ndim == 3:
+            places = first.unsqueeze(-1) + arange(0, 1, length, "int64", input.kind.device)
+        lead, windows_, length = places.array.shape[:2], places.array.shape[2], places.array.shape[3]
+        laid = [1] * (2 * count)
+        laid[dim], laid[count + dim] = windows_, length
+        places = as_shape(places, (*lead, *laid))
+        flat = places if flat is None else flat * shape[2 + dim] + places
+    outside = tuple(flat.array.shape[2 : 2 + count])
+    each = math.prod(flat.array.shape[2 + count :])
+    flat = expand(flat, (*shape[:2], *flat.array.shape[2:]))
+    flat = as_shape(flat, (*shape[:2], math.prod(outside) * each))
+    seen = as_shape(gather(_planes(input), flat, 2), (*shape[:2], math.prod(outside), each))
+    winner = argmax(seen.detach(), 3, True)
+    chosen = gather(as_shape(flat, (*shape[:2], math.prod(outside), each)), winner, 3)
+    values = gather(seen, winner, 3)
+    return as_shape(values, (*shape[:2], *outside)), as_shape(chosen, (*shape[:2], *outside))
+
+
+@adaptive_max_pool.examples
+def _(make):
+    yield case(make(2, 3, 4, 6, distinct=True), output_size=(2, 3))
+    yield case(make(2, 3, 5, 7, distinct=True), output_size=(3, 2))
+    yield case(make(2, 3, 5, distinct=True), output_size=(4,))
+    yield case(make(1, 2, 3, 4, 5, distinct=True), output_size=(2, 2, 5))
     yield fails(make(2, 3, 4), output_size=(2, 2), error="as many spatial")

@@ -6,7 +6,7 @@ from math import prod as _product
 from typing import Any
 
 from devtensor.core.dtype import float32
-from devtensor.core.op import Dim, Dims, composite, primitive
+from devtensor.core.op import HOLOMORPHIC, OWN, Dim, Dims, composite, primitive
 from devtensor.core.rules import (
     accumulated,
     boolean,
@@ -15,6 +15,7 @@ from devtensor.core.rules import (
     index64,
     only_floating,
     promoted,
+    real_of,
     reduced,
 )
 from devtensor.ops.compare import eq, isinf, where
@@ -22,18 +23,19 @@ from devtensor.ops.create import cast
 from devtensor.ops.examples import along_a_dim, case, reductions
 from devtensor.ops.functions import exp, log
 from devtensor.ops.join import cat
+from devtensor.ops.parts import imag, real
 from devtensor.ops.shape import as_shape, expand, flip, getitem, inverse, permute
 
 
 def spread(g: Any, like: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     """A reduction's gradient, stretched over the dims that were reduced."""
     shape = like.input.shape
-    if not keepdim:
+    if not keepdim and g.array.ndim:
         g = as_shape(g, tuple(1 if d in dims else size for d, size in enumerate(shape)))
     return expand(g, shape)
 
 
-@primitive(dtype=accumulated, shape=reduced, amp="float32")
+@primitive(dtype=accumulated, shape=reduced, amp="float32", complex=HOLOMORPHIC)
 def sum(input, dim: Dims = None, keepdim=False):
     """Sum over `dim`; bools and integers are summed as int64.
 
@@ -62,7 +64,7 @@ def widened(input: Any) -> Any:
     return cast(input, float32) if dtype.is_floating_point and dtype.bits == 16 else input
 
 
-@composite(dtype=only_floating, shape=reduced)
+@composite(dtype=only_floating, shape=reduced, complex=HOLOMORPHIC)
 def mean(input, dim: Dims = None, keepdim=False):
     """Mean over `dim`; NaN of nothing.
 
@@ -97,7 +99,7 @@ def _prod_gradient(g: Any, input: Any, like: Any, dim: tuple[int, ...], keepdim:
     return spread(g, like, dim, keepdim) * shaped
 
 
-@primitive(dtype=accumulated, shape=reduced, amp="float32")
+@primitive(dtype=accumulated, shape=reduced, amp="float32", complex=HOLOMORPHIC)
 def prod(input, dim: Dims = None, keepdim=False):
     """Product over `dim`; bools and integers are multiplied as int64.
 
@@ -144,7 +146,7 @@ for _op in (amax, amin):
     _op.examples(reductions(distinct=True))
 
 
-@primitive(dtype=boolean, shape=reduced)
+@primitive(dtype=boolean, shape=reduced, complex=OWN)
 def any(input, dim: Dims = None, keepdim=False):
     """Whether any value over `dim` is non-zero.
 
@@ -152,7 +154,7 @@ def any(input, dim: Dims = None, keepdim=False):
     """
 
 
-@primitive(dtype=boolean, shape=reduced)
+@primitive(dtype=boolean, shape=reduced, complex=OWN)
 def all(input, dim: Dims = None, keepdim=False):
     """Whether all values over `dim` are non-zero.
 
@@ -186,7 +188,7 @@ for _op in (argmax, argmin):
     _op.examples(along_a_dim(distinct=True))
 
 
-@primitive(dtype=accumulated, shape=broadcast, amp="float32")
+@primitive(dtype=accumulated, shape=broadcast, amp="float32", complex=HOLOMORPHIC)
 def cumsum(input, dim: Dim):
     """Running sum along `dim`.
 
@@ -199,18 +201,35 @@ cumsum.examples(along_a_dim())
 
 
 def _cumprod_gradient(g: Any, input: Any, out: Any, dim: int) -> Any:
-    """The closed form: what later products owe to this factor, which must not be 0."""
-    if not g.array.ndim:
+    """The product of what stands before, times what later products owe to this factor.
+
+    With o[i] = g[i] + input[i+1] * o[i+1] nothing is divided, so that factors of 0 are no matter.
+    Source: the recurrence in doubling steps (Hillis and Steele, 1986).
+    """
+    if not g.array.ndim or not g.array.shape[dim]:
         return g
-    return flip(cumsum(flip(g * out, (dim,)), dim), (dim,)) / input
+    size = g.array.shape[dim]
+
+    def part(values: Any, start: int, stop: int) -> Any:
+        return getitem(values, (*(slice(None),) * dim, slice(start, stop)))
+
+    first = part(input, 0, 1)
+    before = cat(first * 0 + 1, part(out, 0, size - 1), dim=dim)
+    factors, owed, step = cat(part(input, 1, size), first, dim=dim), g, 1
+    while step < size:
+        stop = size - step
+        head = part(factors, 0, stop)
+        owed = cat(part(owed, 0, stop) + head * part(owed, step, size), part(owed, stop, size), dim=dim)
+        factors = cat(head * part(factors, step, size), part(factors, stop, size), dim=dim)
+        step *= 2
+    return before * owed
 
 
-@primitive(dtype=accumulated, shape=broadcast, amp="float32")
+@primitive(dtype=accumulated, shape=broadcast, amp="float32", complex=HOLOMORPHIC)
 def cumprod(input, dim: Dim):
     """Running product along `dim`.
 
     Shapes: input (*S) -> (*S)
-    Source: the gradient divides by the factors, so it is NaN where one is exactly 0.
     """
 
 
@@ -218,13 +237,15 @@ cumprod.vjp(input=_cumprod_gradient)
 cumprod.examples(along_a_dim(apart=0.3))
 
 
-@composite(dtype=only_floating, shape=reduced)
+@composite(dtype=real_of(only_floating), shape=reduced, complex=OWN)
 def var(input, dim: Dims = None, keepdim=False, correction=1):
     """Variance over `dim`: squared distances from the mean, divided by the count less `correction`.
 
     Shapes: input (*S) -> S without dim
     """
     count = _product(input.shape[d] for d in dim)
+    if input.kind.dtype.is_complex:
+        return var(real(input), dim, keepdim, correction) + var(imag(input), dim, keepdim, correction)
     if count - correction <= 0:
         return sum(input, dim, keepdim) * float("nan")
     wide = widened(input)
@@ -250,7 +271,7 @@ def _(make):
     yield case(make(4, 3, layout="transposed"), dim=0)
 
 
-@composite(dtype=floating, shape=reduced, amp="float32")
+@composite(dtype=floating, shape=reduced, amp="float32", complex=HOLOMORPHIC)
 def logsumexp(input, dim: Dims, keepdim=False):
     """log(sum(exp(input))) over `dim`, computed after subtracting the largest value.
 
@@ -258,7 +279,7 @@ def logsumexp(input, dim: Dims, keepdim=False):
     """
     if not _product(input.shape):
         return log(sum(exp(input), dim, keepdim))
-    top = amax(input, dim, True)
+    top = amax(real(input) if input.kind.dtype.is_complex else input, dim, True)
     top = where(isinf(top), 0.0, top)
     total = log(sum(exp(input - top), dim, keepdim))
     return total + (top if keepdim else as_shape(top, tuple(total.array.shape)))

@@ -6,14 +6,14 @@ from functools import partial
 from typing import Any
 
 from devtensor.core.errors import IndexingError, ShapeError
-from devtensor.core.op import Dim, Dims, Plain, primitive
+from devtensor.core.op import HOLOMORPHIC, MOVED, Dim, Dims, Plain, primitive
 from devtensor.core.rules import same, same_shape
 from devtensor.core.spec import view_strides
-from devtensor.core.tensor import in_rows, strides_of
+from devtensor.core.tensor import View, strides_of
 from devtensor.ops.create import copy, overwrite, zeros_like_spec
 from devtensor.ops.examples import case, fails
 
-view = partial(primitive, dtype=same, view=True)
+view = partial(primitive, dtype=same, view=True, complex=MOVED)
 
 
 def _reshaped(op, inputs, params):
@@ -43,9 +43,15 @@ def as_shape(input: Any, shape: tuple[int, ...]) -> Any:
     """`input` in another shape: itself if it has it, a view where the layout allows it, else a copy."""
     if input.array.shape == shape:
         return input
-    if not in_rows(input) and view_strides(input.array.shape, strides_of(input), shape) is None:
-        input = copy(input)
-    return reshape(input, tuple(shape))
+    if (
+        input.array.flags.c_contiguous
+        or view_strides(input.array.shape, strides_of(input), shape) is not None
+    ):
+        return reshape(input, tuple(shape))
+    made = reshape(copy(input), tuple(shape))
+    # Nobody holds the copy: the result is no view of anything.
+    made.alias = View(made.alias.storage, made.alias.chain, None, made.alias.counter)
+    return made
 
 
 def per_channel(values: Any, ndim: int) -> Any:
@@ -98,7 +104,7 @@ def _(make):
 def _expanded(op, inputs, params):
     (source,), (shape,) = inputs, params
     extra = len(shape) - len(source.shape)
-    strides = [0] * extra
+    strides = []
     for size, stride, want in zip(source.shape, source.strides, shape[max(extra, 0) :], strict=False):
         if extra < 0 or (size != want and size != 1):
             raise ShapeError(
@@ -106,6 +112,9 @@ def _expanded(op, inputs, params):
                 "dims are added in front"
             )
         strides.append(stride if size == want else 0)
+    for size in reversed(shape[: max(extra, 0)]):
+        inner = shape[len(shape) - len(strides)] * strides[0] if strides else 0
+        strides.insert(0, inner if size == 1 else 0)
     return shape, tuple(strides)
 
 
@@ -146,7 +155,7 @@ def _indexed(op, inputs, params):
     for entry in index:
         if entry is None:
             shape.append(1)
-            strides.append(0)
+            strides.append(source.shape[dim] * source.strides[dim] if dim < len(source.shape) else 1)
             continue
         size, stride = source.shape[dim], source.strides[dim]
         if isinstance(entry, slice):
@@ -264,7 +273,7 @@ def _folded(op, inputs, params):
     return tuple(shape)
 
 
-@primitive(dtype=same, shape=_folded)
+@primitive(dtype=same, shape=_folded, complex=HOLOMORPHIC)
 def fold(input, size: Plain, dim: Plain, step: Plain, dilation: Plain):
     """What `unfold` took apart, put together; elements in several windows are summed.
 
@@ -282,7 +291,7 @@ def _(make):
     yield case(make(2, 3, 3), size=9, dim=1, step=2, dilation=2)
 
 
-@primitive(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
 def flip(input, dims: Dims):
     """The order of elements reversed along `dims`.
 
@@ -300,7 +309,7 @@ def _(make):
     yield case(make(0, 3), dims=(0,))
 
 
-@primitive(dtype=same, shape=same_shape)
+@primitive(dtype=same, shape=same_shape, complex=MOVED)
 def roll(input, shifts: Plain, dims: Plain):
     """Elements moved along `dims`, those that fall off coming in at the other end.
 
@@ -324,7 +333,7 @@ def _padded(op, inputs, params):
     return shape
 
 
-@primitive(dtype=same, shape=_padded)
+@primitive(dtype=same, shape=_padded, complex=MOVED)
 def pad(input, widths: Plain, value=0):
     """`input` with `value` around it: a pair (before, after) of non-negative widths for each dim.
 

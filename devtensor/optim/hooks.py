@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import ArgumentTypeError
-
-
-class Handle:
-    """Takes its hook away again, by `remove()` or at the end of a `with` block."""
-
-    def __init__(self, hooks: OrderedDict[object, Callable]) -> None:
-        self.hooks = hooks
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self.hooks.pop(self, None)
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
-def register(hooks: OrderedDict[object, Callable], hook: Callable) -> Handle:
-    """Add a hook behind those there are."""
-    handle = Handle(hooks)
-    hooks[handle] = hook
-    return handle
 
 
 def with_hooks(step: Callable) -> Callable:

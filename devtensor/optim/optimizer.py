@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.hooks import RemovableHandle, add_hook
 from devtensor.core.tensor import Tensor
-from devtensor.optim.hooks import Handle, register, with_hooks
+from devtensor.optim.hooks import with_hooks
 
 
 class _Required:
@@ -21,6 +22,8 @@ class _Required:
 
 
 required = _Required()
+_RequiredParameter = _Required
+ParamsT = Iterable[Any]
 
 
 class Optimizer:
@@ -83,13 +86,13 @@ class Optimizer:
         for group in self.param_groups:
             yield from group["params"]
 
-    def register_step_pre_hook(self, hook: Callable) -> Handle:
+    def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
-        return register(self._optimizer_step_pre_hooks, hook)
+        return add_hook(self._optimizer_step_pre_hooks, hook)
 
-    def register_step_post_hook(self, hook: Callable) -> Handle:
+    def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return register(self._optimizer_step_post_hooks, hook)
+        return add_hook(self._optimizer_step_post_hooks, hook)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group: `params` and the hyperparameters that differ from the defaults.

@@ -9,14 +9,25 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "assert_allclose": "closeness",
     "assert_close": "closeness",
     "check_op": "conformance",
     "check_backend": "conformance",
     "samples_of": "cases",
     "to_numpy": "cases",
     "check_gradients": "gradients",
+    "make_tensor": "random_tensors",
 }
-__all__ = ["assert_close", "check_backend", "check_gradients", "check_op", "samples_of", "to_numpy"]
+__all__ = [
+    "assert_allclose",
+    "assert_close",
+    "check_backend",
+    "check_gradients",
+    "check_op",
+    "make_tensor",
+    "samples_of",
+    "to_numpy",
+]
 
 
 def __getattr__(name: str) -> Any:

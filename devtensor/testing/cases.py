@@ -16,6 +16,7 @@ from devtensor.core.dtype import DTYPES, DType, as_dtype
 from devtensor.core.errors import DTypeError
 from devtensor.core.host import host_read
 from devtensor.core.op import Op
+from devtensor.core.plan import check_numbers
 from devtensor.core.rules import TENSOR, ZERO_DIM, Operand, literal_operand
 from devtensor.core.state import Layer
 from devtensor.core.tensor import Tensor, share, wrap
@@ -26,7 +27,7 @@ from devtensor.ops.create import constant
 from devtensor.ops.examples import Case, Draw, make
 from devtensor.ops.shape import expand, getitem, permute
 
-FLOATS = ("float16", "bfloat16", "float32", "float64")
+EXTENSIONS = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 def cases_of(op: Op, failing: bool | None = False) -> list[Case]:
@@ -46,7 +47,7 @@ def entry_of(op: Op) -> Callable:
 
 def numpy_dtype(name: str) -> np.dtype:
     """NumPy's dtype of devtensor's name."""
-    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+    return np.dtype(getattr(ml_dtypes, name) if name in EXTENSIONS else name)
 
 
 def strict_params(op: Op, case: Case) -> tuple:
@@ -76,6 +77,7 @@ def expected_dtypes(op: Op, case: Case, dtype: str) -> tuple[DType, ...]:
     """
     rules = op.dtype_rule if isinstance(op.dtype_rule, tuple) else (op.dtype_rule,)
     operands, params = operands_of(op, case, dtype), strict_params(op, case)
+    check_numbers(op, operands)
     return tuple(rule(op.name, operands, params).out for rule in rules)
 
 
@@ -90,8 +92,13 @@ def dtypes_of(op: Op, case: Case, device: str | Device = "cpu") -> list[str]:
     if not named_dtypes(op, case) <= held:
         return []
     if not is_free(case):
-        return ["float32"]
-    return [name for name in DTYPES if name in held and accepts(op, case, name)]
+        return ["float32"] if given(op, case, "float32") <= held else []
+    return [name for name in DTYPES if name in held and accepts(op, case, name) and given(op, case, name) <= held]
+
+
+def given(op: Op, case: Case, dtype: str) -> set[str]:
+    """The dtypes of the results when the case is drawn as `dtype`."""
+    return {result.name for result in expected_dtypes(op, case, dtype)}
 
 
 def named_dtypes(op: Op, case: Case) -> set[str]:
@@ -115,7 +122,9 @@ def draw_numbers(draw: Draw, dtype: str, rng: np.random.Generator) -> np.ndarray
     shape = (1, *draw.shape[1:]) if draw.layout == "expanded" and draw.shape else draw.shape
     if dtype == "bool":
         values = rng.integers(0, 2, shape).astype(bool) | (draw.apart > 0)
-    elif dtype in FLOATS:
+    elif DTYPES[dtype].is_complex:
+        values = _floats(draw, shape, rng) + 1j * _floats(draw, shape, rng)
+    elif DTYPES[dtype].is_floating_point:
         values = _floats(draw, shape, rng)
     else:
         values = _integers(draw, shape, dtype, rng)
@@ -138,7 +147,7 @@ def _floats(draw: Draw, shape: tuple[int, ...], rng: np.random.Generator) -> np.
 
 
 def _integers(draw: Draw, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
-    low = max(math.ceil(draw.low), 0) if dtype == "uint8" else math.ceil(draw.low)
+    low = max(math.ceil(draw.low), 0) if dtype.startswith("uint") else math.ceil(draw.low)
     high = max(math.ceil(draw.high), low + 1)
     if draw.distinct:
         count = math.prod(shape)

@@ -39,7 +39,7 @@ from devtensor.testing.cases import (
     to_numpy,
     to_tensor,
 )
-from devtensor.testing.closeness import assert_near
+from devtensor.testing.nearness import assert_near
 
 
 def marked(op: Op, name: str) -> bool:
@@ -50,7 +50,7 @@ def marked(op: Op, name: str) -> bool:
 def rounding_steps(op: Op, drawn: Sample) -> float:
     """How many rounding errors the result may have: few for one number, more where many are summed."""
     if op.body is None and op.shape_rule.__name__ == "broadcast":
-        return 4
+        return op.rounding
     summed = max((a.size for a in drawn.arrays if isinstance(a, np.ndarray)), default=1)
     return (8 if op.body is None else 24) + summed / 2
 
@@ -64,7 +64,7 @@ def scale_of(expected: np.ndarray, drawn: Sample, op: Op) -> float:
 
 
 def _is_float(array: Any) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype.kind == "f"
+    return isinstance(array, np.ndarray) and array.dtype.kind in "fc"
 
 
 def check_results(drawn: Sample, results: tuple, expected: tuple) -> None:

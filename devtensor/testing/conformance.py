@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import devtensor.backend
+from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import ArgumentError, DevtensorError, KernelMissing
 from devtensor.core.op import OPS, Op
 from devtensor.testing import checks, gradients
@@ -96,17 +97,16 @@ def _member_failures(name: str) -> list[tuple[str, str, str]]:
 
     demand(backend.device_count() > 0, "device_count", "there is no device")
     for dtype in sorted(backend.dtypes):
-        content = bytes(range(16))
-        size = {"bool": 1, "uint8": 1, "int8": 1}.get(dtype) or int("".join(filter(str.isdigit, dtype))) // 8
-        content = bytes(k % 2 for k in range(16)) if dtype == "bool" else content
-        array = backend.upload(memoryview(content), (2, 8 // size), dtype, 0)
+        size = DTYPES[dtype].itemsize
+        content = bytes(k % 2 if dtype == "bool" else k for k in range(32))
+        array = backend.upload(memoryview(content), (2, 16 // size), dtype, 0)
         demand(
-            tuple(array.shape) == (2, 8 // size), "upload", f"{dtype} arrives with shape {tuple(array.shape)}"
+            tuple(array.shape) == (2, 16 // size), "upload", f"{dtype} arrives with shape {tuple(array.shape)}"
         )
         demand(bytes(backend.download(array)) == content, "download", f"{dtype} comes back with other bytes")
         demand(backend.dtype_of(array) == dtype, "dtype_of", f"{dtype} is called {backend.dtype_of(array)}")
         demand(
-            tuple(backend.strides_of(array)) == (8 // size, 1),
+            tuple(backend.strides_of(array)) == (16 // size, 1),
             "strides_of",
             f"{dtype}: {backend.strides_of(array)}",
         )

@@ -1,4 +1,4 @@
-"""Derivatives of ops against finite differences: one random direction per input, to second order.
+"""Derivatives of ops against finite differences: one random direction per input, to third order.
 
 A function of many numbers is reduced to one of one number: its results are summed with random weights, and
 its inputs move along a random line. A wrong derivative anywhere shows there with probability one.
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from devtensor.autograd.engine import grad
+from devtensor.core.device import resolve
 from devtensor.core.errors import AutogradError
 from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
@@ -24,11 +25,12 @@ ATOL = 1e-6
 
 
 def check_gradients(op: Op, device: Any = "cpu") -> None:
-    """Raise AssertionError unless the formulas give first and second derivatives at every float64 example.
+    """Raise AssertionError unless the formulas give three orders of derivatives at every double example.
 
     An op declared as not differentiable must leave no history.
     """
-    for drawn in samples_of(op, device, ("float64",)):
+    exact = "float64" in resolve(device).backend.dtypes
+    for drawn in samples_of(op, device, ("float64", "complex128")) if exact else ():
         check_sample(drawn)
 
 
@@ -42,7 +44,7 @@ def check_sample(drawn: Sample) -> None:
     for place in places:
         leaves[place].requires_grad = True
     outs = drawn.run(*leaves)
-    floats = [k for k, out in enumerate(outs) if out.dtype.is_floating_point]
+    floats = [k for k, out in enumerate(outs) if out.dtype.differentiable]
     history = [k for k, out in enumerate(outs) if out.requires_grad]
     if drawn.op.differentiable is False or not floats:
         assert not history, f"{drawn}: not differentiable, but leaves history"
@@ -52,11 +54,13 @@ def check_sample(drawn: Sample) -> None:
     check.first_order()
     check.each_alone()
     check.second_order()
+    if drawn.device.type == "cpu":
+        check.third_order()
 
 
 def is_differentiable(drawn: Sample, place: int, value: Any) -> bool:
     """Whether this input takes part in promotion, is of floating point, and has a formula if any has."""
-    candidate = isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
+    candidate = isinstance(value, Tensor) and value.dtype.differentiable and drawn.op.takes_part(place)
     return candidate and not lacks_formula(drawn.op, place)
 
 
@@ -68,7 +72,7 @@ def lacks_formula(op: Op, place: int) -> bool:
 def refuse_silence(drawn: Sample) -> None:
     """An input without a formula that requires grad is an error: its gradient must not vanish unsaid."""
     for place, value in enumerate(drawn.inputs):
-        named = isinstance(value, Tensor) and value.dtype.is_floating_point and drawn.op.takes_part(place)
+        named = isinstance(value, Tensor) and value.dtype.differentiable and drawn.op.takes_part(place)
         if not (named and lacks_formula(drawn.op, place)):
             continue
         inputs = list(drawn.inputs)
@@ -84,6 +88,22 @@ def refuse_silence(drawn: Sample) -> None:
             )
 
 
+def widened(array: np.ndarray) -> np.ndarray:
+    """The numbers in double precision."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def normals(rng: np.random.Generator, shape: tuple[int, ...], complex: bool) -> np.ndarray:
+    """Random numbers, with imaginary parts if asked."""
+    numbers = rng.normal(size=shape)
+    return numbers + 1j * rng.normal(size=shape) if complex else numbers
+
+
+def along(direction: np.ndarray, tensor: Tensor) -> float:
+    """How far the tensor points along a direction: of complex numbers, both parts count alike."""
+    return float(np.vdot(direction, widened(to_numpy(tensor))).real)
+
+
 class Check:
     """One sample with its weights and directions."""
 
@@ -92,12 +112,12 @@ class Check:
         self.places = places
         self.floats = floats
         rng = np.random.default_rng(len(drawn.case.inputs))
-        self.points = [drawn.arrays[p].astype(np.float64) for p in places]
-        self.directions = [rng.normal(size=point.shape) for point in self.points]
-        self.seconds = [rng.normal(size=point.shape) for point in self.points]
-        self.weights = [rng.normal(size=tuple(out.shape)) for out in outs]
-        self.weight_directions = [rng.normal(size=tuple(out.shape)) for out in outs]
-        self.step, self.tolerance = STEPS[min(out.dtype.bits for out in outs)]
+        self.points = [widened(drawn.arrays[p]) for p in places]
+        self.directions = [normals(rng, point.shape, point.dtype.kind == "c") for point in self.points]
+        self.seconds = [normals(rng, point.shape, point.dtype.kind == "c") for point in self.points]
+        self.weights = [normals(rng, tuple(out.shape), out.dtype.is_complex) for out in outs]
+        self.weight_directions = [normals(rng, tuple(out.shape), out.dtype.is_complex) for out in outs]
+        self.step, self.tolerance = STEPS[min(out.dtype.to_real().bits for out in outs)]
 
     def tensor(self, array: np.ndarray, wanted: bool = False) -> Tensor:
         made = to_tensor(array, self.drawn.device)
@@ -110,7 +130,8 @@ class Check:
         """Leaves at `points`, of which those in `wanted` require grad, and the floating-point results."""
         inputs, leaves = list(self.drawn.inputs), []
         for place, point in zip(self.places, points, strict=True):
-            same = point is self.points[self.places.index(place)]
+            k = self.places.index(place)
+            same = point is self.points[k] and point.dtype == self.drawn.arrays[place].dtype
             inputs[place] = self.drawn.inputs[place].detach() if same else self.tensor(point)
             inputs[place].requires_grad = place in wanted
             leaves.append(inputs[place])
@@ -122,7 +143,7 @@ class Check:
         if not any(point.size for point in points):
             return 0.0
         _, outs = self.outputs(points, ())
-        return sum(float((to_numpy(o) * w).sum()) for o, w in zip(outs, self.weights, strict=True))
+        return sum(along(w, o) for o, w in zip(outs, self.weights, strict=True))
 
     def gradients(self, points: Any, weights: Any, wanted: Any = None, create_graph: bool = False) -> tuple:
         """Leaves, weights as tensors, and the gradient for each leaf."""
@@ -141,7 +162,7 @@ class Check:
             if g is not None:
                 assert g.shape == leaf.shape, f"{self.drawn}: gradient of {name} is {tuple(g.shape)}"
                 assert g.dtype is leaf.dtype, f"{self.drawn}: gradient of {name} is {g.dtype}"
-            analytic = 0.0 if g is None else float((to_numpy(g) * direction).sum())
+            analytic = 0.0 if g is None else along(direction, g)
             ahead, behind = (
                 self.total(self.moved(self.places.index(place), sign * self.step)) for sign in (1, -1)
             )
@@ -163,27 +184,50 @@ class Check:
             )
 
     def second_order(self) -> None:
-        leaves, weights, found = self.gradients(self.points, self.weights, create_graph=True)
-        kept = [(g, u) for g, u in zip(found, self.seconds, strict=True) if g is not None and g.requires_grad]
-        if not kept:
-            return
-        roots, seeds = [g for g, _ in kept], [self.tensor(u) for _, u in kept]
-        slopes = grad(roots, [*leaves, *weights], seeds, allow_unused=True)
-        lines = [*self.directions, *self.weight_directions]
-        analytic = sum(
-            float((to_numpy(s) * v).sum()) for s, v in zip(slopes, lines, strict=True) if s is not None
-        )
+        analytic = self.weighted(self.curvature(self.points, self.weights)[0])
         ahead, behind = (self.slope(sign * self.step) for sign in (1, -1))
         self.compare(analytic, (ahead - behind) / (2 * self.step), "second derivative")
 
+    def third_order(self) -> None:
+        found, sources = self.curvature(self.points, self.weights, create_graph=True)
+        kept = [(s, v) for s, v in zip(found, self.lines, strict=True) if s is not None and s.requires_grad]
+        if not kept:
+            return
+        roots, seeds = [s for s, _ in kept], [self.tensor(v) for _, v in kept]
+        analytic = self.weighted(grad(roots, sources, seeds, allow_unused=True))
+        ahead, behind = (
+            self.weighted(self.curvature(*self.further(sign * self.step))[0]) for sign in (1, -1)
+        )
+        self.compare(analytic, (ahead - behind) / (2 * self.step), "third derivative")
+
+    def curvature(self, points: Any, weights: Any, create_graph: bool = False) -> tuple[Sequence, list]:
+        """The derivatives of the weighted first ones, by leaves and weights, and these."""
+        leaves, tensors, found = self.gradients(points, weights, create_graph=True)
+        sources = [*leaves, *tensors]
+        kept = [(g, u) for g, u in zip(found, self.seconds, strict=True) if g is not None and g.requires_grad]
+        if not kept:
+            return [None] * len(sources), sources
+        roots, seeds = [g for g, _ in kept], [self.tensor(u) for _, u in kept]
+        return grad(roots, sources, seeds, create_graph=create_graph, allow_unused=True), sources
+
+    @property
+    def lines(self) -> list[np.ndarray]:
+        return [*self.directions, *self.weight_directions]
+
+    def weighted(self, found: Sequence[Tensor | None]) -> float:
+        """How much the derivatives change along all lines at once."""
+        return sum(along(v, s) for s, v in zip(found, self.lines, strict=True) if s is not None)
+
+    def further(self, step: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Points and weights further along all lines at once."""
+        points = [p + step * v for p, v in zip(self.points, self.directions, strict=True)]
+        return points, [w + step * v for w, v in zip(self.weights, self.weight_directions, strict=True)]
+
     def slope(self, step: float) -> float:
         """The first derivatives, weighted, at a point further along all lines at once."""
-        points = [p + step * v for p, v in zip(self.points, self.directions, strict=True)]
-        weights = [w + step * v for w, v in zip(self.weights, self.weight_directions, strict=True)]
+        points, weights = self.further(step)
         _, _, found = self.gradients(points, weights)
-        return sum(
-            float((to_numpy(g) * u).sum()) for g, u in zip(found, self.seconds, strict=True) if g is not None
-        )
+        return sum(along(u, g) for g, u in zip(found, self.seconds, strict=True) if g is not None)
 
     def compare(self, analytic: float, numeric: float, what: str) -> None:
         close = abs(analytic - numeric) <= ATOL + self.tolerance * max(abs(numeric), self.size)

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from devtensor.backend import arraylib
 from devtensor.backend.protocol import DTYPES, Kernel, MemoryStats
+from devtensor.testing.strict_arrays import StrictArray, xp
 
-VIEWS = frozenset({"reshape", "permute", "expand", "getitem", "unfold", "diagonal"})
+VIEWS = frozenset(
+    {
+        "real",
+        "imag",
+        "view_as_real",
+        "view_as_complex",
+        "as_strided",
+        "bits_as",
+        "reshape",
+        "permute",
+        "expand",
+        "getitem",
+        "unfold",
+        "diagonal",
+    }
+)
 """Kernels whose results are views of their first input."""
 
 OTHER_DTYPES: dict[str, Callable[[int], str | None]] = {
@@ -24,134 +39,25 @@ OTHER_DTYPES: dict[str, Callable[[int], str | None]] = {
     "index_get": lambda place: "int64" if place else None,
     "index_put": lambda place: "int64" if place > 1 else None,
     **dict.fromkeys(
-        ("index_select", "gather", "scatter", "scatter_add", "embedding", "embedding_grad", "max_pool_grad"),
+        (
+            "index_select",
+            "gather",
+            "scatter",
+            "scatter_add",
+            "scatter_reduce",
+            "embedding",
+            "embedding_grad",
+            "max_pool_grad",
+        ),
         lambda place: "int64" if place == 1 else None,
     ),
     **dict.fromkeys(("random_uniform", "random_normal", "random_integers"), lambda place: "int64"),
 }
 """For kernels with index or mask inputs: the dtype wanted at each place, None for the common one."""
 
-FUNCTION_NAMES = """
-absolute add all amax amin any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax
-argmin argsort asarray bitwise_and bitwise_or bitwise_xor broadcast_to ceil concatenate copysign cos
-cosh cumprod cumsum empty equal exp exp2 expm1 flip floor floor_divide fmod greater greater_equal
-hypot invert isfinite isinf isnan left_shift less less_equal log log10 log1p log2 logical_and
-logical_not logical_or logical_xor matmul maximum may_share_memory minimum multiply negative nonzero
-not_equal power prod reciprocal remainder right_shift rint roll searchsorted sign sin sinh sqrt square stack
-subtract sum take tan tanh tril triu true_divide trunc unique where zeros
-"""
-"""What the namespace has of NumPy."""
-
-OPERATOR_NAMES = """
-add sub mul truediv and or xor rshift eq ne lt le gt ge radd rsub rmul rtruediv rpow mod iadd isub
-imul itruediv
-"""
-"""The operators of its arrays, beside negation."""
-
 
 class ContractError(AssertionError):
     """A kernel, or a caller of one, broke the contract between devtensor and its backends."""
-
-
-class StrictArray:
-    """An array of the strict backend; only its namespace and its own methods can work on it."""
-
-    __slots__ = ("__weakref__", "held")
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, held: np.ndarray) -> None:
-        self.held = held
-
-    def __array__(self, *arguments: Any, **named: Any) -> np.ndarray:
-        raise TypeError("a strict array was handed to NumPy: something copied to the host in silence")
-
-    def __iter__(self) -> Any:
-        raise TypeError("a strict array was iterated over: something reads it element by element")
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("shape", "ndim", "size", "strides", "dtype", "flags"):
-            return getattr(self.held, name)
-        if name in ("reshape", "transpose", "swapaxes", "astype", "copy", "fill", "sum", "all", "min", "max"):
-            return guarded(getattr(self.held, name))
-        raise AttributeError(f"strict arrays have no {name!r}")
-
-    def __getitem__(self, index: Any) -> Any:
-        return wrapped(self.held[unwrapped(index)])
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self.held[unwrapped(index)] = unwrapped(value)
-
-    def __neg__(self) -> StrictArray:
-        return wrapped(-self.held)
-
-    def __bool__(self) -> bool:
-        return bool(self.held)
-
-    def __int__(self) -> int:
-        return int(self.held)
-
-    def __repr__(self) -> str:
-        return f"StrictArray({self.held!r})"
-
-
-def operator_method(name: str) -> Callable[[StrictArray, Any], Any]:
-    """NumPy's operator between strict arrays, or a strict array and a number."""
-
-    def method(self: StrictArray, other: Any) -> Any:
-        result = getattr(self.held, name)(unwrapped(other))
-        return self if result is self.held else wrapped(result)
-
-    return method
-
-
-for operator in OPERATOR_NAMES.split():
-    setattr(StrictArray, f"__{operator}__", operator_method(f"__{operator}__"))
-
-
-def unwrapped(value: Any) -> Any:
-    """What NumPy gets for an argument; NumPy's own arrays are refused."""
-    if isinstance(value, StrictArray):
-        return value.held
-    if isinstance(value, np.ndarray):
-        raise TypeError("a NumPy array was mixed with strict arrays")
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(unwrapped, value))
-    return value
-
-
-def wrapped(value: Any) -> Any:
-    """What the caller gets for NumPy's result."""
-    if isinstance(value, np.ndarray | np.generic):
-        return StrictArray(np.asarray(value))
-    if isinstance(value, tuple):
-        return tuple(map(wrapped, value))
-    return value
-
-
-def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A NumPy function for strict arrays."""
-
-    def guard(*arguments: Any, **named: Any) -> Any:
-        result = function(*unwrapped(arguments), **{key: unwrapped(value) for key, value in named.items()})
-        return wrapped(result)
-
-    return guard
-
-
-def make_namespace() -> SimpleNamespace:
-    """The namespace `xp` of strict arrays."""
-    space = SimpleNamespace(**{name: guarded(getattr(np, name)) for name in FUNCTION_NAMES.split()})
-    space.add.at = guarded(np.add.at)
-    tricks = SimpleNamespace(as_strided=guarded(np.lib.stride_tricks.as_strided))
-    space.lib = SimpleNamespace(stride_tricks=tricks)
-    for name in ("uint64", "dtype", "bool_", *DTYPES):
-        if hasattr(np, name):
-            setattr(space, name, getattr(np, name))
-    return space
-
-
-xp = make_namespace()
 
 
 def arrays_in(values: Iterable[Any]) -> list[StrictArray]:
@@ -186,7 +92,7 @@ def is_plain(param: Any) -> bool:
         return all(map(is_plain, param))
     if isinstance(param, slice):
         return all(map(is_plain, (param.start, param.stop, param.step)))
-    return param is None or param is Ellipsis or type(param) in (bool, int, float, str)
+    return param is None or param is Ellipsis or type(param) in (bool, int, float, complex, str)
 
 
 def check_results(name: str, arguments: tuple[Any, ...], results: tuple[Any, ...]) -> None:

@@ -17,7 +17,6 @@ once and come back as one tensor; views that merely overlap are stored in full, 
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -29,20 +28,22 @@ from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import DTYPES, DType, as_dtype
 from devtensor.core.errors import ArgumentTypeError, CheckpointError
 from devtensor.core.host import host_read
-from devtensor.core.tensor import Tensor, storage_of
+from devtensor.core.tensor import Tensor, describe, storage_of
 from devtensor.core.transfer import HostData
 from devtensor.ops.create import constant
+from devtensor.serialization.files import replacing
 
 FORMAT = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
     "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
+    "uint16": "U16", "uint32": "U32", "uint64": "U64", "complex64": "C64", "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
 }  # fmt: skip
 FROM_FORMAT = {name: DTYPES[dtype] for dtype, name in FORMAT.items()}
 
 ENTRY = "devtensor"
 # Data begin at a multiple of this many bytes, so that they can be mapped.
 ALIGNMENT = 8
-_attempt = itertools.count()
 
 
 def save(path: str | os.PathLike, state: Any) -> None:
@@ -57,7 +58,8 @@ def save(path: str | os.PathLike, state: Any) -> None:
     writing = Writing()
     tree = writing.encode(state, ())
     text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
-    _replace(Path(os.path.realpath(path)), writing.tensors, {ENTRY: text})
+    with replacing(path) as file:
+        _write(file, writing.tensors, {ENTRY: text})
 
 
 def load(path: str | os.PathLike, device: Any = None) -> Any:
@@ -149,32 +151,6 @@ class Writing:
         return name
 
 
-def _replace(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write beside the old file, make sure it is on the disk, then put it in the old one's place."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_attempt)}.partial")
-    try:
-        with open(fresh, "xb") as file:
-            _write(file, tensors, metadata)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let the new name survive a power cut, where the system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """The format: length of the header, header as JSON, data; wide dtypes first, so that all are aligned."""
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
@@ -182,6 +158,10 @@ def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str])
     end = 0
     for name, tensor in ordered:
         start, end = end, end + tensor.shape.numel() * tensor.dtype.itemsize
+        if tensor.dtype.name not in FORMAT:
+            raise ArgumentTypeError(
+                f"[save] {name} is {describe(tensor)}; the format holds {', '.join(FORMAT)}; convert it first"
+            )
         header[name] = {
             "dtype": FORMAT[tensor.dtype.name],
             "shape": list(tensor.shape),

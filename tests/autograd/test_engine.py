@@ -138,7 +138,7 @@ def test_backward_for_chosen_inputs_only():
     w = x * y
     (w * w).backward(inputs=w)
     assert w.grad.item() == 12.0 and y.grad is None
-    with pytest.raises(AutogradError, match="inputs is empty"):
+    with pytest.raises(AutogradError, match="cannot be empty"):
         (x * y).backward(inputs=[])
 
 
@@ -149,7 +149,7 @@ def test_a_graph_is_used_once_unless_retained():
     y.backward()
     assert x.grad.item() == 8.0
     with pytest.raises(
-        AutogradError, match=r"Trying to backward through the graph a second time.*mul.*retain_graph=True"
+        AutogradError, match=r"through the graph a second time.*MulBackward0.*retain_graph=True"
     ):
         y.backward()
 
@@ -221,9 +221,9 @@ REFUSED = {
     ),
     "gradient is no tensor": (lambda: (leaf(1, 2) * 2).backward([1.0, 1.0]), "1 tensors and 2 gradients"),
     "an input that needs none": (lambda: grad(leaf(1) * 2, devtensor.ones(())), "does not require grad"),
-    "batched": (
+    "batched without gradients": (
         lambda: grad(leaf(1) * 2, leaf(1), is_grads_batched=True),
-        "is_grads_batched is not supported",
+        "is_grads_batched needs gradients",
     ),
 }
 
@@ -236,12 +236,12 @@ def _without(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_say_why(name):
     action, pattern = REFUSED[name]
-    with pytest.raises(AutogradError, match=pattern):
+    with pytest.raises(RuntimeError, match=pattern):
         action()
 
 
 def test_a_gradient_of_another_shape_is_refused():
-    with pytest.raises(ShapeError, match=r"gradient \(3,\).*output \(2,\).*equal"):
+    with pytest.raises(ShapeError, match=r"Mismatch in shape.*\(3,\).*\(2,\).*equal"):
         (leaf(1, 2) * 2).backward(devtensor.ones(3, dtype=devtensor.float64))
 
 
@@ -371,7 +371,7 @@ def test_arguments_of_grad_and_backward_are_checked():
         (lambda: grad(x.sum(), []), AutogradError, "cannot be empty"),
         (lambda: grad(x.sum(), x, allow_unused=False, materialize_grads=True), ValueError, "allow_unused"),
         (lambda: grad([x.sum(), x.sum()], x, [leaf(1)]), AutogradError, "got 2 tensors and 1 gradients"),
-        (lambda: grad(x.sum(), 5), TypeError, "inputs hold a int"),
+        (lambda: grad(x.sum(), 5), TypeError, "got int; it must be a Tensor"),
         (lambda: x.sum().backward(inputs=[devtensor.ones(2)]), AutogradError, "does not require grad"),
         (lambda: setattr(x, "grad", x), AutogradError, "its own grad"),
         (lambda: setattr(x, "grad", 3), TypeError, "got int"),
@@ -446,3 +446,11 @@ def test_a_long_chain_is_freed_without_recursion():
     y.backward()
     del y
     assert x.grad.item() == 1.0
+
+
+def test_the_old_only_inputs_is_taken():
+    x = leaf(1, 2)
+    (g,) = grad((x * 2).sum(), x, create_graph=True, retain_graph=True, only_inputs=True)
+    assert g.tolist() == [2.0, 2.0]
+    with pytest.warns(FutureWarning, match="only_inputs"):
+        grad((x * 2).sum(), x, None, True, False, False)

@@ -154,7 +154,7 @@ def test_binary(run, name, dtype):
 def test_all_binary_kernels_broadcast(run):
     x, y = draw((3, 1, 4), low=0.5), draw((2, 1), low=0.5, seed=1)
     for name in BINARY | DIVISIONS:
-        if name.startswith("bitwise"):
+        if name.startswith("bitwise") or name == "gcd":
             x_int, y_int = np.arange(12).reshape(3, 1, 4), np.array([[1], [2]])
             assert run(name, x_int, y_int).shape == (3, 2, 4)
         else:
@@ -189,7 +189,7 @@ def test_integers(run, dtype):
     x, y = np.array([7, 5, 100, 3], dtype), np.array([2, 3, 1, 3], dtype)
     for name in ("add", "sub", "mul", "maximum", "minimum", "pow", *DIVISIONS):
         result = run(name, x, y)
-        reference = getattr(np, (BINARY | DIVISIONS)[name])
+        reference = getattr(np, (BINARY | DIVISIONS | {"pow": "power"})[name])
         assert result.dtype == x.dtype and result.tolist() == reference(x, y).tolist()
     for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"):
         assert run(name, x, y).tolist() == getattr(np, BINARY[name])(x, y).tolist()
@@ -224,7 +224,7 @@ def test_where(run, dtype):
     x, y = np.ones((2, 3)).astype(KINDS[dtype]), np.zeros((3,)).astype(KINDS[dtype])
     mask = np.array([[True], [False]])
     result = run("where", mask, x, y)
-    assert result.dtype == x.dtype and result.astype(int).tolist() == [[1] * 3, [0] * 3]
+    assert result.dtype == x.dtype and (result == np.array([[1], [0]])).all() and result.shape == (2, 3)
     assert run("where", np.array(True), first(x), first(y)).shape == ()
 
 
@@ -234,7 +234,7 @@ def test_full_and_arange(run, dtype):
         result = run("full", shape, 1, dtype)
         assert result.shape == shape and result.dtype == KINDS[dtype] and (result == 1).all()
     if dtype != "bool":
-        assert run("arange", 3, 2, 4, dtype).astype(int).tolist() == [3, 5, 7, 9]
+        assert (run("arange", 3, 2, 4, dtype) == np.array([3, 5, 7, 9]).astype(KINDS[dtype])).all()
         assert run("arange", 3, 2, 0, dtype).shape == (0,)
 
 
@@ -250,10 +250,8 @@ def test_cast(run, source, target):
     for x in (values, values.T, values[:, ::-1], first(values), values[:0]):
         result = run("cast", x, target)
         assert result.dtype == KINDS[target] and result.shape == x.shape
-        assert (
-            result.astype(np.float64).tolist()
-            == x.astype(np.float64).astype(KINDS[target]).astype(float).tolist()
-        )
+        real = x.real if target not in ("complex64", "complex128", "bool") else x
+        assert np.array_equal(result, real.astype(KINDS[target]))
         assert not np.may_share_memory(result, x) or not x.size
 
 

@@ -143,7 +143,7 @@ def test_indices_out_of_range(run, bad):
         lambda: run("embedding_grad", draw((1, 2, 3)), index, 4),
         lambda: run("embedding_grad", draw((1, 80, 3)), np.resize(index, (1, 80)), 4),
     ):
-        with pytest.raises(IndexError):
+        with pytest.raises((IndexError, ValueError), match="out of"):
             call()
 
 

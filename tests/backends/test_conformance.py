@@ -14,7 +14,7 @@ import pytest
 import devtensor.backend
 from devtensor.core.errors import ArgumentError, DeviceError
 from devtensor.core.op import OPS
-from devtensor.testing import check_backend, check_op, conformance, strict
+from devtensor.testing import check_backend, check_op, conformance, strict, strict_arrays
 from devtensor.testing.conformance import ConformanceError
 from devtensor_numpy.devices import NumpyBackend
 
@@ -122,7 +122,7 @@ def faulty():
 
 def held(function):
     """A kernel on the arrays that strict arrays hold."""
-    return lambda *args: strict.StrictArray(np.asarray(function(*strict.unwrapped(args))))
+    return lambda *args: strict.StrictArray(np.asarray(function(*strict_arrays.unwrapped(args))))
 
 
 FAULTS = {

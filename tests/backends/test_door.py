@@ -113,7 +113,7 @@ def test_a_broken_plugin_costs_its_own_device_and_keeps_its_reason(tmp_path):
     assert "OSError: libfoo.so.3 is missing" in rows["broken"]
     assert rows["cpu"].split()[1] == "available"
     last = done.stderr.strip().splitlines()[-1]
-    assert 'DeviceError: [device] "broken" cannot be used; known devices are cpu, ' in last
+    assert 'DeviceMissing: [device] "broken" cannot be used; known devices are cpu, ' in last
     assert "OSError: libfoo.so.3 is missing" in last
     assert "broken_device.py" in done.stderr, "the traceback of the cause must be shown"
 

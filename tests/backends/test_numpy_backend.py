@@ -35,13 +35,13 @@ def test_adopt():
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert np.shares_memory(cpu.adopt(x), x) and cpu.strides_of(cpu.adopt(x.T)) == (1, 3)
     records = np.zeros(3, [("a", np.float32), ("b", np.int8)])
-    for bad in (x.astype(">f4"), x.astype(np.complex64), np.array(["a"]), records["a"], [1.0], np.float32(1)):
+    for bad in (x.astype(">f4"), x.astype(np.longdouble), np.array(["a"]), records["a"], [1.0], np.float32(1)):
         with pytest.raises(TypeError, match="adopt"):
             cpu.adopt(bad)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", sorted(cpu.out_kernels))
+@pytest.mark.parametrize("name", sorted(cpu.out_kernels - {"index_put"}))
 def test_kernels_write_into_a_given_array(name, dtype):
     boolean = name.startswith("logical") or name in (
         "isnan",
@@ -54,7 +54,7 @@ def test_kernels_write_into_a_given_array(name, dtype):
         "gt",
         "ge",
     )
-    integer = name.startswith("bitwise")
+    integer = name.startswith("bitwise") or name == "gcd"
     x = np.array([[1, 2], [1, 1]]).astype(np.int64 if integer else KINDS[dtype])
     arguments = (x, x) if name in BINARY else (x,)
     kernel = cpu.specialise(name, cpu.kernels[name], dtype)

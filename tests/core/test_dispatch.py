@@ -13,7 +13,7 @@ import pytest
 
 import devtensor
 import devtensor.backend
-from devtensor.core.dtype import DTYPES
+from devtensor.core.dtype import COMMON, DTYPES
 from devtensor.core.errors import (
     ArgumentTypeError,
     DeviceError,
@@ -30,23 +30,26 @@ from devtensor.ops.compare import where
 from devtensor.ops.elementwise import add, mul
 from devtensor.testing import strict, to_numpy
 
-# Row by column, in the order of DTYPES: what PyTorch 2.13 gives for tensors with dimensions.
+# Row by column, in the order of COMPUTED: what PyTorch 2.13 gives for tensors with dimensions.
+COMPUTED = [d.name for d in COMMON] + ["complex64", "complex128"]
 LATTICE = """
-  b8   u8   i8  i16  i32  i64  f16 bf16  f32  f64
-  u8   u8  i16  i16  i32  i64  f16 bf16  f32  f64
-  i8  i16   i8  i16  i32  i64  f16 bf16  f32  f64
- i16  i16  i16  i16  i32  i64  f16 bf16  f32  f64
- i32  i32  i32  i32  i32  i64  f16 bf16  f32  f64
- i64  i64  i64  i64  i64  i64  f16 bf16  f32  f64
- f16  f16  f16  f16  f16  f16  f16  f32  f32  f64
-bf16 bf16 bf16 bf16 bf16 bf16  f32 bf16  f32  f64
- f32  f32  f32  f32  f32  f32  f32  f32  f32  f64
- f64  f64  f64  f64  f64  f64  f64  f64  f64  f64
+  b8   u8   i8  i16  i32  i64  f16 bf16  f32  f64  c64 c128
+  u8   u8  i16  i16  i32  i64  f16 bf16  f32  f64  c64 c128
+  i8  i16   i8  i16  i32  i64  f16 bf16  f32  f64  c64 c128
+ i16  i16  i16  i16  i32  i64  f16 bf16  f32  f64  c64 c128
+ i32  i32  i32  i32  i32  i64  f16 bf16  f32  f64  c64 c128
+ i64  i64  i64  i64  i64  i64  f16 bf16  f32  f64  c64 c128
+ f16  f16  f16  f16  f16  f16  f16  f32  f32  f64  c64 c128
+bf16 bf16 bf16 bf16 bf16 bf16  f32 bf16  f32  f64  c64 c128
+ f32  f32  f32  f32  f32  f32  f32  f32  f32  f64  c64 c128
+ f64  f64  f64  f64  f64  f64  f64  f64  f64  f64 c128 c128
+ c64  c64  c64  c64  c64  c64  c64  c64  c64 c128  c64 c128
+c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128 c128
 """
 PAIRS = [
     (a, b, wanted)
-    for a, row in zip(DTYPES, LATTICE.split("\n")[1:-1], strict=True)
-    for b, wanted in zip(DTYPES, row.split(), strict=True)
+    for a, row in zip(COMPUTED, LATTICE.split("\n")[1:-1], strict=True)
+    for b, wanted in zip(COMPUTED, row.split(), strict=True)
 ]
 
 
@@ -56,12 +59,43 @@ def test_promotion_of_two_tensors(a, b, wanted):
     assert add(x, y).dtype.short == wanted
     assert add(x, y.view(1, 2)).dtype.short == wanted
     higher = DTYPES[b].category > DTYPES[a].category
-    assert add(x, y[0]).dtype is DTYPES[b if higher else a], (
-        "without dimensions, only a higher category widens"
-    )
+    widened = DTYPES[b] if higher else DTYPES[a]
+    if higher and x.dtype.is_floating_point:
+        widened = x.dtype.to_complex()
+    assert add(x, y[0]).dtype is widened, "without dimensions, only a higher category widens"
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])
+def test_promotion_of_wide_unsigned_integers(dtype):
+    x = devtensor.ones(2, dtype=dtype)
+    assert add(x, devtensor.ones(2, dtype="uint8")).dtype is x.dtype
+    assert add(x, devtensor.ones(2, dtype="float32")).dtype is devtensor.float32
+    signed = devtensor.ones(2, dtype="int8")
+    if dtype == "uint64":
+        with pytest.raises(RuntimeError, match="no integer dtype holds both"):
+            add(x, signed)
+    else:
+        assert add(x, signed).dtype.bits == 2 * x.dtype.bits
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
+def test_dtypes_for_storage_only(dtype):
+    x = devtensor.tensor([1.0, -2.5, 0.3]).to(getattr(devtensor, dtype))
+    assert x.element_size() == 1 and x.float().tolist()[:2] == [1.0, -2.5]
+    assert x[1:].float().tolist() == x.float()[1:].tolist()
+    with pytest.raises(RuntimeError, match=f"add.*not implemented for {dtype}"):
+        add(x, x)
+
+
+def test_complex_numbers_where_they_have_no_meaning():
+    x = devtensor.ones(2, dtype="complex64")
+    with pytest.raises(RuntimeError, match="maximum.*not implemented for complex64"):
+        devtensor.maximum(x, x)
+    assert add(devtensor.ones(2, dtype="float64"), 1j).dtype is devtensor.complex128
+    assert add(devtensor.ones(2), 1j).dtype is devtensor.complex64
+
+
+@pytest.mark.parametrize("dtype", COMPUTED)
 @pytest.mark.parametrize("number", [True, 2, 2.5])
 @pytest.mark.parametrize("shape", [(2,), ()])
 def test_promotion_with_a_number(dtype, number, shape):

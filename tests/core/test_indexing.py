@@ -102,17 +102,20 @@ def test_scalars_of_all_kinds():
 
 
 REFUSED = [
-    (3, IndexingError, "index 3 is out of bounds for dim 0 with size 3"),
+    (3, IndexingError, "index 3 is out of bounds for dim(ension)? 0 with size 3"),
     ((0, 0, 0), IndexingError, "too many indices"),
     (slice(None, None, -1), ArgumentError, "step must be greater than zero"),
     (1.5, IndexingError, "only integers, slices"),
-    ("a", IndexingError, "only integers, slices"),
+    ("a", ArgumentTypeError, "only integers, slices"),
     ([True, False], IndexingError, r"shape of the mask \[2\] at index 0 does not match"),
     ((slice(None), [True, False]), IndexingError, r"tensor \[3, 4\] at index 1"),
     (([0, 1], [0, 1, 2]), IndexingError, "shape mismatch"),
     ([5], IndexingError, "out of (range|bounds)"),
-    ((Ellipsis, Ellipsis), IndexingError, "single ellipsis"),
-    ([0.5], IndexingError, "tensors used as indices must be long"),
+    ((Ellipsis, Ellipsis, 0), IndexingError, "out of bounds"),
+    (torch.tensor([0.5]), IndexingError, "tensors used as indices must be long"),
+    (torch.tensor([0], dtype=torch.int16), IndexingError, "tensors used as indices must be long"),
+    (slice(0.5, None), ArgumentTypeError, "slice indices must be integers"),
+    ({0}, IndexingError, "only integers, slices"),
 ]
 
 
@@ -212,7 +215,7 @@ STEPS = {
     "row": lambda state, rows, mask: state[0].add_(1),
     "mask": lambda state, rows, mask: state.__setitem__(mask, -1.0),
     "rows and a slice": lambda state, rows, mask: state.__setitem__((rows, slice(1, 3)), 5.0),
-    "sums at rows": lambda state, rows, mask: state.index_add_(0, rows, state[:2]),
+    "sums at rows": lambda state, rows, mask: state.index_add_(0, rows, state[:2].clone()),
 }
 
 

@@ -29,6 +29,19 @@ PRINTED = {
     ),
     "tensor([1., 2.], requires_grad=True)": lambda: torch.tensor([1.0, 2], requires_grad=True),
     "tensor([2., 4.], grad_fn=<MulBackward0>)": lambda: torch.tensor([1.0, 2], requires_grad=True) * 2,
+    "tensor([1.+2.j, 3.-4.j])": lambda: torch.tensor([1 + 2j, 3 - 4j]),
+    "tensor([ 0.5000+2.j, -1.5000-0.j])": lambda: torch.tensor([0.5 + 2j, complex(-1.5, -0.0)]),
+    "tensor(inf+nanj)": lambda: torch.tensor(complex(inf, nan)),
+    "tensor([1.+1.j], dtype=devtensor.complex128)": lambda: torch.tensor([1 + 1j], dtype=torch.complex128),
+    "tensor([-0., 0., 3.])": lambda: torch.tensor([-0.0, 0, 3]),
+    "tensor([nan, inf, -inf])": lambda: torch.tensor([nan, inf, -inf]),
+    "tensor([0., -inf])": lambda: torch.tensor([0, -inf]),
+    "tensor([1.0000e+09, 2.0000e+00])": lambda: torch.tensor([1e9, 2]),
+    "tensor([1., 2.], dtype=devtensor.float8_e5m2)": lambda: torch.tensor([1, 2], dtype=torch.float8_e5m2),
+    "tensor([18446744073709551615], dtype=devtensor.uint64)": lambda: torch.tensor(
+        [2**64 - 1], dtype=torch.uint64
+    ),
+    "tensor([], size=(2, 0), dtype=devtensor.bool)": lambda: torch.zeros(2, 0, dtype=torch.bool),
     "tensor([   0,    1,    2,  ..., 1997, 1998, 1999])": lambda: torch.arange(2000),
     "tensor(..., device='meta', size=(2, 3))": lambda: torch.zeros(2, 3, device="meta"),
     "tensor([[[ 0.,  1.],\n         [ 2.,  3.]],\n\n        [[ 4.,  5.],\n         [ 6., -7.]]])": lambda: (
@@ -77,7 +90,24 @@ def test_options():
         torch.set_printoptions(profile="loud")
 
 
+def test_no_edges_leave_the_size():
+    with torch.printoptions(threshold=3, edgeitems=0):
+        assert repr(torch.arange(9)) == "tensor([...], size=(9,))"
+
+
+def test_parameters_and_subclasses():
+    parameter = torch.nn.Parameter(torch.tensor(2.0))
+    assert str(parameter) == "Parameter containing:\ntensor(2., requires_grad=True)"
+    assert f"{parameter}" == str(parameter)
+    with pytest.raises(TypeError, match="unsupported format string"):
+        format(parameter, ".2f")
+
+
 def test_format():
+    assert f"{torch.tensor(3):04d}" == "0003"
+    assert f"{torch.tensor(1 + 2j)}" == "(1+2j)"
+    with pytest.raises(TypeError, match="unsupported format string"):
+        format(torch.tensor([2.5]), ".3f")
     assert f"{torch.tensor(2.5):.3f}" == "2.500"
     assert f"{torch.tensor(2.5)}" == "2.5"
     assert f"{torch.tensor([1, 2])}" == "tensor([1, 2])"

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import devtensor as torch
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, OptionError
 from devtensor.graph import capture
 
 COUNT = 20000
@@ -165,13 +165,13 @@ BAD = {
     "negative size": (lambda: torch.rand(-1), ArgumentError, "negative dimension"),
     "negative std": (lambda: torch.normal(0.0, -1.0, (2,)), ArgumentError, "std >= 0"),
     "limits exchanged": (lambda: torch.empty(2).uniform_(1, 0), ArgumentError, r"\[from, to\) range"),
-    "too few": (lambda: torch.multinomial(torch.tensor([1.0, 0.0]), 2), ArgumentError, "invalid multinomial"),
+    "no weight": (lambda: torch.multinomial(torch.tensor([0.0, 0.0]), 1), OptionError, "invalid multinomial"),
     "negative weight": (
         lambda: torch.multinomial(torch.tensor([1.0, -1.0]), 1),
-        ArgumentError,
+        OptionError,
         "element < 0",
     ),
-    "too many": (lambda: torch.multinomial(torch.ones(2), 3), ArgumentError, "without replacement"),
+    "too many": (lambda: torch.multinomial(torch.ones(2), 3), OptionError, "without replacement"),
 }
 
 

@@ -255,7 +255,7 @@ def test_an_expanded_target_is_refused_and_left_alone():
         lambda: wide.copy_(devtensor.ones(3, 2)),
         lambda: wide.exp_(),
         lambda: wide[1:].mul_(2.0),
-        lambda: base.unfold(1, 1, 1).expand(1, 2, 2).zero_(),
+        lambda: base.unfold(1, 1, 1).expand(1, 2, 2).neg_(),
     ):
         with pytest.raises(ShapeError, match="one element of memory in several places; clone"):
             action()
@@ -370,7 +370,7 @@ def test_double_backward_leaves_no_cycle(no_collector):
 def test_a_view_taken_under_no_grad_is_not_written_while_the_tape_listens():
     x = devtensor.ones(3, requires_grad=True)
     inner, ones = x * 2, devtensor.ones(3)
-    for base, text in ((inner, "created in no_grad mode"), (x, "view of a leaf Variable")):
+    for base, text in ((inner, "created in no_grad mode"), (x, "created in no_grad mode")):
         with devtensor.no_grad():
             view = base.view(3)
         for change in (

@@ -289,7 +289,6 @@ BAD = {
     "step of zero": (lambda: torch.arange(0, 1, 0), "nonzero"),
     "wrong way": (lambda: torch.arange(0, 5, -1), "inconsistent"),
     "mean of ints": (lambda: i.float().long().mean(), "mean"),
-    "filling an int with a float": (lambda: i.masked_fill(i > 0, 0.5), "without loss"),
     "dtypes differ": (lambda: torch.allclose(x, x.float()), "did not match"),
     "integer to a negative power": (lambda: torch.pow(i, -1), "negative integer powers"),
     "short repeat": (lambda: x.repeat(2), "can not be smaller"),

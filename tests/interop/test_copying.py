@@ -29,13 +29,15 @@ def test_pickling_keeps_what_was_asked_and_attributes():
     assert twin.requires_grad
     assert twin.is_leaf
     assert twin.note == "kept"
-    with pytest.raises(AutogradError, match="detach"):
-        pickle.dumps(x * 2)
+    computed = pickle.loads(pickle.dumps(x * 2))
+    assert computed.is_leaf
+    assert computed.requires_grad
 
 
 def test_pickling_of_views_takes_their_part():
     x = torch.arange(6).reshape(2, 3)
     assert pickle.loads(pickle.dumps(x.T)).tolist() == x.T.tolist()
+    assert pickle.loads(pickle.dumps(x.T)).stride() == (1, 3)
     assert pickle.loads(pickle.dumps(x[:, 1])).tolist() == [1, 4]
 
 
@@ -57,6 +59,20 @@ def test_shallow_copies_share():
     twin = copy.copy(x)
     twin[0] = 1
     assert x[0] == 1
+
+
+def test_as_subclass():
+    class Marked(torch.Tensor):
+        pass
+
+    x = torch.ones(2, requires_grad=True)
+    marked = x.as_subclass(Marked)
+    assert type(marked) is Marked
+    assert repr(marked.detach().as_subclass(Marked)) == "Marked([1., 1.])"
+    marked.sum().backward()
+    assert x.grad.tolist() == [1, 1]
+    with pytest.raises(ArgumentTypeError, match="does not inherit from Tensor"):
+        x.as_subclass(int)
 
 
 def test_data_is_a_handle_without_history():

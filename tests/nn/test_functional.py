@@ -9,7 +9,7 @@ import pytest
 
 import devtensor
 import devtensor.nn.functional as F
-from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError, Unsupported
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 5))
@@ -235,7 +235,7 @@ def test_sizes_that_differ_are_spoken_of():
     x, y = devtensor.ones(3, 1), devtensor.ones(3)
     with pytest.warns(UserWarning, match="different to the input size"):
         F.mse_loss(x, y)
-    with pytest.raises(ShapeError, match="must be the same as input size"):
+    with pytest.raises(ArgumentError, match="must be the same as input size"):
         F.binary_cross_entropy_with_logits(x, y)
 
 
@@ -244,7 +244,7 @@ def _labels(*values):
 
 
 ERRORS = {
-    "batch_size": (ShapeError, lambda: F.cross_entropy(devtensor.ones(2, 3), _labels(1, 2, 0))),
+    "batch_size": (ArgumentError, lambda: F.cross_entropy(devtensor.ones(2, 3), _labels(1, 2, 0))),
     "Expected target size": (ShapeError, lambda: F.nll_loss(devtensor.ones(2, 3, 4), _labels([1], [0]))),
     "not a valid value for reduction": (
         ArgumentError,
@@ -259,9 +259,9 @@ ERRORS = {
         lambda: F.cross_entropy(devtensor.ones(2, 2), _labels([1, 0], [0, 1])),
     ),
     "index tensor of type int64": (DTypeError, lambda: F.one_hot(devtensor.ones(2))),
-    "Can not infer": (ArgumentError, lambda: F.one_hot(devtensor.zeros(0, dtype=devtensor.int64))),
+    "Can not infer": (ShapeError, lambda: F.one_hot(devtensor.zeros(0, dtype=devtensor.int64))),
     "divisible by 2": (ArgumentError, lambda: F.pad(devtensor.ones(2), (1,))),
-    "Unrecognised padding mode": (ArgumentError, lambda: F.pad(devtensor.ones(2), (1, 1), "odd")),
+    "Unrecognised padding mode": (Unsupported, lambda: F.pad(devtensor.ones(2), (1, 1), "odd")),
     "give one of them": (
         ArgumentError,
         lambda: F.scaled_dot_product_attention(
@@ -272,10 +272,7 @@ ERRORS = {
         ArgumentError,
         lambda: F.batch_norm(devtensor.ones(2, 3), None, None),
     ),
-    "sparse=True is not supported": (
-        ArgumentError,
-        lambda: F.embedding(_labels(0), devtensor.ones(2, 3), sparse=True),
-    ),
+    "scaled_mm. products of 8-bit floats": (Unsupported, lambda: F.scaled_mm(devtensor.ones(2, 2), devtensor.ones(2, 2))),
 }
 
 
@@ -293,5 +290,5 @@ def test_a_target_that_is_no_class_is_refused():
 
 
 def test_a_target_out_of_bounds_names_the_loss_first():
-    with pytest.raises(IndexError, match=r"^\[cross_entropy\] inputs \(2, 3\).*index 7 is out of range"):
+    with pytest.raises(IndexError, match=r"^\[cross_entropy\] Target 7 is out of bounds for 3 classes"):
         F.cross_entropy(devtensor.zeros(2, 3), devtensor.tensor([0, 7]))

@@ -225,9 +225,9 @@ def test_batch_norm_in_mixed_precision_keeps_float32_statistics():
 
 
 def test_batch_norm_refuses_what_it_cannot_normalise():
-    with pytest.raises(ShapeError, match="more than 1 value per channel"):
+    with pytest.raises(ArgumentError, match="more than 1 value per channel"):
         nn.BatchNorm1d(3)(devtensor.ones(1, 3))
-    with pytest.raises(ShapeError, match=r"expected 4D input \(got 2D"):
+    with pytest.raises(ArgumentError, match=r"expected 4D input \(got 2D"):
         nn.BatchNorm2d(3)(devtensor.ones(2, 3))
     with pytest.raises(ShapeError, match="should contain 4 elements"):
         nn.BatchNorm1d(3)(devtensor.ones(2, 4))
@@ -274,11 +274,11 @@ def test_embedding():
     assert numbers(table.weight.grad)[:, 0].tolist() == [2, 1, 1, 0, 0]
     with pytest.raises(IndexingError):
         table(devtensor.tensor([5]))
-    with pytest.raises(DTypeError, match="needs int64"):
+    with pytest.raises(DTypeError, match="to have int64 or int32"):
         table(devtensor.tensor([0.5]))
     frozen = nn.Embedding.from_pretrained(devtensor.ones(2, 3))
     assert not frozen.weight.requires_grad and frozen(devtensor.tensor(1)).tolist() == [1, 1, 1]
-    with pytest.raises(ArgumentError, match="must be within num_embeddings"):
+    with pytest.raises(AssertionError, match="must be within num_embeddings"):
         nn.Embedding(3, 2, padding_idx=3)
 
 

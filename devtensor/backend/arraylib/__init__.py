@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.backend.arraylib import elementwise, index, linalg, movement, random, reduce, special, windows
+from devtensor.backend.arraylib import (
+    bessel,
+    decompositions,
+    elementwise,
+    fourier,
+    index,
+    linalg,
+    movement,
+    random,
+    reduce,
+    resampling,
+    series,
+    scatter,
+    special,
+    windows,
+)
 from devtensor.backend.arraylib.halves import MOVING, in_float32
 from devtensor.backend.arraylib.library import HALF_TYPES, Library, find_dtypes
 from devtensor.backend.protocol import Kernel
 
-FAMILIES = (elementwise, special, reduce, movement, index, linalg, windows, random)
+FAMILIES = (
+    elementwise, special, reduce, resampling, series, bessel, movement, index, scatter, linalg, decompositions, fourier, windows, random,
+)  # fmt: skip
 
 
 def kernels(

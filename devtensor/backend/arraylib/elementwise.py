@@ -44,11 +44,12 @@ BINARY = {
     "sub": "subtract",
     "mul": "multiply",
     "div": "true_divide",
-    "pow": "power",
     "atan2": "arctan2",
     "maximum": "maximum",
     "minimum": "minimum",
     "hypot": "hypot",
+    "gcd": "gcd",
+    "nextafter": "nextafter",
     "eq": "equal",
     "ne": "not_equal",
     "lt": "less",
@@ -123,7 +124,13 @@ def arange(lib: Library, start: float, step: float, count: int, dtype: str) -> A
     return (steps * step + start).astype(lib.dtypes[dtype])
 
 
+TAKING_BOTH_PARTS = frozenset({"complex64", "complex128", "bool"})
+"""What a complex number is converted to as a whole; everything else takes its real part."""
+
+
 def cast(lib: Library, x: Array, dtype: str) -> Array:
+    if x.dtype.kind == "c" and dtype not in TAKING_BOTH_PARTS:
+        x = x.real
     return x.astype(lib.dtypes[dtype], order=layout(x))
 
 
@@ -144,6 +151,10 @@ def sign(lib: Library, x: Array) -> Array:
     return lib.xp.asarray(above.astype(x.dtype) - below.astype(x.dtype))
 
 
+def conj(lib: Library, x: Array) -> Array:
+    return lib.xp.asarray(lib.xp.conjugate(x)) if x.dtype.kind == "c" else x.astype(x.dtype, order=layout(x))
+
+
 def copy(lib: Library, x: Array) -> Array:
     return x.copy()
 
@@ -153,12 +164,26 @@ def write(lib: Library, dst: Array, src: Array) -> Array:
     return dst
 
 
+def pow(lib: Library, x: Array, y: Array) -> Array:
+    """x ** y; of integers to negative powers only those of 1 and -1 are not 0."""
+    if x.dtype.kind == "i":
+        unit = lib.xp.absolute(x) == 1
+        x = lib.xp.where((y < 0) & ~unit, x.dtype.type(0), x)
+        y = lib.xp.absolute(y)
+    return lib.xp.asarray(lib.xp.power(x, y))
+
+
 def rsqrt(lib: Library, x: Array) -> Array:
     return lib.xp.asarray(lib.xp.reciprocal(lib.xp.sqrt(x)))
 
 
 def sigmoid(lib: Library, x: Array) -> Array:
     return lib.xp.asarray(lib.xp.reciprocal(lib.xp.exp(-x) + 1))
+
+
+def frexp(lib: Library, x: Array) -> tuple[Array, Array]:
+    mantissa, exponent = lib.xp.frexp(x)
+    return tuple(lib.xp.asarray(part).copy() for part in (mantissa, exponent))
 
 
 def where(lib: Library, mask: Array, x: Array, y: Array) -> Array:
@@ -170,9 +195,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arange": arange,
     "cast": cast,
     "sign": sign,
+    "conj": conj,
     "copy": copy,
     "write": write,
+    "pow": pow,
     "rsqrt": rsqrt,
     "sigmoid": sigmoid,
+    "frexp": frexp,
     "where": where,
 }

@@ -26,36 +26,62 @@ def check_range(lib: Library, index: Array, size: int) -> None:
         raise IndexError(f"index {low if low < 0 else high} is out of range for size {size}")
 
 
+def check_places(lib: Library, index: Array, dim: int, size: int) -> None:
+    """The same for ops in which an index says where a value of its own goes, whose callers expect another
+    error."""
+    try:
+        check_range(lib, index, size)
+    except IndexError:
+        low, high = int(index.min()), int(index.max())
+        bad = low if low < 0 else high
+        raise ValueError(f"index {bad} is out of bounds for dimension {dim} with size {size}") from None
+
+
 def index_select(lib: Library, x: Array, index: Array, dim: int) -> Array:
+    if x.ndim == 0:
+        return index_select(lib, x.reshape(1), index.reshape(-1), 0).reshape(())
     check_range(lib, index, x.shape[dim])
-    return lib.xp.take(x, index, axis=dim)
+    return lib.xp.take(x, index.reshape(-1), axis=dim)
 
 
 def gather(lib: Library, x: Array, index: Array, dim: int) -> Array:
     if x.ndim == 0:
-        return gather(lib, x.reshape(1), index.reshape(1), 0).reshape(())
-    check_range(lib, index, x.shape[dim])
+        return gather(lib, x.reshape(1), index.reshape(-1), 0).reshape(index.shape)
+    if not index.size:
+        return lib.xp.empty(index.shape, x.dtype)
+    check_places(lib, index, dim, x.shape[dim])
+    if index.ndim == 0:
+        return x[index.reshape(1)].reshape(())
     return x[element_positions(lib, index, dim)]
 
 
 def scatter(lib: Library, x: Array, index: Array, src: Array, dim: int) -> Array:
-    check_range(lib, index, x.shape[dim] if x.ndim else 1)
     result = x.copy()
-    result.reshape(x.shape or (1,))[element_positions(lib, index, dim)] = part_for(index, src)
+    if index.size:
+        flat, places, part = scattered(lib, result, index, src, dim)
+        flat[places] = part
     return result
 
 
 def scatter_add(lib: Library, x: Array, index: Array, src: Array, dim: int) -> Array:
-    check_range(lib, index, x.shape[dim] if x.ndim else 1)
     result = x.copy()
-    lib.add_at(result.reshape(x.shape or (1,)), element_positions(lib, index, dim), part_for(index, src))
+    if index.size:
+        lib.add_at(*scattered(lib, result, index, src, dim))
     return result
+
+
+def scattered(
+    lib: Library, result: Array, index: Array, src: Array, dim: int
+) -> tuple[Array, tuple[Array, ...], Array]:
+    """The result, the positions in it that `index` names, and the values for them; none is 0-d."""
+    check_places(lib, index, dim, result.shape[dim] if result.ndim else 1)
+    index = index.reshape(index.shape or (1,))
+    part = part_for(index, src.reshape(src.shape or (1,)))
+    return result.reshape(result.shape or (1,)), element_positions(lib, index, dim), part
 
 
 def element_positions(lib: Library, index: Array, dim: int) -> tuple[Array, ...]:
     """For each dimension the position that an element of `index` speaks of: its own, its value in `dim`."""
-    if index.ndim == 0:
-        return (index.reshape(1),)
     grids = []
     for d, size in enumerate(index.shape):
         line = lib.xp.arange(size, dtype=lib.dtypes["int64"])
@@ -65,7 +91,7 @@ def element_positions(lib: Library, index: Array, dim: int) -> tuple[Array, ...]
 
 def part_for(index: Array, src: Array) -> Array:
     """The corner of `src` that `index` speaks of."""
-    return src if src.ndim == 0 else src[tuple(slice(size) for size in index.shape)]
+    return src[tuple(slice(size) for size in index.shape)]
 
 
 def embedding(lib: Library, weight: Array, index: Array) -> Array:
@@ -88,17 +114,31 @@ def split(arguments: tuple[Any, ...], places: Places) -> tuple[tuple[Any, ...], 
     return full, any(place is not None and arguments[place].ndim for place in places)
 
 
+def harmless(x: Array, indices: list[Array]) -> list[Array]:
+    """The indices; zeros where nothing is there to be read or written, so that none is out of range."""
+    return indices if x.size else [index * 0 for index in indices]
+
+
 def index_get(lib: Library, x: Array, *arguments: Any) -> Array:
     *indices, places = arguments
+    indices = harmless(x, indices)
+    if len(indices) == 1:
+        if indices[0].size and not x.shape[len(places) - 1]:
+            raise IndexError("index is out of bounds for dimension with size 0")
+        return lib.xp.asarray(lib.xp.take(x, indices[0], axis=len(places) - 1))
     index, advanced = split(tuple(indices), places)
     result = lib.xp.asarray(x[index])
     return result if advanced and result.flags.c_contiguous else result.copy()
 
 
-def index_put(lib: Library, x: Array, value: Array, *arguments: Any) -> Array:
+def index_put(lib: Library, x: Array, value: Array, *arguments: Any, out: Any = None) -> Array:
+    """`out`, which may be x itself, is changed where the indices say and nowhere else."""
     *indices, places, accumulate = arguments
+    indices = harmless(x, indices)
     index, _ = split(tuple(indices), places)
-    result = x.copy()
+    result = x.copy() if out is None else out
+    if not value.size:
+        lib.xp.broadcast_to(value, x[index].shape)
     if accumulate:
         lib.add_at(result, index, value)
     else:
@@ -110,6 +150,8 @@ def nonzero(lib: Library, x: Array) -> Array:
     """Positions of what is not zero, one a row; a 0-d input has positions without coordinates."""
     int64 = lib.dtypes["int64"]
     found = lib.xp.nonzero(x.reshape(x.shape or (1,)))
+    if x.ndim == 1:
+        return found[0].astype(int64, copy=False).reshape(-1, 1)
     if x.ndim == 0:
         return lib.xp.empty((found[0].size, 0), int64)
     return lib.xp.stack(found, axis=1).astype(int64, copy=False)
@@ -148,6 +190,8 @@ def searchsorted(lib: Library, sorted: Array, values: Array, right: bool) -> Arr
     int64 = lib.dtypes["int64"]
     if sorted.ndim == 1:
         return lib.xp.asarray(lib.xp.searchsorted(sorted, values, side=side)).astype(int64)
+    if not values.size or not sorted.size:
+        return lib.xp.zeros(values.shape, int64)
     lines = sorted.reshape(-1, sorted.shape[-1])
     wanted = values.reshape(lines.shape[0], -1)
     result = lib.xp.empty(wanted.shape, int64)

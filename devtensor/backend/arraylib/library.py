@@ -10,6 +10,8 @@ from typing import Any
 from devtensor.backend.protocol import DTYPES, Kernel
 
 HALF_TYPES = frozenset({"float16", "bfloat16"})
+EXTENSIONS = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2"})
+"""Dtypes that ml_dtypes adds to NumPy."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,24 @@ class Library:
 
 
 def find_dtypes(xp: Any) -> dict[str, Any]:
-    """The library's dtype for each name that it has; bfloat16 is ml_dtypes' unless `xp` has its own."""
+    """The library's dtype for each name that it has; ml_dtypes fills in what `xp` lacks."""
     found = {}
     for name in DTYPES:
         dtype = getattr(xp, "bool_" if name == "bool" else name, None)
-        if dtype is None and name == "bfloat16":
-            dtype = import_bfloat16()
+        if dtype is None and name in EXTENSIONS:
+            dtype = import_extension(name)
         if dtype is not None:
             found[name] = xp.dtype(dtype)
     return found
 
 
-def import_bfloat16() -> Any:
-    """ml_dtypes' bfloat16, or None if the package is not there."""
+def import_extension(name: str) -> Any:
+    """ml_dtypes' dtype of that name, or None if the package is not there."""
     try:
-        from ml_dtypes import bfloat16
+        import ml_dtypes
     except ImportError:
         return None
-    return bfloat16
+    return getattr(ml_dtypes, name)
 
 
 def dtype_name(x: Any) -> str:

@@ -23,6 +23,14 @@ def along(ndim: int, dim: int, part: Any) -> Index:
     return (*(slice(None),) * dim, part, *(slice(None),) * (ndim - dim - 1))
 
 
+def restrided(lib: Library, x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """x's memory by other strides; as bytes where the library's own function does not know the dtype."""
+    as_strided = lib.xp.lib.stride_tricks.as_strided
+    if x.dtype.itemsize == 1 and x.dtype.kind not in "biu":
+        return as_strided(x.view(lib.dtypes["uint8"]), shape, strides).view(x.dtype)
+    return as_strided(x, shape, strides)
+
+
 def reshape(lib: Library, x: Array, shape: tuple[int, ...]) -> Array:
     result = x.reshape(shape)
     if not x.flags.c_contiguous and x.size and not lib.xp.may_share_memory(x, result):
@@ -41,7 +49,7 @@ def expand(lib: Library, x: Array, shape: tuple[int, ...]) -> Array:
     if not fits:
         raise ValueError(f"shape {x.shape} cannot be expanded to {shape}")
     strides = [0 if n == 1 else stride for n, stride in zip(x.shape, x.strides, strict=True)]
-    return lib.xp.lib.stride_tricks.as_strided(x, shape, (*(0,) * added, *strides))
+    return restrided(lib, x, shape, (*(0,) * added, *strides))
 
 
 def getitem(lib: Library, x: Array, index: Index) -> Array:
@@ -57,7 +65,7 @@ def unfold(lib: Library, x: Array, dim: int, size: int, step: int, dilation: int
     stride = x.strides[dim]
     shape = (*x.shape[:dim], count, *x.shape[dim + 1 :], size)
     strides = (*x.strides[:dim], stride * step, *x.strides[dim + 1 :], stride * dilation)
-    return lib.xp.lib.stride_tricks.as_strided(x, shape, strides)
+    return restrided(lib, x, shape, strides)
 
 
 def diagonal(lib: Library, x: Array, offset: int, dim1: int, dim2: int) -> Array:
@@ -68,10 +76,84 @@ def diagonal(lib: Library, x: Array, offset: int, dim1: int, dim2: int) -> Array
     others = [d for d in range(x.ndim) if d not in (dim1, dim2)]
     shape = (*(x.shape[d] for d in others), length)
     strides = (*(x.strides[d] for d in others), x.strides[dim1] + x.strides[dim2])
-    return lib.xp.lib.stride_tricks.as_strided(part, shape, strides)
+    return restrided(lib, part, shape, strides)
+
+
+def real(lib: Library, x: Array) -> Array:
+    return x.real
+
+
+def imag(lib: Library, x: Array) -> Array:
+    return x.imag
+
+
+def view_as_real(lib: Library, x: Array) -> Array:
+    """Both parts of each number in a last dimension."""
+    part = x.real
+    return restrided(lib, part, (*x.shape, 2), (*x.strides, part.itemsize))
+
+
+def view_as_complex(lib: Library, x: Array) -> Array:
+    """Pairs that lie side by side as complex numbers."""
+    wide = lib.dtypes["complex64" if x.dtype.itemsize == 4 else "complex128"]
+    return x.view(wide)[(*(slice(None),) * (x.ndim - 1), 0, ...)]
+
+
+def as_strided(
+    lib: Library,
+    x: Array,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    offset: int,
+    layout: tuple[int, ...],
+) -> Array:
+    """The memory around x in any size and stride; `offset` counts from x's first element.
+
+    An x that does not lie as `layout` says is first brought into memory that does.
+    """
+    item = x.dtype.itemsize
+    view = partial(restrided, lib)
+    if any(s != item * w for s, w, n in zip(x.strides, layout, x.shape, strict=True) if n > 1) and x.size:
+        x = laid_out(lib, x, layout, max(0, offset) + span(size, stride), max(0, -offset))
+    # Steps forward or back to the wanted element, by a view of one dimension that reaches it.
+    if offset > 0:
+        x = view(x, (offset + 1,), (item,))[offset:]
+    elif offset < 0:
+        x = view(x, (1 - offset,), (-item,))[-offset:]
+    return view(x, size, tuple(s * item for s in stride))
+
+
+def span(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """How many elements of memory a view reaches over."""
+    return 0 if 0 in shape else sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
+
+
+def laid_out(lib: Library, x: Array, strides: tuple[int, ...], least: int = 0, before: int = 0) -> Array:
+    """A copy of x in fresh memory with these strides, and room for `least` elements from the first on."""
+    memory = lib.xp.zeros((before + max(least, span(x.shape, strides)),), x.dtype)
+    view = restrided(lib, memory[before:], x.shape, tuple(s * x.dtype.itemsize for s in strides))
+    view[...] = x
+    return view
+
+
+def lay_out(lib: Library, x: Array, strides: tuple[int, ...]) -> Array:
+    return laid_out(lib, x, strides)
+
+
+def bits_as(lib: Library, x: Array, size: tuple[int, ...], stride: tuple[int, ...], dtype: str) -> Array:
+    """The same bits as another dtype; numbers of that dtype lie in `size` and `stride`."""
+    if not x.size:
+        return lib.xp.zeros(size, lib.dtypes[dtype])
+    return x.view(lib.dtypes[dtype])
 
 
 VIEWS: dict[str, Callable[..., Any]] = {
+    "as_strided": as_strided,
+    "bits_as": bits_as,
+    "real": real,
+    "imag": imag,
+    "view_as_real": view_as_real,
+    "view_as_complex": view_as_complex,
     "reshape": reshape,
     "permute": permute,
     "expand": expand,
@@ -83,10 +165,11 @@ VIEWS: dict[str, Callable[..., Any]] = {
 
 def overwrite(lib: Library, root: Array, src: Array, chain: Chain) -> Array:
     """Copy of `root` in which the view that `chain` reaches holds `src`."""
-    result = root.copy()
+    by_hand = bool(chain) and chain[0][0] == "as_strided"
+    result = laid_out(lib, root, chain[0][1][3]) if by_hand else root.copy()
     view = result
     for name, params in chain:
-        if name == "reshape" and not view.flags.c_contiguous:
+        if name == "reshape" and not view.flags.c_contiguous and not by_hand:
             return overwrite_by_position(lib, root, src, chain)
         view = VIEWS[name](lib, view, *params)
     view[...] = src
@@ -110,7 +193,8 @@ def flip(lib: Library, x: Array, dims: tuple[int, ...]) -> Array:
 
 def cat(lib: Library, *arguments: Any) -> Array:
     *arrays, dim = arguments
-    return lib.xp.concatenate(arrays, axis=dim)
+    result = lib.xp.concatenate(arrays, axis=dim)
+    return result if result.flags.c_contiguous else result.copy()
 
 
 def pad(lib: Library, x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
@@ -147,6 +231,7 @@ def triu(lib: Library, x: Array, diagonal: int) -> Array:
 
 
 MOVES: dict[str, Callable[..., Any]] = {
+    "lay_out": lay_out,
     "overwrite": overwrite,
     "flip": flip,
     "cat": cat,

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import as_dtype
-from devtensor.core.inplace import apply_inplace
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.op import Op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
 from devtensor.functions import sampling
 from devtensor.ops import activation as ops
+from devtensor.ops.compare import where
 from devtensor.ops.create import cast, full
 from devtensor.ops.elementwise import relu as _relu
 from devtensor.ops.functions import log, sigmoid, tanh
@@ -40,6 +42,8 @@ __all__ = [
     "relu",
     "relu6",
     "relu_",
+    "rrelu",
+    "rrelu_",
     "selu",
     "selu_",
     "sigmoid",
@@ -62,7 +66,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 gelu, glu, prelu, softplus, softsign, tanhshrink = (
     ops.gelu, ops.glu, ops.prelu, ops.softplus, ops.softsign, ops.tanhshrink
 )  # fmt: skip
-logsigmoid, hardshrink, softshrink = ops.logsigmoid, ops.hardshrink, ops.softshrink
+logsigmoid, hardshrink = ops.logsigmoid, ops.hardshrink
 
 
 def _run(entry: Callable, input: Tensor, inplace: bool, *params: Any) -> Tensor:
@@ -103,6 +107,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` where it is positive, else alpha * (exp(input / alpha) - 1)."""
+    if alpha == 0:
+        raise ArgumentError("[celu] ZeroDivisionError: alpha cannot be 0 for CELU")
     return _run(ops.elu, input, inplace, alpha, 1.0, 1.0 / alpha)
 
 
@@ -118,6 +124,10 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` kept between two bounds."""
+    if min_val > max_val:
+        raise ArgumentError(f"[hardtanh] min_val cannot be greater than max_val: {min_val}, {max_val}")
+    if min_val < 0 and not input.kind.dtype.is_signed:
+        raise DTypeError("[hardtanh] cannot do hardtanh on an unsigned type with negative limits")
     return _run(ops.hardtanh, input, inplace, min_val, max_val)
 
 
@@ -136,6 +146,40 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return _run(ops.threshold, input, inplace, threshold, value)
 
 
+def rrelu(
+    input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Any:
+    """`input` where it is positive, else times a slope in [lower, upper): drawn in training, else the middle.
+
+    Source: Xu et al. 2015.
+    Errors: ShapeError if `lower` exceeds `upper`.
+    """
+    if lower > upper:
+        raise ShapeError(
+            f"[rrelu] Lower bound should be less than or equal to the upper bound: {lower}, {upper}"
+        )
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    made = with_random_slopes(input, lower, upper)
+    return copy_into(input, made) if inplace else made
+
+
+def with_random_slopes(input: Any, lower: float, upper: float, generator: Any = None) -> Any:
+    """`input` where it is positive, else times a slope drawn from [lower, upper)."""
+    slopes = sampling.rand_like(input, generator=generator) * (upper - lower) + lower
+    return where(input > 0, input, input * slopes)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """`input` moved towards 0 by `lambd`, and 0 where it is nearer than that.
+
+    Errors: ShapeError for a negative `lambd`.
+    """
+    if lambd < 0:
+        raise ShapeError(f"[softshrink] lambda must not be negative, but found {lambd}")
+    return ops.softshrink(input, lambd)
+
+
 def _into_itself(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return function(input, *args, inplace=True, **kwargs)
@@ -145,8 +189,8 @@ def _into_itself(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return changed
 
 
-relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, threshold_ = map(
-    _into_itself, (relu, leaky_relu, elu, selu, celu, hardtanh, threshold)
+relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = map(
+    _into_itself, (relu, leaky_relu, elu, selu, celu, hardtanh, rrelu, threshold)
 )
 
 
@@ -168,7 +212,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Softmax of minus `input`."""
-    return ops.softmax(-_typed(input, dtype), _usual_dim(input, dim))
+    return ops.softmax(_typed(-input, dtype), _usual_dim(input, dim))  # type: ignore[operator]
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:

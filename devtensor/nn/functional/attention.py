@@ -1,17 +1,14 @@
-"""Scaled dot-product attention."""
+"""Scaled dot-product attention in PyTorch's spelling."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.dropout import dropout
-from devtensor.ops.activation import softmax
-from devtensor.ops.compare import where
-from devtensor.ops.create import full
-from devtensor.ops.index import tril
+from devtensor.ops.attention import attention, attention_weights
+from devtensor.ops.linalg import matmul
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -29,38 +26,46 @@ def scaled_dot_product_attention(
     """Means of `value` weighted by softmax(query @ key.T * scale + mask).
 
     A bool mask says where to look; a mask of numbers is added. With `enable_gqa` several heads of `query`
-    share one
-    of `key` and `value`. A row that may look nowhere gives zeros.
+    share one of `key` and `value`. A row that may look nowhere gives zeros.
 
     Shapes: query (*B, L, E), key (*B, S, E), value (*B, S, V), attn_mask broadcasts to (*B, L, S) -> (*B, L,
     V)
     Source: Vaswani et al. 2017; `scale` is 1/sqrt(E) unless given.
-    Errors: ArgumentError if a mask is given beside is_causal.
+    Errors: ArgumentError if a mask is given beside is_causal; ShapeError if sizes do not fit.
     """
-    if is_causal and attn_mask is not None:
+    _check(query, key, value, attn_mask, is_causal)
+    if enable_gqa:
+        key, value = (_shared(query, t) for t in (key, value))
+    if not dropout_p:
+        return attention(query, key, value, attn_mask, is_causal, scale)
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    return matmul(dropout(weights, dropout_p, True), value)
+
+
+def _check(query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> None:
+    if is_causal and mask is not None:
         raise ArgumentError(
             "[scaled_dot_product_attention] got attn_mask and is_causal=True; give one of them"
         )
-    if enable_gqa:
-        heads = query.shape[-3]
-        key, value = (t.repeat_interleave(heads // t.shape[-3], dim=-3) for t in (key, value))
-    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = (query * scale) @ key.transpose(-2, -1)
-    if is_causal:
-        rows, columns = scores.shape[-2:]
-        attn_mask = tril(full((rows, columns), 1, "uint8", query.device)) > 0
-    weights = _weights(scores, attn_mask)
-    if dropout_p:
-        weights = dropout(weights, dropout_p, True)
-    return weights @ value
+    ndims = [t.array.ndim for t in (query, key, value)]
+    if min(ndims) < 2:
+        raise ShapeError(
+            "[scaled_dot_product_attention] Expected query, key, and value to all be at least 2 dimensional, "
+            f"but got {ndims[0]}, {ndims[1]} and {ndims[2]}"
+        )
+    if mask is not None and mask.kind.dtype.name not in ("bool", "float32", query.kind.dtype.name):
+        raise DTypeError(
+            "[scaled_dot_product_attention] Expected attn_mask dtype to be bool, float or that of query, but "
+            f"got {mask.kind.dtype} for {query.kind.dtype}"
+        )
 
 
-def _weights(scores: Any, mask: Any) -> Any:
-    if mask is None:
-        return softmax(scores, -1)
-    if mask.dtype.is_floating_point:
-        return softmax(scores + mask.to(scores.dtype), -1)
-    lowest = float("-inf")
-    blind = mask.any(-1, True).logical_not()
-    weights = softmax(where(mask | blind, scores, lowest), -1)
-    return where(blind, 0.0, weights)
+def _shared(query: Any, heads: Any) -> Any:
+    """Heads repeated so that each of the query's has one."""
+    wanted, given = query.shape[-3], heads.shape[-3]
+    if wanted % given:
+        raise ShapeError(
+            "[scaled_dot_product_attention] the number of heads in key and value must divide the number of "
+            f"heads in query: {given} and {wanted}"
+        )
+    return heads.repeat_interleave(wanted // given, dim=-3)

@@ -2,58 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
+from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import conv as ops
-from devtensor.ops.shape import as_shape, pad, per_channel
+from devtensor.ops.norm import in_dtype
+from devtensor.ops.shape import getitem, pad, per_channel, permute
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_tbc",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]
 
-Sizes = tuple[int, ...]
 
+def with_bias(output: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Add one number for each channel. Where autocast lowered the weight, the bias follows.
 
-def per_dim(name: str, value: Any, count: int) -> Sizes:
-    """One number for all spatial dims, or one for each.
-
-    Errors: ArgumentError that names the argument.
+    Errors: DTypeError if the bias is not of the weight's dtype.
     """
-    if isinstance(value, int):
-        return (value,) * count
-    found = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    if len(found) == 1:
-        found *= count
-    if len(found) != count or not all(isinstance(size, int) for size in found):
-        raise ArgumentError(f"[conv] {name} is {value!r}; it needs an int or {count} ints")
-    return found
-
-
-def with_batch(op: str, input: Tensor, count: int) -> tuple[Tensor, bool]:
-    """`input` as (N, C, *S), and whether N had to be added.
-
-    Errors: ShapeError for any other number of dims.
-    """
-    ndim = input.array.ndim
-    if ndim not in (count + 1, count + 2):
-        raise ShapeError(
-            f"[{op}] Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {op}, but got "
-            f"input of size: {list(input.array.shape)}"
-        )
-    return (input, False) if ndim == count + 2 else (as_shape(input, (1, *input.array.shape)), True)
-
-
-def without_batch(output: Tensor, added: bool) -> Tensor:
-    """Drop the batch dim that `with_batch` added."""
-    return as_shape(output, tuple(output.array.shape[1:])) if added else output
-
-
-def with_bias(output: Tensor, bias: Tensor | None) -> Tensor:
-    """Add one number for each channel."""
     if bias is None:
         return output
-    return output + per_channel(bias, output.array.ndim)
+    dtype = output.kind.dtype
+    if bias.kind.dtype not in (dtype, weight.kind.dtype):
+        raise DTypeError(
+            f"[conv] Input type ({dtype.name}) and bias type ({bias.kind.dtype.name}) should be the same"
+        )
+    return output + per_channel(in_dtype(bias, dtype), output.array.ndim)
 
 
 def same_padding(size: Sizes, dilation: Sizes) -> list[tuple[int, int]]:
@@ -65,14 +47,20 @@ def same_padding(size: Sizes, dilation: Sizes) -> list[tuple[int, int]]:
 def _padded(op: str, input: Tensor, weight: Tensor, stride: Sizes, padding: Any, dilation: Sizes) -> tuple:
     """The input and its padding as one number a dim; uneven `same` padding is written out."""
     count = len(stride)
+    if weight.array.ndim != count + 2:
+        raise ShapeError(
+            f"[{op}] Expected {weight.array.ndim}-dimensional input for {weight.array.ndim}-dimensional "
+            f"weight {list(weight.array.shape)}, but got {count + 2}-dimensional input of size "
+            f"{list(input.array.shape)} instead"
+        )
     if not isinstance(padding, str):
-        return input, per_dim("padding", padding, count)
+        return input, numbers(op, "padding", padding, count)
     if padding == "valid":
         return input, (0,) * count
     if padding != "same":
-        raise ArgumentError(f"[{op}] Invalid padding string {padding!r}, should be one of 'valid', 'same'")
+        raise ShapeError(f"[{op}] Invalid padding string {padding!r}, should be one of 'valid', 'same'")
     if any(step != 1 for step in stride):
-        raise ArgumentError(
+        raise ShapeError(
             f"[{op}] padding='same' is not supported for strided convolutions; stride is {stride}"
         )
     widths = same_padding(tuple(weight.array.shape[2:]), dilation)
@@ -94,19 +82,52 @@ def _forward(count: int) -> Callable[..., Tensor]:
         groups: int = 1,
     ) -> Tensor:
         input, added = with_batch(name, input, count)
-        steps, apart = per_dim("stride", stride, count), per_dim("dilation", dilation, count)
+        steps, apart = numbers(name, "stride", stride, count), numbers(name, "dilation", dilation, count)
         input, around = _padded(name, input, weight, steps, padding, apart)
         output = ops.convolution(input, weight, steps, around, apart, groups)
-        return without_batch(with_bias(output, bias), added)
+        return without_batch(with_bias(output, weight, bias), added)
 
     conv.__name__ = conv.__qualname__ = name
     conv.__doc__ = (
         f"Cross-correlation of `input` with `weight` over {count} spatial dim(s), plus `bias`.\n\n"
         "Shapes: input (N, C, *S) or (C, *S), weight (O, C/groups, *K), bias (O,) -> (N, O, *P) or (O, *P)\n"
         "Units: `padding` counts elements on each side; 'valid' is none, 'same' keeps sizes (stride 1).\n"
-        "Errors: ShapeError if channels do not fit or no window fits; ArgumentError for other arguments."
+        "Errors: ShapeError if channels do not fit, no window fits, or arguments are out of range."
     )
     return conv
+
+
+def _check_transposed(op: str, input: Tensor, weight: Tensor, groups: int) -> None:
+    source, filters = tuple(input.array.shape), tuple(weight.array.shape)
+    if len(filters) != len(source) or groups < 1 or filters[0] != source[1] or filters[0] % groups:
+        raise ShapeError(
+            f"[{op}] Given transposed=1, weight of size {list(filters)}, groups={groups}, expected input "
+            f"{list(source)} to have {filters[0]} channels and as many dims as the weight, and groups to "
+            "divide the channels"
+        )
+
+
+def _spread_out(
+    input: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, extra: Sizes, dilation: Sizes, groups: int
+) -> Tensor:
+    """The transposed convolution; what `extra` adds beyond a stride is reached by no window, or cut again."""
+    beyond = any(e >= s for e, s in zip(extra, stride, strict=True))
+    count = len(stride)
+    around, added = ((0,) * count, (0,) * count) if beyond else (padding, extra)
+    rows = zip(input.array.shape[2:], weight.array.shape[2:], stride, around, added, dilation, strict=True)
+    sizes = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in rows]
+    if min(sizes) < 1:
+        raise ShapeError(
+            f"[conv_transpose] input {tuple(input.array.shape)}, weight {tuple(weight.array.shape)}: "
+            f"Calculated output size per channel: {tuple(sizes)}. Output size is too small"
+        )
+    shape = (input.array.shape[0], weight.array.shape[1] * groups, *sizes)
+    output = ops.convolution_grad_input(input, weight, shape, stride, around, dilation, groups)
+    if not beyond:
+        return output
+    cuts = (slice(p, n + min(0, e - p)) for n, p, e in zip(sizes, padding, extra, strict=True))
+    cut = getitem(output, (slice(None), slice(None), *cuts))
+    return pad(cut, ((0, 0), (0, 0), *((0, max(0, e - p)) for p, e in zip(padding, extra, strict=True))))
 
 
 def _transposed(count: int) -> Callable[..., Tensor]:
@@ -123,28 +144,44 @@ def _transposed(count: int) -> Callable[..., Tensor]:
         dilation: Any = 1,
     ) -> Tensor:
         input, added = with_batch(name, input, count)
-        steps, apart = per_dim("stride", stride, count), per_dim("dilation", dilation, count)
-        around, extra = per_dim("padding", padding, count), per_dim("output_padding", output_padding, count)
+        steps, apart = numbers(name, "stride", stride, count), numbers(name, "dilation", dilation, count)
+        around, extra = (
+            numbers(name, "padding", padding, count),
+            numbers(name, "output_padding", output_padding, count),
+        )
         if any(e >= max(s, d) for e, s, d in zip(extra, steps, apart, strict=True)):
-            raise ArgumentError(
+            raise ShapeError(
                 f"[{name}] output padding must be smaller than either stride or dilation, but got "
                 f"output_padding {extra}, stride {steps}, dilation {apart}"
             )
-        rows = zip(input.array.shape[2:], weight.array.shape[2:], steps, around, extra, apart, strict=True)
-        sizes = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in rows]
-        shape = (input.array.shape[0], weight.array.shape[1] * groups, *sizes)
-        output = ops.convolution_grad_input(input, weight, shape, steps, around, apart, groups)
-        return without_batch(with_bias(output, bias), added)
+        _check_transposed(name, input, weight, groups)
+        output = _spread_out(input, weight, steps, around, extra, apart, groups)
+        return without_batch(with_bias(output, weight, bias), added)
 
     conv_transpose.__name__ = conv_transpose.__qualname__ = name
     conv_transpose.__doc__ = (
         f"Transposed convolution over {count} spatial dim(s): the gradient of conv{count}d for its input.\n\n"
         "Shapes: input (N, O, *P) or (O, *P), weight (O, C/groups, *K), bias (C,) -> (N, C, *S) or (C, *S)\n"
         "Units: `output_padding` counts elements added behind each dim.\n"
-        "Errors: ShapeError if channels do not fit; ArgumentError for other arguments."
+        "Errors: ShapeError if channels do not fit or arguments are out of range."
     )
     return conv_transpose
 
 
 conv1d, conv2d, conv3d = map(_forward, (1, 2, 3))
 conv_transpose1d, conv_transpose2d, conv_transpose3d = map(_transposed, (1, 2, 3))
+
+
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """Cross-correlation over sequences that lie time first.
+
+    Shapes: input (T, N, C), weight (K, C, O), bias (O,) -> (T + 2*pad - K + 1, N, O)
+    Errors: ShapeError if channels do not fit or no window fits.
+    """
+    if input.array.ndim != 3 or weight.array.ndim != 3 or bias.array.ndim != 1:
+        raise ShapeError(
+            f"[conv_tbc] input {tuple(input.array.shape)}, weight {tuple(weight.array.shape)}, bias "
+            f"{tuple(bias.array.shape)}; it needs (T, N, C), (K, C, O), (O,)"
+        )
+    made = conv1d(permute(input, (1, 2, 0)), permute(weight, (2, 1, 0)), bias, padding=pad)
+    return permute(made, (2, 0, 1)).contiguous()  # type: ignore[attr-defined]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.functions.sampling import rand
+from devtensor.nn.functional.geometry import floats_only
 from devtensor.ops.compare import lt, where
 from devtensor.ops.create import cast
 
@@ -36,7 +38,13 @@ def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
 def _dropped(input: Any, shape: tuple[int, ...], p: float, inplace: bool) -> Tensor:
     if p == 0.0:
         return input
-    scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
+    if p < 1.0 and not input.kind.dtype.differentiable:
+        raise DTypeError(
+            f"[dropout] result type Float can't be cast to the desired output type {input.kind.dtype.name}"
+        )
+    if p == 1.0:
+        return _into(input, input * 0, inplace)
+    scale = 1.0 / (1.0 - p)
     return _into(input, input * (cast(_kept(input, shape, p), input.kind.dtype) * scale), inplace)
 
 
@@ -57,13 +65,22 @@ def _channels(
     _check(op, p)
     shape = tuple(input.array.shape)
     if len(shape) not in ndims:
-        raise ShapeError(
-            f"[{op}] Received a {len(shape)}-D input; it needs {' or '.join(map(str, ndims))} dims"
-        )
+        text = f"[{op}] Received a {len(shape)}-D input; it needs {' or '.join(map(str, ndims))} dims"
+        if op == "dropout1d":
+            raise ShapeError(text)
+        warnings.warn(f"{text}, and others are deprecated", stacklevel=3)
     if not training:
         return input
-    lead = 1 if len(shape) == min(ndims) and op != "dropout2d" else 2
+    lead = 2 if op == "dropout2d" or len(shape) == max(ndims) else 1
     return _dropped(input, (*shape[:lead], *(1,) * (len(shape) - lead)), p, inplace)
+
+
+def feature_dropout(input: Tensor, p: float, training: bool, inplace: bool = False) -> Tensor:
+    """Whole channels of a (N, C, *S) tensor made zero with probability `p`; others divided by 1 - p."""
+    _check("feature_dropout", p)
+    shape = tuple(input.array.shape)
+    lead = shape[:2]
+    return _dropped(input, (*lead, *(1,) * (len(shape) - 2)), p, inplace) if training else input
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -109,5 +126,7 @@ def feature_alpha_dropout(
 ) -> Tensor:
     """`alpha_dropout` of whole channels."""
     _check("feature_alpha_dropout", p)
+    if training and 0.0 < p < 1.0:
+        floats_only("feature_alpha_dropout", input)
     shape = tuple(input.array.shape)
     return _with_alpha(input, (*shape[:2], *(1,) * (len(shape) - 2)), p, inplace) if training else input

@@ -7,19 +7,16 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
-from devtensor.ops import classification
+from devtensor.nn.functional.geometry import may_look
 from devtensor.ops import loss as ops
-from devtensor.ops.shape import as_shape
 
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
-    "cross_entropy",
     "huber_loss",
     "kl_div",
     "l1_loss",
     "mse_loss",
-    "nll_loss",
     "smooth_l1_loss",
 ]
 
@@ -105,7 +102,7 @@ def smooth_l1_loss(
     """
     _warn_of_sizes("smooth_l1_loss", input, target)
     if beta < 0:
-        raise ArgumentError(
+        raise ShapeError(
             f"[smooth_l1_loss] smooth_l1_loss does not support negative values for beta; got {beta}"
         )
     return ops.smooth_l1_loss(input, target, old_reduction(size_average, reduce, reduction), beta)
@@ -120,7 +117,7 @@ def huber_loss(
     """
     _warn_of_sizes("huber_loss", input, target)
     if delta <= 0:
-        raise ArgumentError(
+        raise ShapeError(
             f"[huber_loss] huber_loss does not support non-positive values for delta; got {delta}"
         )
     return _weighted(ops.huber_loss, input, target, weight, reduction, delta)
@@ -139,6 +136,12 @@ def binary_cross_entropy(
     Shapes: input (*A), target (*A), weight broadcasts to (*A) -> () or (*A)
     """
     _same_sizes("binary_cross_entropy", input, target)
+    if input.kind.dtype is not target.kind.dtype:
+        raise DTypeError(
+            f"[binary_cross_entropy] Found dtype {target.kind.dtype} but expected {input.kind.dtype}"
+        )
+    if may_look(input) and not bool(((input >= 0) & (input <= 1)).all()):  # type: ignore[operator]
+        raise ArgumentError("[binary_cross_entropy] all elements of input should be between 0 and 1")
     return ops.binary_cross_entropy(input, target, weight, old_reduction(size_average, reduce, reduction))
 
 
@@ -162,7 +165,7 @@ def binary_cross_entropy_with_logits(
 
 def _same_sizes(op: str, input: Tensor, target: Tensor) -> None:
     if input.array.shape != target.array.shape:
-        raise ShapeError(
+        raise ArgumentError(
             f"[{op}] Target size ({target.shape}) must be the same as input size ({input.shape}); "
             "reshape one of them, for example with target.unsqueeze(1)"
         )
@@ -181,76 +184,3 @@ def kl_div(
     Shapes: input (*A), target (*B) -> () or broadcast(*A, *B)
     """
     return ops.kl_div(input, target, old_reduction(size_average, reduce, reduction), log_target)
-
-
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """Minus the log-probability that `input` gives to the class `target`.
-
-    Shapes: input (N, C, *K) or (C,), target (N, *K) or (), weight (C,) -> () or as target
-    """
-    reduction = old_reduction(size_average, reduce, reduction)
-    input, target, single = _batched(input, target)
-    return _unbatched(classification.nll_loss(input, target, weight, reduction, ignore_index), single)
-
-
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Minus the logarithm of the probability that softmax(input) gives to the class `target`.
-
-    `target` holds class numbers, or probabilities of all classes if it has the shape of `input`.
-
-    Shapes: input (N, C, *K) or (C,), target (N, *K) or (), or as input; weight (C,) -> () or (N, *K)
-    Errors: ShapeError if sizes do not fit; IndexingError for a target that is no class.
-    """
-    reduction = old_reduction(size_average, reduce, reduction)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(
-            f"[cross_entropy] label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
-        )
-    if target.kind.dtype.is_floating_point:
-        single = input.array.ndim == 1
-        if single and target.array.ndim == 1:
-            input, target = _with_batch(input), _with_batch(target)
-        return _unbatched(
-            classification.soft_cross_entropy(input, target, weight, reduction, label_smoothing), single
-        )
-    if target.array.shape == input.array.shape and target.array.ndim:
-        raise DTypeError(
-            "[cross_entropy] Expected floating point type for target with class probabilities, got "
-            f"{target.kind.dtype}"
-        )
-    input, target, single = _batched(input, target)
-    return _unbatched(
-        classification.cross_entropy(input, target, weight, reduction, ignore_index, label_smoothing), single
-    )
-
-
-def _with_batch(input: Tensor) -> Tensor:
-    return as_shape(input, (1, *input.array.shape))
-
-
-def _batched(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """One sample as a batch of one, and whether it was."""
-    if input.array.ndim == 1 and target.array.ndim == 0:
-        return _with_batch(input), _with_batch(target), True
-    return input, target, False
-
-
-def _unbatched(loss: Tensor, single: bool) -> Tensor:
-    return as_shape(loss, ()) if single else loss

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from devtensor.core.inplace import write
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
+from devtensor.nn.functional.pooling import avg_pool2d
 from devtensor.ops import norm as ops
-from devtensor.ops.compare import where
+from devtensor.ops.create import copy
 from devtensor.ops.elementwise import maximum
-from devtensor.ops.reduce import sum as _sum
-from devtensor.ops.shape import pad, unfold
+from devtensor.ops.lengths import vector_norm
+from devtensor.ops.shape import as_shape, pad
 
 __all__ = [
     "batch_norm",
@@ -24,7 +26,14 @@ __all__ = [
     "rms_norm",
 ]
 
-EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+EPS = {
+    "float16": 2.0**-10,
+    "bfloat16": 2.0**-7,
+    "float32": 2.0**-23,
+    "float64": 2.0**-52,
+    "complex64": 2.0**-23,
+    "complex128": 2.0**-52,
+}
 
 
 def batch_norm(
@@ -48,12 +57,16 @@ def batch_norm(
     Errors: ShapeError if training has one value per channel; ArgumentError without statistics outside
     training.
     """
-    if not training:
+    if eps < 0.0 or (training and eps == 0.0):
+        raise ArgumentError(f"[batch_norm] batch_norm eps must be positive during training, but got {eps}")
+    if not training and tuple(input.array.shape) != (0,):
         if running_mean is None or running_var is None:
             raise ArgumentError(
                 "[batch_norm] Expected running_mean and running_var to be defined when training=False"
             )
         return ops.batch_norm(input, running_mean, running_var, weight, bias, eps)
+    if tuple(input.array.shape) == (0,):
+        return copy(input)
     dims = (0, *range(2, input.array.ndim))
     count = _values_per_channel(input)
     _check_channels(input, running_mean=running_mean, running_var=running_var)
@@ -68,8 +81,8 @@ def batch_norm(
 def _values_per_channel(input: Tensor) -> int:
     shape = input.array.shape
     count = input.shape.numel() // shape[1] if len(shape) > 1 and shape[1] else 0
-    if count <= 1:
-        raise ShapeError(
+    if count == 1:
+        raise ArgumentError(
             "[batch_norm] Expected more than 1 value per channel when training, got input size "
             f"{input.shape}; give a larger batch, or call eval()"
         )
@@ -78,7 +91,7 @@ def _values_per_channel(input: Tensor) -> int:
 
 def _check_channels(input: Tensor, **statistics: Tensor | None) -> None:
     """Refuse running statistics of another number of channels, before any is moved."""
-    channels = input.array.shape[1]
+    channels = input.array.shape[1] if input.array.ndim > 1 else 0
     for name, running in statistics.items():
         if running is not None and tuple(running.array.shape) != (channels,):
             raise ShapeError(
@@ -94,7 +107,11 @@ def _move(running: Any, found: Any, momentum: Any) -> None:
 
 
 def _last_dims(op: str, input: Tensor, normalized_shape: Any) -> int:
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if isinstance(normalized_shape, int):
+        raise ArgumentTypeError(
+            f"[{op}] normalized_shape must be tuple of ints, not int; give ({normalized_shape},)"
+        )
+    shape = tuple(normalized_shape)
     if not shape or tuple(input.array.shape[-len(shape) :]) != shape:
         raise ShapeError(
             f"[{op}] Given normalized_shape={list(shape)}, expected input with shape [*, "
@@ -125,7 +142,7 @@ def rms_norm(
     Shapes: input (*B, *normalized_shape), weight (*normalized_shape) -> as input
     """
     count = _last_dims("rms_norm", input, normalized_shape)
-    return ops.rms_norm(input, weight, count, EPS[input.kind.dtype.name] if eps is None else eps)
+    return ops.rms_norm(input, weight, count, EPS.get(input.kind.dtype.name, 0.0) if eps is None else eps)
 
 
 def group_norm(
@@ -158,6 +175,11 @@ def instance_norm(
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if prod(input.array.shape[2:]) == 1:
+        raise ArgumentError(
+            "[instance_norm] Expected more than 1 spatial element when training, got input size "
+            f"{tuple(input.array.shape)}"
+        )
     if running_mean is not None and running_var is not None:
         dims = tuple(range(2, input.array.ndim))
         count = input.shape.numel() // max(1, input.array.shape[0] * input.array.shape[1])
@@ -169,43 +191,32 @@ def instance_norm(
 
 
 def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
     """Each channel over a power of the mean square of its `size` neighbours.
 
     Shapes: input (N, C, *S) -> (N, C, *S)
     Source: Krizhevsky, Sutskever and Hinton 2012; the mean counts channels that are not there as zeros, as in
     PyTorch.
+    Errors: ShapeError unless there are at least 3 dims.
     """
-    ndim = input.array.ndim
-    rest = ((0, 0),) * (ndim - 2)
-    squares = pad(input * input, ((0, 0), (size // 2, (size - 1) // 2), *rest))
-    near = unfold(squares, 1, size, 1).mean(-1)
-    return input / (near * alpha + k) ** beta
+    shape = tuple(input.array.shape)
+    if len(shape) < 3:
+        raise ArgumentError(
+            f"[local_response_norm] Expected 3D or higher dimensionality input (got {len(shape)})"
+        )
+    if 0 in shape:
+        return input
+    lines = as_shape(input * input, (shape[0], 1, shape[1], prod(shape[2:])))
+    padded = pad(lines, ((0, 0), (0, 0), (size // 2, (size - 1) // 2), (0, 0)))
+    near = as_shape(avg_pool2d(padded, (size, 1), 1), shape)
+    return input / (near * alpha + k).pow(beta)  # type: ignore[attr-defined]
 
 
-def normalize(
-    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
-) -> Tensor:
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None) -> Any:
     """`input` over its p-norm along `dim`, which is taken to be at least `eps`.
 
     Shapes: input (*S) -> (*S)
     """
-    length = maximum(vector_norm(input, p, dim), eps)
-    result = input / length
-    return result if out is None else out.copy_(result)
-
-
-def vector_norm(input: Any, p: float, dim: int) -> Any:
-    """The p-norm along `dim`, which stays with size 1."""
-    if p == 2:
-        return _root(_sum(input * input, dim, True))
-    if p == float("inf"):
-        return input.abs().amax(dim, True)
-    return (input.abs() ** p).sum(dim, True) ** (1 / p)
-
-
-def _root(squares: Any) -> Any:
-    """Square root whose gradient at 0 is 0, as that of a norm is."""
-    positive = squares > 0
-    return where(positive, where(positive, squares, 1.0).sqrt(), 0.0)
+    result = input / maximum(vector_norm(input, dim, True, p), eps)
+    return result if out is None else out.copy_(result)  # type: ignore[attr-defined]

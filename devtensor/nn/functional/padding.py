@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import ArgumentError, ShapeError, Unsupported
 from devtensor.core.tensor import Tensor
 from devtensor.ops import shape as ops
 from devtensor.ops.create import arange
-from devtensor.ops.elementwise import abs as _abs
 from devtensor.ops.elementwise import maximum, minimum, remainder
 from devtensor.ops.index import index_select
+from devtensor.ops.parts import abs as _abs
 
 __all__ = ["pad"]
 
@@ -22,7 +22,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     `mode` is constant, reflect (mirrored at the edge element), replicate (the edge element) or circular.
 
     Shapes: input (*S) -> S plus the widths
-    Errors: ArgumentError for an odd number of widths or an unknown mode; ShapeError for widths too large.
+    Errors: ArgumentError for an odd number of widths; Unsupported for an unknown mode, or one that does not
+    take such dims; ShapeError for widths too large.
     """
     widths = tuple(pad)
     ndim = input.array.ndim
@@ -35,11 +36,21 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if mode == "constant":
         return _constant(input, pairs, 0 if value is None else value)
     if mode not in PLACES:
-        raise ArgumentError(
-            f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(PLACES)}"
-        )
+        raise Unsupported(f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(PLACES)}")
     if value not in (None, 0):
         raise ArgumentError(f"[pad] Padding mode {mode!r} doesn't take in value argument; got {value}")
+    if ndim - len(pairs) not in (1, 2):
+        raise Unsupported(
+            f"[pad] Padding size {len(widths)} is not supported for {ndim}D input tensor; other modes than "
+            "constant pad all but the first, or the first two, dims"
+        )
+    if 0 in input.array.shape[1 if ndim - len(pairs) == 2 else 0 :] and mode != "circular":
+        raise ShapeError(
+            f"[pad] Expected input without empty dims but the batch's, got {tuple(input.array.shape)}"
+        )
+    if mode == "circular":
+        input = _constant(input, tuple((min(b, 0), min(a, 0)) for b, a in pairs), 0)
+        pairs = tuple((max(b, 0), max(a, 0)) for b, a in pairs)
     for place, (before, after) in enumerate(pairs):
         if before or after:
             input = _looked_up(input, ndim - 1 - place, before, after, mode)

@@ -5,33 +5,81 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.dtype import FLOAT, int64
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
-from devtensor.nn.functional.convolution import per_dim, with_batch, without_batch
+from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import pool as ops
+from devtensor.ops.create import cast
+from devtensor.ops.elementwise import relu, sign, trunc
+from devtensor.ops.parts import abs as _abs
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
+    "max_pool1d_with_indices",
     "max_pool2d",
+    "max_pool2d_with_indices",
     "max_pool3d",
+    "max_pool3d_with_indices",
 ]
 
-Sizes = tuple[int, ...]
+
+def _geometry(op: str, kernel_size: Any, stride: Any, padding: Any, count: int) -> tuple[Sizes, Sizes, Sizes]:
+    size = numbers(op, "kernel_size", kernel_size, count)
+    given = stride is not None and stride != () and stride != []
+    steps = numbers(op, "stride", stride, count) if given else size
+    return size, steps, numbers(op, "padding", padding, count)
 
 
-def _geometry(kernel_size: Any, stride: Any, padding: Any, count: int) -> tuple[Sizes, Sizes, Sizes]:
-    size = per_dim("kernel_size", kernel_size, count)
-    steps = size if stride is None or stride == () else per_dim("stride", stride, count)
-    return size, steps, per_dim("padding", padding, count)
+def _named(function: Callable, name: str, doc: str) -> Callable:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
 
 
-def _largest(count: int) -> Callable[..., Any]:
+def _filled(op: str, input: Tensor, count: int) -> tuple[Tensor, bool]:
+    """`input` as (N, C, *S), of which only N may be 0."""
+    batch, added = with_batch(op, input, count)
+    if 0 in batch.array.shape[1:]:
+        raise ShapeError(
+            f"[{op}] Expected input's non-batch dimensions to have positive length, but got "
+            f"{tuple(input.array.shape)}"
+        )
+    return batch, added
+
+
+def _largest(count: int) -> tuple[Callable, Callable]:
     name = f"max_pool{count}d"
+
+    def with_indices(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        input, added = _filled(name, input, count)
+        size, steps, around = _geometry(name, kernel_size, stride, padding, count)
+        apart = numbers(name, "dilation", dilation, count)
+        values, places = ops.max_pool(input, size, steps, around, apart, bool(ceil_mode))
+        return without_batch(values, added), without_batch(places, added)
 
     def max_pool(
         input: Tensor,
@@ -42,20 +90,18 @@ def _largest(count: int) -> Callable[..., Any]:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
-        input, added = with_batch(name, input, count)
-        size, steps, around = _geometry(kernel_size, stride, padding, count)
-        apart = per_dim("dilation", dilation, count)
-        values, places = ops.max_pool(input, size, steps, around, apart, bool(ceil_mode))
-        values = without_batch(values, added)
-        return (values, without_batch(places, added)) if return_indices else values
+        found = with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return found if return_indices else found[0]
 
-    max_pool.__name__ = max_pool.__qualname__ = name
-    max_pool.__doc__ = (
-        f"Largest element of each window over {count} spatial dim(s); with `return_indices` also its flat "
-        "place in the plane.\n\nShapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\nErrors: "
-        "ShapeError if no window fits, or padding exceeds half a window."
+    doc = (
+        f"Largest element of each window over {count} spatial dim(s)%s its flat place in the plane.\n\n"
+        "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\n"
+        "Errors: ShapeError if no window fits, or padding exceeds half a window."
     )
-    return max_pool
+    return (
+        _named(max_pool, name, doc % "; with `return_indices` also"),
+        _named(with_indices, f"{name}_with_indices", doc % ", and"),
+    )
 
 
 def _mean(count: int) -> Callable[..., Tensor]:
@@ -70,40 +116,118 @@ def _mean(count: int) -> Callable[..., Tensor]:
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> Tensor:
-        input, added = with_batch(name, input, count)
-        size, steps, around = _geometry(kernel_size, stride, padding, count)
-        means = ops.avg_pool(
-            input, size, steps, around, bool(ceil_mode), bool(count_include_pad), divisor_override
-        )
+        input, added = _filled(name, input, count)
+        geometry = _geometry(name, kernel_size, stride, padding, count)
+        settings = bool(ceil_mode), bool(count_include_pad), divisor_override
+        if input.kind.dtype is int64:
+            means = cast(trunc(ops.avg_pool(cast(input, "float64"), *geometry, *settings)), int64)
+        else:
+            means = ops.avg_pool(input, *geometry, *settings)
         return without_batch(means, added)
 
-    avg_pool.__name__ = avg_pool.__qualname__ = name
-    avg_pool.__doc__ = (
+    return _named(
+        avg_pool,
+        name,
         f"Mean of each window over {count} spatial dim(s).\n\n"
         "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\n"
-        "Errors: ShapeError if no window fits, or padding exceeds half a window."
+        "Errors: ShapeError if no window fits, or padding exceeds half a window.",
     )
-    return avg_pool
 
 
-def _adaptive(count: int) -> Callable[..., Tensor]:
+def _adapted(op: str, input: Tensor, output_size: Any, count: int) -> Sizes:
+    """The sizes asked for; None keeps a size."""
+    ndim = input.array.ndim
+    if ndim < count + 1:
+        raise ArgumentError(f"[{op}] Input dimension should be at least {count + 1}, got {ndim}")
+    if not isinstance(output_size, (tuple, list)):
+        output_size = (output_size,) * count
+    if len(output_size) != count:
+        raise ShapeError(f"[{op}] output_size must be {count} number(s), got {tuple(output_size)}")
+    spatial = input.array.shape[-count:]
+    kept = tuple(spatial[d] if n is None else n for d, n in enumerate(output_size))
+    sizes = numbers(op, "output_size", kept, count)
+    if min(sizes) < 0 or 0 in spatial:
+        raise ShapeError(
+            f"[{op}] Expected input to have non-zero size for non-batch dimensions and output_size not to be "
+            f"negative, but got input {tuple(input.array.shape)}, output_size {sizes}"
+        )
+    return sizes
+
+
+def _adaptive_mean(count: int) -> Callable[..., Tensor]:
     name = f"adaptive_avg_pool{count}d"
 
     def adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
+        sizes = _adapted(name, input, output_size, count)
         input, added = with_batch(name, input, count)
-        sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * count
-        spatial = input.array.shape[2:]
-        kept = tuple(spatial[d] if n is None else n for d, n in enumerate(sizes))
-        return without_batch(ops.adaptive_avg_pool(input, per_dim("output_size", kept, count)), added)
+        return without_batch(ops.adaptive_avg_pool(input, sizes), added)
 
-    adaptive_avg_pool.__name__ = adaptive_avg_pool.__qualname__ = name
-    adaptive_avg_pool.__doc__ = (
+    return _named(
+        adaptive_avg_pool,
+        name,
         f"Means of windows that tile {count} spatial dim(s) so that `output_size` of them come out; None "
-        "keeps a size.\n\nShapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)"
+        "keeps a size.\n\nShapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)",
     )
-    return adaptive_avg_pool
 
 
-max_pool1d, max_pool2d, max_pool3d = map(_largest, (1, 2, 3))
+def _adaptive_largest(count: int) -> tuple[Callable, Callable]:
+    name = f"adaptive_max_pool{count}d"
+
+    def with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> tuple[Tensor, Tensor]:
+        sizes = _adapted(name, input, output_size, count)
+        input, added = _filled(name, input, count)
+        if input.kind.dtype.category != FLOAT:
+            raise DTypeError(f"[{name}] is not implemented for {input.kind.dtype.name}; use .float()")
+        values, places = ops.adaptive_max_pool(input, sizes)
+        return without_batch(values, added), without_batch(places, added)
+
+    def adaptive_max_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        found = with_indices(input, output_size)
+        return found if return_indices else found[0]
+
+    doc = (
+        f"Largest elements of windows that tile {count} spatial dim(s) so that `output_size` of them come "
+        "out%s their flat places in the plane.\n\n"
+        "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)"
+    )
+    return (
+        _named(adaptive_max_pool, name, doc % "; with `return_indices` also"),
+        _named(with_indices, f"{name}_with_indices", doc % ", and"),
+    )
+
+
+max_pool1d, max_pool1d_with_indices = _largest(1)
+max_pool2d, max_pool2d_with_indices = _largest(2)
+max_pool3d, max_pool3d_with_indices = _largest(3)
 avg_pool1d, avg_pool2d, avg_pool3d = map(_mean, (1, 2, 3))
-adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = map(_adaptive, (1, 2, 3))
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = map(_adaptive_mean, (1, 2, 3))
+adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _adaptive_largest(1)
+adaptive_max_pool2d, adaptive_max_pool2d_with_indices = _adaptive_largest(2)
+adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _adaptive_largest(3)
+
+
+def _powered(count: int) -> Callable[..., Tensor]:
+    name = f"lp_pool{count}d"
+    average = (avg_pool1d, avg_pool2d, avg_pool3d)[count - 1]
+
+    def lp_pool(
+        input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> Any:
+        size = numbers(name, "kernel_size", kernel_size, count)
+        means = average(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+        area = 1
+        for n in size:
+            area *= n
+        return (sign(means) * relu(_abs(means)) * area).pow(1.0 / norm_type)  # type: ignore[attr-defined]
+
+    return _named(
+        lp_pool,
+        name,
+        f"The p-norm of each window over {count} spatial dim(s), p being `norm_type`.\n\n"
+        "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\n"
+        "Source: of a window that hangs over under `ceil_mode` the norm is that of its mean, as in PyTorch.\n"
+        "Errors: ShapeError if no window fits.",
+    )
+
+
+lp_pool1d, lp_pool2d, lp_pool3d = map(_powered, (1, 2, 3))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from devtensor.core.errors import ShapeError
+from devtensor.core.errors import DevtensorError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional, init
+from devtensor.nn.modules.circumstances import announce
 from devtensor.nn.modules.fresh import parameter
 from devtensor.nn.modules.module import Module
 from devtensor.nn.parameter import Parameter
@@ -121,15 +123,35 @@ class CELU(ELU):
     name = "celu"
 
 
+class BoundsError(DevtensorError, AssertionError):
+    """Bounds of which the lower is not the lower."""
+
+
 class Hardtanh(_MayOverwrite):
     """`input` kept between two bounds."""
 
     name = "hardtanh"
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
         super().__init__(inplace)
-        self.min_val = min_val
-        self.max_val = max_val
+        for old, new in ((min_value, "min_val"), (max_value, "max_val")):
+            if old is not None:
+                warnings.warn(
+                    f"the argument {new}ue is deprecated; it is now {new}", FutureWarning, stacklevel=2
+                )
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        if self.max_val <= self.min_val:
+            raise BoundsError(
+                f"[Hardtanh] max_val ({self.max_val}) must be greater than min_val ({self.min_val})"
+            )
 
     def _settings(self) -> tuple:
         return (self.min_val, self.max_val)
@@ -334,3 +356,20 @@ class PReLU(Module):
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
+
+
+class RReLU(Module):
+    """`input` where it is positive, else times a slope drawn at random in training (Xu et al. 2015)."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        announce(self)
+        return functional.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")

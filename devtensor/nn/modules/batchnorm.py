@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.errors import ShapeError
+from devtensor.core.errors import ArgumentError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional, init
@@ -111,7 +111,7 @@ def _check_dims(input: Tensor, allowed: tuple[int, ...]) -> None:
     ndim = input.array.ndim
     if ndim not in allowed:
         names = " or ".join(f"{n}D" for n in allowed)
-        raise ShapeError(
+        raise ArgumentError(
             f"[batch_norm] expected {names} input (got {ndim}D input of shape {tuple(input.array.shape)})"
         )
 
@@ -147,3 +147,46 @@ class BatchNorm3d(_BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         _check_dims(input, (5,))
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Each channel normalised over the batch and all spatial dims, which the one process sees all of.
+
+    Shapes: input (N, C, *S) -> as input
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.array.ndim < 2:
+            raise ArgumentError(f"[batch_norm] expected at least 2D input (got {input.array.ndim}D input)")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
+        """The module with each batch normalisation in it replaced by one of this class, on its state."""
+        made = module
+        if isinstance(module, _BatchNorm) and not isinstance(module, SyncBatchNorm):
+            made = cls(
+                module.num_features, module.eps, module.momentum, module.affine,
+                module.track_running_stats, process_group,
+            )  # fmt: skip
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(made, name, getattr(module, name))
+            made.training = module.training
+        for name, child in module.named_children():
+            made.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return made

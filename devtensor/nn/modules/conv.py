@@ -9,7 +9,8 @@ from typing import Any
 from devtensor.core.errors import ArgumentError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional, init
-from devtensor.nn.functional.convolution import per_dim, same_padding
+from devtensor.nn.functional.convolution import same_padding
+from devtensor.nn.functional.geometry import numbers
 from devtensor.nn.modules.fresh import parameter
 from devtensor.nn.modules.linear import spread_by_fan_in
 from devtensor.nn.modules.module import Module
@@ -46,10 +47,12 @@ class _ConvNd(Module):
         self._check(in_channels, out_channels, groups, padding_mode)
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = per_dim("kernel_size", kernel_size, self.ndim)
-        self.stride = per_dim("stride", stride, self.ndim)
-        self.padding = padding if isinstance(padding, str) else per_dim("padding", padding, self.ndim)
-        self.dilation = per_dim("dilation", dilation, self.ndim)
+        self.kernel_size = numbers(self._get_name(), "kernel_size", kernel_size, self.ndim)
+        self.stride = numbers(self._get_name(), "stride", stride, self.ndim)
+        self.padding = (
+            padding if isinstance(padding, str) else numbers(self._get_name(), "padding", padding, self.ndim)
+        )
+        self.dilation = numbers(self._get_name(), "dilation", dilation, self.ndim)
         self.output_padding = self.output_padding or (0,) * self.ndim
         self.groups = groups
         self.padding_mode = padding_mode
@@ -179,7 +182,7 @@ class _ConvTransposeNd(_ConvNd):
             raise ArgumentError(
                 f'[{self._get_name()}] Only "zeros" padding mode is supported, got {padding_mode!r}'
             )
-        extra = per_dim("output_padding", output_padding, self.ndim)
+        extra = numbers(self._get_name(), "output_padding", output_padding, self.ndim)
         self.__dict__["output_padding"] = extra
         super().__init__(
             in_channels,

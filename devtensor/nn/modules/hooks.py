@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from devtensor.autograd.function import Function
 from devtensor.core.errors import AutogradError
+from devtensor.core.hooks import RemovableHandle, add_hook
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
 from devtensor.nn.modules.circumstances import announce
-
-_numbers = count()
-
-
-class RemovableHandle:
-    """What registering a hook gives: `remove()` takes the hook away again. Also a context manager."""
-
-    def __init__(self, hooks: OrderedDict, *others: OrderedDict) -> None:
-        self.id = next(_numbers)
-        self.places = [weakref.ref(place) for place in (hooks, *others)]
-
-    def remove(self) -> None:
-        """Take the hook away; a second time does nothing."""
-        for ref in self.places:
-            place = ref()
-            if place is not None:
-                place.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
-def add_hook(hooks: OrderedDict, hook: Any, prepend: bool = False, **flags: OrderedDict) -> RemovableHandle:
-    """Add a hook, before or after the others; `flags` are tables in which it is marked true."""
-    handle = RemovableHandle(hooks, *flags.values())
-    hooks[handle.id] = hook
-    for table in flags.values():
-        table[handle.id] = True
-    if prepend:
-        hooks.move_to_end(handle.id, last=False)
-    return handle
 
 
 class Barrier(Function):
@@ -62,13 +27,13 @@ class Barrier(Function):
         return grads
 
 
-def _barrier(values: tuple, hook: Callable[[list], list]) -> tuple | None:
+def _barrier(values: tuple, hook: Callable[[tuple], tuple]) -> tuple | None:
     """The values with a node of their own whose gradients go through `hook`; None if none has a gradient."""
     places = [p for p, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
     if not places or not current().grad:
         return None
     outs = Barrier.apply(*(values[p] for p in places))
-    outs[0].node.node.with_extra().hooks.append(hook)
+    outs[0].node.node.register_prehook(hook)
     replaced = list(values)
     for place, out in zip(places, outs, strict=True):
         replaced[place] = out
@@ -103,7 +68,7 @@ class BackwardCall:
             return result
         return through if isinstance(result, tuple) else through[0]
 
-    def _hear_outputs(self, gs: list) -> list:
+    def _hear_outputs(self, gs: tuple) -> tuple:
         found = dict(zip(self.out_wanted, gs, strict=True))
         grad_output = tuple(found.get(p) for p in self.out_places)
         for hook in self.pre_hooks:
@@ -117,15 +82,15 @@ class BackwardCall:
                         "None"
                     )
         renewed = dict(zip(self.out_places, grad_output, strict=True))
-        return [renewed[p] for p in self.out_wanted]
+        return tuple(renewed[p] for p in self.out_wanted)
 
-    def _hear_inputs(self, gs: list) -> list:
+    def _hear_inputs(self, gs: tuple) -> tuple:
         found = dict(zip(self.wanted, gs, strict=True))
         grad_input = tuple(found.get(p) for p in self.places)
         for hook in self.hooks:
             grad_input = _replaced(hook(self.module, grad_input, self.grad_output), grad_input)
         renewed = dict(zip(self.places, grad_input, strict=True))
-        return [renewed[p] for p in self.wanted]
+        return tuple(renewed[p] for p in self.wanted)
 
 
 def _replaced(result: Any, before: tuple) -> tuple:

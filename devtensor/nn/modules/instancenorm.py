@@ -7,7 +7,7 @@ from typing import Any
 from devtensor.core.errors import ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
-from devtensor.nn.functional.convolution import with_batch, without_batch
+from devtensor.nn.functional.geometry import with_batch, without_batch
 from devtensor.nn.modules.batchnorm import _NormBase
 from devtensor.nn.modules.circumstances import announce
 

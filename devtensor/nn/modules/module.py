@@ -170,8 +170,14 @@ class Module(Hooked, Saving):
         return self._apply(lambda t: full(tuple(t.array.shape), 0, t.kind.dtype, place), recurse)
 
     def share_memory(self) -> Self:
-        """Nothing to do: processes are given copies."""
-        return self
+        """Move all parameters and buffers to memory that other processes can see."""
+        return self._apply(lambda tensor: tensor.share_memory_())
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Checks what `devtensor.compile` takes; the module runs eagerly as it is."""
+        from devtensor.compiler import compile
+
+        compile(self, *args, **kwargs)
 
     def extra_repr(self) -> str:
         """What `repr` says of the module's own settings."""

@@ -166,3 +166,33 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """Each channel of an image over a power of the sum of its neighbours' squares.
+
+    Shapes: input (N, C, H, W) -> as input
+    Source: Krizhevsky, Sutskever and Hinton 2012. As in PyTorch, windows reach (size-1)//2 channels to either
+    side, and the first channel counts in all that come after.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Any) -> Any:
+        if input.array.ndim != 4:
+            raise ArgumentError(f"[CrossMapLRN2d] Expected input to be 4D, got {input.array.ndim}D instead.")
+        reach = (self.size - 1) // 2
+        squares = input * input
+        padded = functional.pad(squares, (0, 0, 0, 0, reach, reach))
+        sums = padded.unfold(1, 2 * reach + 1, 1).sum(-1)
+        later = functional.pad(squares[:, :1].expand(squares.shape), (0, 0, 0, 0, reach + 1, 0))
+        sums = sums + later[:, : squares.shape[1]]
+        return input * (sums * (self.alpha / self.size) + self.k) ** -self.beta
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.core.errors import ArgumentError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
-from devtensor.nn.functional.convolution import per_dim
+from devtensor.nn.functional.geometry import numbers
 from devtensor.nn.modules.module import Module
 
 
@@ -22,7 +23,7 @@ class _PadNd(Module):
 
     def __init__(self, padding: Any) -> None:
         super().__init__()
-        self.padding = per_dim("padding", padding, 2 * self.ndim)
+        self.padding = numbers(self._get_name(), "padding", padding, 2 * self.ndim)
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.pad(input, self.padding, self.mode)
@@ -55,6 +56,20 @@ class _ZeroPadNd(_ConstantPadNd):
 
     def extra_repr(self) -> str:
         return str(self.padding)
+
+
+class _CircularPadNd(_PadNd):
+    """What circular paddings share."""
+
+    mode = "circular"
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.array.ndim not in (self.ndim + 1, self.ndim + 2):
+            raise ArgumentError(
+                f"[{self._get_name()}] expected {self.ndim + 1}D or {self.ndim + 2}D input (got "
+                f"{input.array.ndim}D input)"
+            )
+        return super().forward(input)
 
 
 class ConstantPad1d(_ConstantPadNd):
@@ -135,22 +150,19 @@ class ReplicationPad3d(_PadNd):
     mode = "replicate"
 
 
-class CircularPad1d(_PadNd):
+class CircularPad1d(_CircularPadNd):
     """Borders around the last dim taken from the other end."""
 
     ndim = 1
-    mode = "circular"
 
 
-class CircularPad2d(_PadNd):
+class CircularPad2d(_CircularPadNd):
     """Borders around the last two dims taken from the other end."""
 
     ndim = 2
-    mode = "circular"
 
 
-class CircularPad3d(_PadNd):
+class CircularPad3d(_CircularPadNd):
     """Borders around the last three dims taken from the other end."""
 
     ndim = 3
-    mode = "circular"

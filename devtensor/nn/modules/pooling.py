@@ -197,3 +197,100 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
     """
 
     function = staticmethod(functional.adaptive_avg_pool3d)
+
+
+class _AdaptiveMaxPoolNd(Module):
+    """What adaptive maximum poolings share."""
+
+    function: Callable[..., Any]
+
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.return_indices = return_indices
+
+    def forward(self, input: Tensor) -> Any:
+        return type(self).function(input, self.output_size, self.return_indices)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
+    """Largest elements of windows that tile the length so that `output_size` of them come out.
+
+    Shapes: input (N, C, L) or (C, L) -> (N, C, output_size) or (C, output_size)
+    """
+
+    function = staticmethod(functional.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
+    """Largest elements of windows that tile both spatial dims so that `output_size` of them come out.
+
+    Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, *output_size) or (C, *output_size)
+    """
+
+    function = staticmethod(functional.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
+    """Largest elements of windows that tile all three spatial dims so that `output_size` of them come out.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W) -> (N, C, *output_size) or (C, *output_size)
+    """
+
+    function = staticmethod(functional.adaptive_max_pool3d)
+
+
+class _LPPoolNd(Module):
+    """What power poolings share."""
+
+    function: Callable[..., Tensor]
+
+    def __init__(
+        self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def forward(self, input: Tensor) -> Tensor:
+        return type(self).function(
+            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPoolNd):
+    """The p-norm of each window over one spatial dim.
+
+    Shapes: input (N, C, L) or (C, L) -> (N, C, L') or (C, L')
+    """
+
+    function = staticmethod(functional.lp_pool1d)
+
+
+class LPPool2d(_LPPoolNd):
+    """The p-norm of each window over two spatial dims.
+
+    Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, H', W') or (C, H', W')
+    """
+
+    function = staticmethod(functional.lp_pool2d)
+
+
+class LPPool3d(_LPPoolNd):
+    """The p-norm of each window over three spatial dims.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W) -> (N, C, D', H', W') or (C, D', H', W')
+    """
+
+    function = staticmethod(functional.lp_pool3d)

@@ -13,8 +13,8 @@ from devtensor.core.errors import AutogradError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.ops.create import full
-from devtensor.ops.elementwise import abs as _abs
 from devtensor.ops.elementwise import maximum
+from devtensor.ops.parts import abs as _abs
 from devtensor.ops.reduce import amax, widened
 from devtensor.ops.reduce import sum as _sum
 

@@ -12,6 +12,7 @@ from devtensor.optim.lr_scheduler.factors import (
 from devtensor.optim.lr_scheduler.one_cycle import OneCycleLR
 from devtensor.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from devtensor.optim.lr_scheduler.schedule import LRScheduler
+from devtensor.optim.lr_scheduler.schedule import LRScheduler as _LRScheduler
 from devtensor.optim.lr_scheduler.sequential import SequentialLR
 
 __all__ = [

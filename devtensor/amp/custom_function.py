@@ -1,0 +1,65 @@
+"""Functions with a backward of their own inside autocast: `custom_fwd` and `custom_bwd`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.amp.autocast import autocast, get_autocast_dtype, is_autocast_enabled
+from devtensor.core.dtype import DType
+from devtensor.core.tensor import Tensor
+
+__all__ = ["custom_bwd", "custom_fwd"]
+
+
+def _cast(value: Any, device_type: str, dtype: DType) -> Any:
+    """The value with its floating-point tensors on the device type in `dtype`; float64 stays."""
+    if isinstance(value, Tensor):
+        fits = value.dtype.is_floating_point and value.device.type == device_type and value.dtype.bits < 64
+        return value.to(dtype) if fits else value  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        return {key: _cast(item, device_type, dtype) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_cast(item, device_type, dtype) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def custom_fwd(
+    fwd: Callable | None = None, *, device_type: str, cast_inputs: DType | None = None
+) -> Callable[..., Any]:
+    """Decorate `forward` of an autograd Function: it remembers autocast's state for `custom_bwd`.
+
+    With `cast_inputs` it runs outside autocast, with its floating-point inputs in that dtype, where autocast
+    was on.
+    """
+    if fwd is None:
+        return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)
+
+    @functools.wraps(fwd)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        context = args[0]
+        context._dtype = get_autocast_dtype(device_type)
+        enabled = is_autocast_enabled(device_type)
+        context._fwd_used_autocast = enabled and cast_inputs is None
+        if not enabled or cast_inputs is None:
+            return fwd(*args, **kwargs)
+        with autocast(device_type, enabled=False):
+            return fwd(*_cast(args, device_type, cast_inputs), **_cast(kwargs, device_type, cast_inputs))
+
+    return forward
+
+
+def custom_bwd(bwd: Callable | None = None, *, device_type: str) -> Callable[..., Any]:
+    """Decorate `backward` of a Function whose `forward` has `custom_fwd`: it runs in the same autocast."""
+    if bwd is None:
+        return functools.partial(custom_bwd, device_type=device_type)
+
+    @functools.wraps(bwd)
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        context = args[0]
+        with autocast(device_type, enabled=context._fwd_used_autocast, dtype=context._dtype):
+            return bwd(*args, **kwargs)
+
+    return backward

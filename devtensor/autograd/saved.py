@@ -1,0 +1,83 @@
+"""Saved-tensor hooks: what a node keeps for backward is packed by one function and unpacked by another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from devtensor.autograd.recording import RecordingLayer
+from devtensor.core.errors import ArgumentTypeError, AutogradError
+from devtensor.core.node import Node, edge_of
+from devtensor.core.state import current, replace
+from devtensor.core.tensor import Tensor, describe, share
+
+
+class Packed:
+    """What stands in a node for a saved tensor: what the pack hook made of it, and the tensor's history.
+
+    `held` is the unpacked tensor while the node's formulas run, so that it is unpacked once for all of them.
+    """
+
+    __slots__ = ("edge", "held", "packed", "unpack")
+
+    def __init__(self, value: Tensor, pack: Callable, unpack: Callable) -> None:
+        self.edge = edge_of(value)
+        self.unpack = unpack
+        self.held: Tensor | None = None
+        version = value._version
+        before = replace(grad=False)
+        try:
+            self.packed = pack(value)
+        finally:
+            replace(grad=before.grad)
+        if value._version != version:
+            raise AutogradError(
+                f"[saved_tensors_hooks] A saved tensor pack hook is modifying its input in place: "
+                f"{describe(value)}; it must leave it as it is"
+            )
+
+    def value(self) -> Tensor:
+        """The tensor, with the history of the one that was saved."""
+        if self.held is None:
+            found = self.unpack(self.packed)
+            if not isinstance(found, Tensor):
+                raise ArgumentTypeError(
+                    "[saved_tensors_hooks] Output of saved tensor unpack_hook expected to be a Tensor but "
+                    f"got result of type {type(found).__name__}"
+                )
+            self.held = share(found)
+            if self.edge is not None:
+                self.held.node, self.held._requires_grad = self.edge, True
+        return self.held
+
+
+def pack_node(node: Node, pack: Callable, unpack: Callable) -> None:
+    """Pack all tensors that the node keeps, if that was not done yet."""
+    extra = node.with_extra()
+    if extra.packed:
+        return
+    extra.packed = True
+    node.saved = tuple(Packed(v, pack, unpack) if isinstance(v, Tensor) else v for v in node.saved or ())
+    extra.outs = tuple(Packed(v, pack, unpack) if isinstance(v, Tensor) else v for v in extra.outs)  # type: ignore[misc]
+
+
+def forget_unpacked(node: Node) -> None:
+    """Let go of what was unpacked while the node's formulas ran."""
+    for value in (*(node.saved or ()), *node.with_extra().outs):
+        if isinstance(value, Packed):
+            value.held = None
+
+
+class SavingLayer(RecordingLayer):
+    """Hears every op, and packs what its node keeps; only the innermost such layer does."""
+
+    rank = 25
+
+    def __init__(self, pack: Callable, unpack: Callable) -> None:
+        self.pack = pack
+        self.unpack = unpack
+
+    def recorded(self, node: Node) -> None:
+        """Pack what a new node keeps."""
+        innermost = next(layer for layer in current().layers if isinstance(layer, SavingLayer))
+        if innermost is self:
+            pack_node(node, self.pack, self.unpack)

@@ -1,0 +1,10 @@
+"""cuSPARSELt: it is not used."""
+
+from __future__ import annotations
+
+__all__ = ["is_available"]
+
+
+def is_available() -> bool:
+    """Whether cuSPARSELt is used: no."""
+    return False

@@ -1,0 +1,20 @@
+"""Autocast on the CPU by its older name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor import amp
+from devtensor.core.dtype import bfloat16
+
+__all__ = ["autocast"]
+
+
+class autocast(amp.autocast):
+    """`devtensor.amp.autocast` on the CPU, by default in bfloat16."""
+
+    def __init__(self, enabled: bool = True, dtype: Any = bfloat16, cache_enabled: bool = True) -> None:
+        super().__init__("cpu", dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
+
+    def again(self) -> autocast:
+        return autocast(self.enabled, self.dtype, self.cache_enabled)

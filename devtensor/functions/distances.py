@@ -1,0 +1,84 @@
+"""How far apart vectors are, and vectors cut to a length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.errors import ArgumentError, DTypeError, OptionError, ShapeError
+from devtensor.core.inplace import copy_into
+from devtensor.core.spec import broadcast_shapes, normalize_dim
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.out import into
+from devtensor.ops.compare import gt, where
+from devtensor.ops.create import full
+from devtensor.ops.lengths import vector_norm
+from devtensor.ops.shape import as_shape
+
+__all__ = ["cdist", "dist", "renorm"]
+
+# What PyTorch takes as ways to compute the Euclidean distance; they give the same numbers here.
+MODES = (
+    None, "use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist",
+)  # fmt: skip
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference."""
+    return vector_norm(input - other, p=p)
+
+
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
+    """The p-norm of the difference of every row of one and every row of the other.
+
+    Shapes: x1 (*B, N, D), x2 (*B, M, D) -> (*B, N, M)
+    """
+    if compute_mode not in MODES:
+        raise ArgumentError(
+            f"[cdist] {compute_mode!r} is not a valid value for compute_mode; use one of {MODES}"
+        )
+    if x1.array.ndim < 2 or x2.array.ndim < 2 or x1.array.shape[-1] != x2.array.shape[-1]:
+        raise ShapeError(
+            f"[cdist] {describe(x1)}, {describe(x2)}: X1 and X2 must be at least 2D and have the same number "
+            "of columns"
+        )
+    if x1.dtype is not x2.dtype or not x1.dtype.is_floating_point:
+        raise DTypeError(
+            f"[cdist] {describe(x1)}, {describe(x2)}: only supports floating-point dtypes, the same in both; "
+            "convert with .float()"
+        )
+    if p < 0:
+        raise OptionError(f"[cdist] p is {p}: cdist only supports non-negative p values")
+    left = as_shape(x1, (*x1.array.shape[:-1], 1, x1.array.shape[-1]))
+    right = as_shape(x2, (*x2.array.shape[:-2], 1, *x2.array.shape[-2:]))
+    if not x1.array.shape[-1]:
+        shape = broadcast_shapes("cdist", [tuple(left.array.shape[:-1]), tuple(right.array.shape[:-1])])
+        return full(shape, 0, x1.dtype, x1.device)
+    return vector_norm(left - right, -1, p=p)
+
+
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None) -> Tensor:
+    """Each slice along `dim` scaled down to the p-norm `maxnorm`, where it is longer.
+
+    Shapes: input (*S) -> (*S)
+    """
+    ndim = input.array.ndim
+    if ndim < 2 or p <= 0 or maxnorm < 0:
+        raise ShapeError(
+            f"[renorm] {describe(input)}, p={p}, maxnorm={maxnorm}: input needs at least 2 dimensions, p to "
+            "be positive and maxnorm not negative"
+        )
+    at = normalize_dim("renorm", dim, ndim)
+    length = vector_norm(input, tuple(d for d in range(ndim) if d != at), True, p)
+    factor = where(gt(length, maxnorm), maxnorm / (length + 1e-7), 1.0)
+    return into(out, input * factor)
+
+
+def renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """In-place form of `renorm`."""
+    return copy_into(self, renorm(self, p, dim, maxnorm))
+
+
+METHODS: dict[str, Callable[..., Any]] = {"dist": dist, "renorm": renorm, "renorm_": renorm_}

@@ -1,0 +1,147 @@
+"""`out=`: results written into a tensor that is there, for every function that PyTorch gives it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from devtensor.core.compiled import compiled, parameters_of, wrapping
+from devtensor.core.errors import ArgumentTypeError, AutogradError, DeviceError, DTypeError, ShapeError
+from devtensor.core.inplace import write
+from devtensor.core.overlap import refuse_overlap, refuse_partial
+from devtensor.core.spec import contiguous_strides
+from devtensor.core.state import current
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.resizing import see
+from devtensor.ops.create import cast
+
+__all__: list[str] = []
+
+# Functions that PyTorch gives `out=`, of `devtensor` and of its submodules.
+NAMES_TEXT = """
+abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax angle any arange
+arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh
+baddbmm bernoulli bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor
+bmm bucketize cat ceil cholesky cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip
+column_stack complex concat concatenate conj_physical copysign cos cosh cross cummax cummin cumprod cumsum
+deg2rad diag diff digamma div divide dot dstack empty eq erf erfc erfinv exp exp2 expm1 eye fix
+float_power floor floor_divide fmax fmin fmod frac frexp frobenius_norm full gather gcd ge geqrf ger
+greater greater_equal gt heaviside histc hstack hypot i0 igamma igammac index_add index_copy index_reduce
+index_select inner inverse isin isneginf isposinf kron kthvalue lcm ldexp le lerp less less_equal lgamma
+linspace log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not
+logical_or logical_xor logit logspace logsumexp lt lu_solve lu_unpack masked_select matmul matrix_power
+max maximum mean median min minimum mm mode msort multinomial multiply mv mvlgamma nan_to_num nanmean
+nanmedian nanquantile nansum ne neg negative nextafter nonzero norm normal not_equal ones ormqr outer
+polar polygamma pow prod qr quantile rad2deg rand randint randn randperm range reciprocal remainder renorm
+round row_stack rsqrt scatter scatter_add scatter_reduce searchsorted sgn sigmoid sign signbit sin sinc
+sinh slogdet softmax sort sqrt square stack std sub subtract sum svd take take_along_dim tan tanh
+tensordot topk triangular_solve tril triu true_divide trunc var vdot vstack where xlogy zeros
+"""
+LINALG_TEXT = """
+cholesky cholesky_ex cond cross det eig eigh eigvals eigvalsh householder_product inv inv_ex ldl_factor
+ldl_factor_ex ldl_solve lstsq lu lu_factor lu_factor_ex lu_solve matmul matrix_norm matrix_power
+matrix_rank multi_dot norm pinv qr slogdet solve solve_ex solve_triangular svd svdvals tensorinv
+tensorsolve vecdot vector_norm
+"""
+SPECIAL_TEXT = """
+airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 digamma entr erf erfc erfcx erfinv exp2 expit expm1
+gammainc gammaincc gammaln i0 i0e i1 i1e log1p log_ndtr logit logsumexp modified_bessel_k0
+modified_bessel_k1 multigammaln ndtr ndtri polygamma psi round scaled_modified_bessel_k0
+scaled_modified_bessel_k1 spherical_bessel_j0 sinc xlog1py xlogy zeta
+"""
+FFT_TEXT = """
+fft fft2 fftfreq fftn hfft hfft2 hfftn ifft ifft2 ifftn ihfft ihfft2 ihfftn irfft irfft2 irfftn rfft rfft2
+rfftfreq rfftn
+"""
+NAMES = frozenset(NAMES_TEXT.split())
+LINALG = frozenset(LINALG_TEXT.split())
+SPECIAL = frozenset(SPECIAL_TEXT.split())
+FFT = frozenset(FFT_TEXT.split())
+
+
+def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
+    """The result, or `out` with the result written into it; tuples part by part.
+
+    Errors: AutogradError if a gradient is wanted, DTypeError if `out` cannot hold the result's dtype,
+    DeviceError if it lies elsewhere, ShapeError if its memory overlaps itself or, in part, an input.
+    """
+    if out is None:
+        return made
+    if isinstance(made, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(made):
+            raise ArgumentTypeError(f"[out] got {describe(out)}; this function gives {len(made)} tensors")
+        found = [into(o, m, inputs) for o, m in zip(out, made, strict=True)]
+        return type(made)(*found) if hasattr(made, "_fields") else tuple(found)
+    if not isinstance(out, Tensor):
+        raise ArgumentTypeError(f"[out] out must be a Tensor, not {type(out).__name__}")
+    check_out(out, made)
+    refuse_overlap("out", out)
+    for value in inputs:
+        refuse_partial("out", out, value)
+    if out.array.shape != made.array.shape:
+        if any(value is out for value in inputs):
+            raise ShapeError(
+                f"[out] output with shape {list(out.array.shape)} doesn't match the broadcast shape "
+                f"{list(made.array.shape)}, and is an input too"
+            )
+        _reshape(out, tuple(made.array.shape))
+    write(out, made if made.kind is out.kind else cast(made, out.dtype))
+    return out
+
+
+def check_out(out: Tensor, made: Tensor) -> None:
+    """Refuse what cannot take the result."""
+    if current().grad and (made.requires_grad or out.requires_grad):
+        raise AutogradError(
+            "[out] functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad; use no_grad(), or no out="
+        )
+    if made.kind.device is not out.kind.device:
+        raise DeviceError(
+            f"[out] the result is on {made.device} and out on {out.device}; both must be on one"
+        )
+    if made.dtype.category > out.dtype.category:
+        raise DTypeError(
+            f"[out] result type {made.dtype.name} can't be cast to the desired output type {out.dtype.name}"
+        )
+
+
+def _reshape(out: Tensor, shape: tuple[int, ...]) -> None:
+    if out.shape.numel():
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out.array.shape)}, "
+            f"which does not match the required output shape {list(shape)}. Resize it to zero elements "
+            "first, with t.resize_(0), to say that this is meant.",
+            UserWarning,
+            stacklevel=4,
+        )
+    see(out, shape, contiguous_strides(shape))
+
+
+def accepting(function: Callable) -> Callable:
+    """The function, with `out=` behind its arguments."""
+    parameters = parameters_of(function)
+    inputs = "".join(f"*{n}, " if n == parameters.rest else f"{n}, " for n in parameters.names)
+    lines = [
+        f"made = function({parameters.passed_on()})",
+        f"return made if out is None else into(out, made, ({inputs}))",
+    ]
+    scope = {"function": function, "into": into}
+    made = compiled(function.__name__, parameters.declared("out"), lines, scope, parameters.defaults)
+    made.__kwdefaults__ = {**(made.__kwdefaults__ or {}), "out": None}
+    return wrapping(function, made)
+
+
+def takes_out(function: Callable) -> bool:
+    """Whether a function has a parameter `out` of its own."""
+    return "out" in parameters_of(function).names
+
+
+def attach(namespace: dict[str, Any], names: frozenset[str] = NAMES) -> None:
+    """Give `out=` to the functions of a namespace that PyTorch gives it, where they have none."""
+    for name in names & namespace.keys():
+        function = namespace[name]
+        if isinstance(function, FunctionType) and not takes_out(function):
+            namespace[name] = accepting(function)

@@ -1,0 +1,75 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from devtensor.core.errors import ShapeError
+from devtensor.core.op import Plain, Raw, composite
+from devtensor.core.spec import broadcast_shapes
+from devtensor.ops.activation import one_floating, softmax
+from devtensor.ops.compare import eq, where
+from devtensor.ops.create import cast, full
+from devtensor.ops.examples import case, fails, mask
+from devtensor.ops.index import tril
+from devtensor.ops.linalg import matmul, transposed
+from devtensor.ops.norm import in_dtype
+from devtensor.ops.reduce import amax, widened
+
+
+def _attended(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
+    query, key, value = (i.shape for i in inputs[:3])
+    if min(map(len, (query, key, value))) < 2 or query[-1] != key[-1] or key[-2] != value[-2]:
+        raise ShapeError(
+            f"[{op}] query {query}, key {key}, value {value}; it needs (*B, L, E), (*B, S, E), (*B, S, V)"
+        )
+    lead = broadcast_shapes(op, [query[:-2], key[:-2], value[:-2]])
+    scores = (*lead, query[-2], key[-2])
+    if inputs[3] is not None and broadcast_shapes(op, [scores, inputs[3].shape]) != scores:
+        raise ShapeError(f"[{op}] mask {inputs[3].shape} does not broadcast to {scores}")
+    return (*lead, query[-2], value[-1])
+
+
+def attention_weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float | None) -> Any:
+    """Softmax of query @ key.T * scale plus the mask; rows that may look nowhere are 0."""
+    scale = 1.0 / math.sqrt(query.array.shape[-1]) if scale is None else scale
+    scores = matmul(query * scale, transposed(key))
+    if is_causal:
+        ones = full(tuple(scores.array.shape[-2:]), 1, "uint8", query.kind.device)
+        mask = cast(tril(ones, 0), "bool")
+    if mask is None:
+        return softmax(scores, -1)
+    if mask.kind.dtype.is_floating_point:
+        scores = scores + in_dtype(mask, scores.kind.dtype)
+    else:
+        scores = where(mask, scores, -math.inf)
+    if not scores.array.shape[-1]:
+        return scores
+    blind = eq(amax(scores, (scores.array.ndim - 1,), True), -math.inf)
+    return where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
+
+
+@composite(dtype=one_floating, shape=_attended, amp="lower", eager=True)
+def attention(query, key, value, mask: Raw, is_causal: Plain = False, scale: Plain = None):
+    """Means of `value` weighted by softmax(query @ key.T * scale + mask); scale is 1/sqrt(E) unless given.
+
+    A bool mask says where to look, one of numbers is added; None is none. Half types are computed in float32.
+
+    Shapes: query (*B, L, E), key (*B, S, E), value (*B, S, V), mask broadcasts to (*B, L, S) -> (*B, L, V)
+    Source: Vaswani et al. 2017. A row that may look nowhere gives zeros, as in PyTorch.
+    Errors: ShapeError if sizes do not fit.
+    """
+    weights = attention_weights(widened(query), widened(key), mask, is_causal, scale)
+    return in_dtype(matmul(weights, widened(value)), query.kind.dtype)
+
+
+@attention.examples
+def _(make):
+    yield case(make(3, 4), make(5, 4), make(5, 2), None)
+    yield case(make(2, 3, 4), make(2, 3, 4), make(2, 3, 4), None, is_causal=True)
+    yield case(make(2, 3, 4), make(2, 5, 4), make(2, 5, 4), mask(3, 5), scale=0.3)
+    yield case(make(2, 1, 3, 4), make(2, 5, 4), make(2, 5, 4), make(3, 5, dtype="float32"))
+    yield case(make(3, 4), make(0, 4), make(0, 2), None)
+    yield fails(make(3, 4), make(5, 3), make(5, 2), None, error="it needs")
+    yield fails(make(3, 4), make(5, 4), make(5, 2), mask(4, 5), error="broadcast")

@@ -1,0 +1,5 @@
+"""Signals: their windows."""
+
+from devtensor.signal import windows
+
+__all__ = ["windows"]

@@ -1,0 +1,259 @@
+"""One entry of PyTorch's list of ops against ours: values, gradients to second order, refusals, methods."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import devtensor
+import opinfo.carrying as carrying
+from opinfo.carrying import DTYPES, NotComparable, carried, counterpart, flat, rebound
+from opinfo.comparing import difference
+
+VALUE_DTYPES = "float32 float64 int64 bool complex64 bfloat16 float16 uint8 int32".split()
+SAMPLES = 40
+# Numbers drawn by chance, or memory nobody wrote: only shape and dtype can agree.
+RANDOM = frozenset(
+    """
+    bernoulli cauchy empty empty_like empty_permuted empty_strided exponential geometric log_normal multinomial
+    native_dropout_backward new_empty new_empty_strided nn.functional.alpha_dropout nn.functional.dropout
+    nn.functional.dropout2d nn.functional.dropout3d nn.functional.feature_alpha_dropout
+    nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d nn.functional.gumbel_softmax
+    nn.functional.multi_head_attention_forward nn.functional.rrelu nn.functional.scaled_dot_product_attention
+    normal pca_lowrank poisson rand_like randint randint_like randn randn_like resize_ resize_as_ svd_lowrank
+    uniform
+    """.split()
+)
+# Where values are equal PyTorch does not say which index it gives.
+TIES = frozenset("argsort kthvalue median mode msort nanmedian sort topk".split())
+
+
+class Comparison:
+    """What was compared of one entry, and what differed."""
+
+    def __init__(self, entry: Any) -> None:
+        self.entry = entry
+        self.compared = 0
+        self.differences: list[str] = []
+
+    def run(self) -> Comparison:
+        try:
+            ours = counterpart(self.entry)
+        except AttributeError as error:
+            self.differences.append(f"missing: {error}")
+            return self
+        supported = self.entry.supported_dtypes("cpu")
+        for name in VALUE_DTYPES:
+            dtype = getattr(carrying.torch, name)
+            if dtype in supported:
+                self.values(ours, dtype)
+        for name in ("float64", "complex128"):
+            dtype = getattr(carrying.torch, name)
+            if self.entry.supports_autograd and dtype in supported and self.entry.name not in RANDOM:
+                if dtype in self.entry.supported_backward_dtypes("cpu"):
+                    self.gradients(ours, dtype)
+        self.refusals(ours)
+        self.methods()
+        return self
+
+    def samples(self, dtype: Any, requires_grad: bool) -> Iterator[Any]:
+        """The entry's samples, drawn from one seed."""
+        carrying.torch.manual_seed(7)
+        random.seed(7)
+        np.random.seed(7)
+        drawn = self.entry.sample_inputs("cpu", dtype, requires_grad=requires_grad)
+        return (sample for sample, _ in zip(drawn, range(SAMPLES), strict=False))
+
+    def compare(self, what: str, sample: Any, theirs: Callable, ours: Callable) -> None:
+        """Run both on one sample; a difference in words, or an error of ours, is noted."""
+        memo: dict[int, Any] = {}
+        try:
+            arguments = carried((sample.input, *sample.args), memo)
+            named = carried(dict(sample.kwargs), memo)
+            wanted = theirs(sample)
+        except NotComparable:
+            return
+        except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
+            return
+        if wanted is None:
+            return
+        self.compared += 1
+        try:
+            found = ours(arguments, named, memo, wanted)
+        except NotComparable:
+            return
+        except Exception as error:
+            found = f"ours raised {type(error).__name__}: {str(error)[:150]}"
+        if found:
+            self.differences.append(f"{what} {described(sample)}: {found}")
+
+    def values(self, ours: Callable, dtype: Any) -> None:
+        """The results of the function."""
+        shapes_only = self.entry.name in RANDOM
+
+        def check(arguments: Any, named: Any, memo: dict, wanted: Any) -> str | None:
+            found = ours(*arguments, **named)
+            process = self.entry.name.startswith(("linalg", "svd")) and type(wanted) is not carrying.torch.Tensor
+            if process and self.processing is not None:
+                wanted, found = self.processing(wanted), rebound(self.processing)(found)
+            if self.entry.name in TIES:
+                wanted, found = flat(wanted)[:1], flat(found)[:1]
+                if self.entry.name == "argsort":
+                    return difference(wanted, found, "value", shapes_only=True)
+            return difference(wanted, found, "value", shapes_only)
+
+        for sample in self.samples(dtype, False):
+            self.processing = sample.output_process_fn_grad
+            self.compare(str(dtype), sample, lambda s: self.entry(s.input, *s.args, **s.kwargs), check)
+
+    def gradients(self, ours: Callable, dtype: Any) -> None:
+        """Gradients, and the gradients of those, for random weights of the results."""
+        for sample in self.samples(dtype, True):
+            gradients = Gradients(self.entry, sample)
+            self.compare(f"{dtype} gradient", sample, gradients.theirs, lambda *a, g=gradients: g.ours(ours, *a))
+
+    def refusals(self, ours: Callable) -> None:
+        """What PyTorch refuses, with an error of PyTorch's kind."""
+        if self.entry.error_inputs_func is None:
+            return
+        for case in self.entry.error_inputs("cpu"):
+            sample = case.sample_input
+            try:
+                memo: dict[int, Any] = {}
+                arguments, named = carried((sample.input, *sample.args), memo), carried(sample.kwargs, memo)
+                self.entry(sample.input, *sample.args, **sample.kwargs)
+                continue
+            except (NotComparable, NotImplementedError):
+                continue
+            except Exception as error:
+                wanted = RuntimeError if isinstance(error, RuntimeError) else type(error)
+            self.compared += 1
+            try:
+                ours(*arguments, **named)
+            except wanted:
+                continue
+            except Exception as error:
+                found = f"ours raises {type(error).__name__}: {str(error)[:90]}"
+            else:
+                found = "ours accepts"
+            self.differences.append(f"refusal {described(sample)}: {wanted.__name__}; {found}")
+
+    def methods(self) -> None:
+        """The method and in-place forms."""
+        torch = carrying.torch
+        dtype = torch.float32 if torch.float32 in self.entry.dtypes else next(iter(self.entry.dtypes))
+        for form in (self.entry.method_variant, self.entry.inplace_variant):
+            name = getattr(form, "__name__", "<lambda>")
+            if not hasattr(torch.Tensor, name):
+                continue
+            if not hasattr(devtensor.Tensor, name):
+                self.differences.append(f"Tensor.{name} is missing")
+                continue
+            shapes_only = self.entry.name in RANDOM | TIES
+            for sample in self.samples(dtype, False):
+                if not isinstance(sample.input, torch.Tensor):
+                    continue
+                if form is self.entry.inplace_variant and sample.broadcasts_input:
+                    continue
+                self.compare(
+                    f"Tensor.{name}",
+                    sample,
+                    lambda s, form=form: form(s.input, *s.args, **s.kwargs),
+                    lambda a, n, m, w, name=name, only=shapes_only: difference(
+                        w, getattr(devtensor.Tensor, name)(*a, **n), "value", only
+                    ),
+                )
+
+
+class Gradients:
+    """First and second gradients of one sample, in both libraries for the same weights."""
+
+    def __init__(self, entry: Any, sample: Any) -> None:
+        self.entry, self.sample = entry, sample
+        self.process = sample.output_process_fn_grad
+        self.leaves = [t for t in flat([sample.input, list(sample.args), sample.kwargs]) if is_leaf(t)]
+        self.rng = np.random.default_rng(1)
+
+    def weights(self, outs: list) -> list[np.ndarray]:
+        made = [np.asarray(self.rng.standard_normal(tuple(o.shape))) for o in outs]
+        return [w + 1j * w[..., ::-1] if o.is_complex() and w.ndim else w for w, o in zip(made, outs, strict=True)]
+
+    def theirs(self, sample: Any) -> Any:
+        torch = carrying.torch
+        outs = self.process(self.entry(sample.input, *sample.args, **sample.kwargs))
+        outs = [t for t in flat(outs) if is_leaf(t)]
+        if not outs or not self.leaves:
+            return None
+        self.first = self.weights(outs)
+        second = self.entry.supports_gradgrad
+        found = torch.autograd.grad(
+            outs, self.leaves, self.tensors(self.first, outs), create_graph=second, allow_unused=True
+        )
+        self.again = [k for k, g in enumerate(found) if g is not None and g.requires_grad]
+        self.second = self.weights([found[k] for k in self.again])
+        if not self.again:
+            return found, None
+        roots = [found[k] for k in self.again]
+        return found, torch.autograd.grad(
+            roots, self.leaves, self.tensors(self.second, roots), allow_unused=True
+        )
+
+    def tensors(self, weights: list, like: list) -> list:
+        library = carrying.torch if isinstance(like[0], carrying.torch.Tensor) else devtensor
+        return [library.from_numpy(np.array(w)).to(o.dtype) for w, o in zip(weights, like, strict=True)]
+
+    def ours(self, function: Callable, arguments: Any, named: Any, memo: dict, wanted: Any) -> str | None:
+        outs = rebound(self.process)(function(*arguments, **named))
+        outs = [t for t in flat(outs) if is_leaf(t)]
+        if len(outs) != len(self.first):
+            return f"{len(self.first)} differentiable results, ours {len(outs)}"
+        leaves = [memo[id(t)] for t in self.leaves]
+        found = devtensor.autograd.grad(
+            outs, leaves, self.tensors(self.first, outs), create_graph=wanted[1] is not None, allow_unused=True
+        )
+        text = difference(*filled(wanted[0], found), "gradient")
+        if text or wanted[1] is None:
+            return text
+        pairs = [(found[k], w) for k, w in zip(self.again, self.second, strict=True)]
+        pairs = [(g, w) for g, w in pairs if g is not None and g.requires_grad]
+        again: Any = [None] * len(leaves)
+        if pairs:
+            roots, weights = [g for g, _ in pairs], [w for _, w in pairs]
+            again = devtensor.autograd.grad(roots, leaves, self.tensors(weights, roots), allow_unused=True)
+        return difference(*filled(wanted[1], again), "second gradient")
+
+
+def filled(wanted: Any, found: Any) -> tuple[list, list]:
+    """Gradients side by side; where one library says None, and means zero, zeros stand."""
+    left, right = [], []
+    back = {ours: theirs for theirs, ours in DTYPES.items()}
+    for theirs, ours in zip(wanted, found, strict=True):
+        if theirs is None and ours is None:
+            continue
+        if theirs is None:
+            theirs = carrying.torch.zeros(tuple(ours.shape), dtype=back[ours.dtype])
+        if ours is None:
+            ours = devtensor.zeros(tuple(theirs.shape), dtype=DTYPES[theirs.dtype])
+        left.append(theirs)
+        right.append(ours)
+    return left, right
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether it is a tensor that takes part in differentiation."""
+    return isinstance(value, (carrying.torch.Tensor, devtensor.Tensor)) and value.requires_grad
+
+
+def described(sample: Any) -> str:
+    """The sample in a few words."""
+
+    def one(value: Any) -> str:
+        if isinstance(value, carrying.torch.Tensor):
+            return f"{tuple(value.shape)} {str(value.dtype)[6:]}{'' if value.is_contiguous() else ' strided'}"
+        return repr(value)[:40]
+
+    named = [f"{key}={one(value)}" for key, value in sample.kwargs.items()]
+    return f"({', '.join([one(v) for v in (sample.input, *sample.args)] + named)})"
