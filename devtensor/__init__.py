@@ -95,6 +95,7 @@ from devtensor.functions.splitting import *
 from devtensor.functions.striding import *
 from devtensor.functions.tensors import *
 from devtensor.functions.transposing import *
+from devtensor.functions.unary import *
 from devtensor.functions.windows import *
 from devtensor.interop import *
 from devtensor.linalg.norms import *
@@ -248,6 +249,10 @@ def __getattr__(name: str) -> _Any:
         return getattr(_import_module(f"devtensor.{_ELSEWHERE[name]}"), name)
     if name == "default_generator":
         return random.default_generator
+    if name.startswith("_foreach_"):
+        found = _import_module("devtensor.functions.foreach").FUNCTIONS.get(name)
+        if found is not None:
+            return found
     raise AttributeError(f"module 'devtensor' has no attribute {name!r}")
 
 

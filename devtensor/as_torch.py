@@ -6,6 +6,7 @@ import, or run the script unchanged by `python -m devtensor run script.py`.
 
 Libraries that ask which PyTorch they have are told the one whose behaviour devtensor has, with devtensor's
 own version as the local label: `torch.__version__` says so, and `importlib.metadata.version("torch")`.
+Dtypes, sizes and types print PyTorch's names, which scripts compare: `str(x.dtype) == "torch.float32"`.
 
 Errors: RealTorchLoaded, an ImportError, if PyTorch itself was imported before; ModuleNotFoundError for a
 module of PyTorch's that devtensor does not have.
@@ -27,6 +28,7 @@ from typing import Any
 
 import devtensor
 from devtensor.core.errors import DevtensorError
+from devtensor.core.naming import speak_as
 from devtensor.torch_version import TorchVersion
 from devtensor.version import __version__, torch_api
 
@@ -150,6 +152,7 @@ def install() -> None:
     sys.meta_path.insert(0, _finder)
     sys.modules[TORCH] = devtensor
     devtensor.__version__ = TorchVersion(VERSION)
+    speak_as(TORCH)
 
 
 def uninstall() -> None:
@@ -159,6 +162,7 @@ def uninstall() -> None:
         for name in _aliases(list(sys.modules)):
             del sys.modules[name]
         devtensor.__version__ = __version__
+        speak_as(OURS)
 
 
 def _aliases(names: Iterable[str]) -> list[str]:

@@ -12,10 +12,12 @@ from devtensor.core.compiled import compiled
 from devtensor.core.dispatch import call2
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
+from devtensor.core.naming import named
 from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
 from devtensor.fft import spectrograms
 from devtensor.functions import operands
+from devtensor.functions.arithmetic import check_power
 from devtensor.linalg import norms, reflections, spellings
 from devtensor.ops import FAMILIES
 
@@ -69,10 +71,23 @@ def _operator(entry: Any) -> Callable:
     return forward
 
 
+def _power(entry: Any) -> Callable:
+    """What stands behind `a ** b`."""
+    power = _operator(entry)
+
+    def forward(self: Tensor, exponent: Any) -> Any:
+        check_power(self, exponent)
+        return power(self, exponent)
+
+    return forward
+
+
 def _reflected(entry: Callable) -> Callable:
     def backward(self: Tensor, other: Any) -> Any:
         if not isinstance(self, Tensor):
-            raise ArgumentTypeError(f"[{entry.__name__}] the method is a Tensor's, not a {type(self).__name__}'s")
+            raise ArgumentTypeError(
+                f"[{entry.__name__}] the method is a Tensor's, not a {type(self).__name__}'s"
+            )
         return entry(other, self) if isinstance(other, OPERANDS) else _foreign(entry, self, other, True)
 
     return backward
@@ -102,6 +117,7 @@ def inplace_form(op: Op) -> Callable:
     scope = {"op": op, "apply_inplace": apply_inplace}
     inplace = compiled(f"{op.name}_", declared.declared(), [call], scope, op.defaults)
     inplace.__module__ = __name__
+    inplace.__annotations__ = {"return": "Tensor"}
     inplace.__doc__ = f"In-place form of `{op.name}`."
     return inplace
 
@@ -118,9 +134,7 @@ def _binary_inplace(op: Op) -> Callable:
             other = other.item()
         return apply_inplace(op, self, (other,), ())
 
-    inplace.__name__ = inplace.__qualname__ = f"{op.name}_"
-    inplace.__doc__ = f"In-place form of `{op.name}`."
-    return inplace
+    return named(inplace, f"{op.name}_", f"In-place form of `{op.name}`.")
 
 
 def _augmented(inplace: Callable) -> Callable:
@@ -151,7 +165,7 @@ def _attach_operators(op: Op, entry: Callable) -> None:
         setattr(Tensor, UNARY[op.operator], _inverted(entry) if op.operator == "~" else entry)
     elif op.operator in BINARY:
         forward, reflected = BINARY[op.operator]
-        setattr(Tensor, forward, _operator(entry))
+        setattr(Tensor, forward, _power(entry) if op.operator == "**" else _operator(entry))
         if reflected:
             setattr(Tensor, reflected, _reflected(entry))
         if op.inplace:

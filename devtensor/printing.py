@@ -11,7 +11,7 @@ from devtensor.core.device import default_device
 from devtensor.core.dtype import DType, bool_, default_dtype, int64
 from devtensor.core.errors import ArgumentError, AutogradError
 from devtensor.core.host import host_read, nest
-from devtensor.core.state import current, no_grad, replace
+from devtensor.core.state import current, switched
 from devtensor.core.tensor import Tensor, share
 from devtensor.ops.join import cat
 from devtensor.ops.shape import getitem
@@ -180,12 +180,8 @@ def numbers_text(tensor: Tensor, indent: int, options: Options) -> str:
     """The tensor's numbers in brackets."""
     shown, cut = share(tensor), (False,) * tensor.array.ndim
     if tensor.shape.numel() > options.threshold:
-        before = replace(layers=())
-        try:
-            with no_grad():
-                shown, cut = edges(shown, options.edgeitems)
-        finally:
-            replace(layers=before.layers)
+        with switched(grad=False, layers=()):
+            shown, cut = edges(shown, options.edgeitems)
     numbers = host_read(shown, "repr").numbers()
     layout = Layout(format_of(numbers, tensor.dtype, options), options, cut)
     return nested_text(nest(numbers, tuple(shown.array.shape)), 0, indent, layout)

@@ -4,7 +4,6 @@
 
 from devtensor.functions import operands as _operands
 from devtensor.functions import out as _out
-from devtensor.functions.arithmetic import logit, round
 from devtensor.functions.polynomials import (
     chebyshev_polynomial_t,
     chebyshev_polynomial_u,
@@ -21,6 +20,7 @@ from devtensor.functions.polynomials import (
 )
 from devtensor.functions.reducing import logsumexp
 from devtensor.functions.specials import polygamma
+from devtensor.functions.unary import logit, round
 from devtensor.nn.functional import log_softmax, softmax
 from devtensor.ops.bessel import (
     airy_ai,
@@ -45,7 +45,7 @@ from devtensor.ops.gamma import mvlgamma as multigammaln
 from devtensor.ops.numbers import sinc
 from devtensor.ops.probability import entr, erfcx, i0, i0e, i1, i1e, log_ndtr, ndtr, ndtri, xlog1py, xlogy
 
-_operands.attach(globals())
 modified_bessel_i0, modified_bessel_i1 = i0, i1
 
+_operands.attach(globals())
 _out.attach(globals(), _out.SPECIAL)

@@ -405,7 +405,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "hardtanh": lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val),
     "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "threshold": lambda x, threshold=0.0, value=0.0: np.where(x > threshold, x, value),
+    "threshold": lambda x, threshold=0.0, value=0.0: np.where(x <= threshold, value, x),
     "hardshrink": lambda x, lambd=0.5: np.where(abs(x) <= lambd, 0, x),
     "softshrink": lambda x, lambd=0.5: np.sign(x) * np.maximum(abs(x) - lambd, 0),
     "softsign": lambda x: x / (1 + abs(x)),

@@ -1,10 +1,11 @@
-"""Checkpoints with records of other bytes than they were written with."""
+"""Checkpoints saved and loaded again, and with records of other bytes than they were written with."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 
+import devtensor
 from devtensor.serialization import zip_writing
 
 
@@ -22,3 +23,15 @@ def rewritten(content: bytes, changes: dict[str, bytes | None]) -> bytes:
                 writer.write(short, data)
         writer.close()
     return result.getvalue()
+
+
+# Whether the zip format is written, or the one from before it.
+FORMATS = [True, False]
+
+
+def again(state, zipped=True, **arguments):
+    """What comes back of a state that is saved and loaded."""
+    buffer = io.BytesIO()
+    devtensor.save(state, buffer, _use_new_zipfile_serialization=zipped)
+    buffer.seek(0)
+    return devtensor.load(buffer, **arguments)

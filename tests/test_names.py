@@ -1,4 +1,4 @@
-"""Every name that public code uses is there, with PyTorch's parameters and defaults, or refuses with a reason."""
+"""Every name that public code uses is there with PyTorch's parameters and defaults, or says why not."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ def found(area: str, name: str) -> Any:
 
 
 def parameters_of(text: str) -> Iterator[tuple[str, bool, Any]]:
-    """Name, whether it has a default, and the default where it is a literal, of each parameter in a signature."""
+    """Name, whether it has a default, and the default if it is a literal, of a signature's parameters."""
     tree = ast.parse(f"def f({text}): ...").body[0].args
     plain = [*tree.posonlyargs, *tree.args]
     defaults = [None] * (len(plain) - len(tree.defaults)) + list(tree.defaults)
-    for parameter, default in [*zip(plain, defaults), *zip(tree.kwonlyargs, tree.kw_defaults)]:
+    parameters, values = [*plain, *tree.kwonlyargs], [*defaults, *tree.kw_defaults]
+    for parameter, default in zip(parameters, values, strict=True):
         yield parameter.arg, default is not None, default
 
 
@@ -72,9 +73,13 @@ def check_signature(value: Any, text: str, method: bool) -> None:
         assert mine.kind is not mine.POSITIONAL_ONLY, f"{name!r} cannot be given by name"
         wanted = literal(default) if has_default else NotImplemented
         if has_default:
-            assert mine.default is not mine.empty or mine.kind is mine.VAR_POSITIONAL, f"{name!r} has no default"
+            assert mine.default is not mine.empty or mine.kind is mine.VAR_POSITIONAL, (
+                f"{name!r} has no default"
+            )
         if wanted is not NotImplemented and mine.default is not mine.empty:
-            assert mine.default == wanted or mine.default is None, f"{name}={mine.default!r} instead of {wanted!r}"
+            assert mine.default == wanted or mine.default is None, (
+                f"{name}={mine.default!r} instead of {wanted!r}"
+            )
 
 
 def test_few_names_are_refused():

@@ -127,6 +127,19 @@ def test_importing_devtensor_loads_no_array_library(tmp_path):
     assert run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=path).strip() == "[]"
 
 
+# What costs milliseconds to load, and a script that only asks for devtensor does not need.
+SLOW = "asyncio dataclasses importlib.metadata inspect multiprocessing pathlib subprocess tempfile traceback"
+
+
+def test_importing_devtensor_loads_no_slow_modules(tmp_path):
+    path = os.pathsep.join([str(ROOT), str(ROOT / "backends")])
+    code = (
+        "import sys; before = {*sys.modules}; import devtensor; "
+        f"print(sorted({{*{SLOW.split()}}} & {{*sys.modules}} - before))"
+    )
+    assert run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=path).strip() == "[]"
+
+
 def test_the_report_names_versions_and_threads(tmp_path):
     path = os.pathsep.join([str(ROOT), str(ROOT / "backends")])
     environment = {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}

@@ -114,7 +114,7 @@ def cast(x: ndarray, dtype: str) -> ndarray:
     if dtype == "float32" and x.dtype == np.float16:
         return up(x)
     if x.dtype.kind == "c" and dtype not in TAKING_BOTH_PARTS:
-        x = x.real
+        x = np.real(x)
     if dtype == "float16":
         return down_to_float16(x)
     return x.astype(HALVES.get(dtype) or dtype, order=layout(x))

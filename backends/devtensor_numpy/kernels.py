@@ -116,7 +116,7 @@ def reducing(function: np.ufunc) -> Kernel:
     truth = function in (np.logical_or, np.logical_and)
 
     def kernel(x: ndarray, dims: tuple[int, ...], keepdim: bool) -> ndarray:
-        return asarray(reduce(x, dims, np.bool_ if truth else x.dtype, None, keepdim))
+        return asarray(reduce(x, dims, np.bool_ if truth else x.dtype, None, keepdim), order="C")
 
     return kernel
 
@@ -126,7 +126,7 @@ def running(function: np.ufunc) -> Kernel:
     accumulate = function.accumulate
 
     def kernel(x: ndarray, dim: int) -> ndarray:
-        return accumulate(x, dim, x.dtype) if x.ndim else x.copy()
+        return asarray(accumulate(x, dim, x.dtype), order="C") if x.ndim else x.copy()
 
     return kernel
 

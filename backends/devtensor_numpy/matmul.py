@@ -23,7 +23,7 @@ def product(a: ndarray, b: ndarray) -> ndarray:
     if a.ndim > 2 and b.ndim == 2 and a.size:
         rows = np.matmul(a.reshape(-1, a.shape[-1]), b)
         return rows.reshape(*a.shape[:-1], b.shape[-1])
-    result = np.matmul(a, b)
+    result = np.matmul(a, b, order="C")
     return result if result.__class__ is ndarray else np.asarray(result)
 
 

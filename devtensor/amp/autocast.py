@@ -12,7 +12,7 @@ from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype, bfloat16, float16, float32, float64, promote
 from devtensor.core.errors import ArgumentError
 from devtensor.core.op import Op
-from devtensor.core.state import Layer, Switch, current, replace
+from devtensor.core.state import Layer, Switch, current, switched
 from devtensor.core.tensor import Tensor
 from devtensor.ops.create import cast
 
@@ -80,11 +80,8 @@ class AutocastLayer(Layer):
             return below(op, inputs, params)
         if op.body is None:
             return below(op, inputs, params)
-        before = replace(layers=tuple(layer for layer in current().layers if layer is not self))
-        try:
+        with switched(layers=tuple(layer for layer in current().layers if layer is not self)):
             return below(op, inputs, params)
-        finally:
-            replace(layers=before.layers)
 
     def eligible(self, value: Any) -> bool:
         """Whether the layer may cast this input."""

@@ -29,7 +29,9 @@ def _named(policy: Policy, names: str) -> Table:
 # Source: what PyTorch 2.13 does under torch.autocast("cpu"), op by op. The last list is of ops that are wide
 # on CUDA and stay as they are on the CPU.
 CPU: Table = {
-    **_named("lower", "matmul linear convolution convolution_grad_input convolution_grad_weight prelu attention"),
+    **_named(
+        "lower", "matmul linear convolution convolution_grad_input convolution_grad_weight prelu attention"
+    ),
     **_named(
         "float32",
         "prod cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
@@ -43,7 +45,8 @@ CPU: Table = {
     **_named(
         None,
         "exp expm1 log log1p log2 log10 rsqrt reciprocal tan asin acos sinh cosh erfinv pow sum cumsum "
-        "cumprod logsumexp vector_norm resample softmax log_softmax softplus layer_norm rms_norm group_norm dot mv",
+        "cumprod logsumexp vector_norm resample softmax log_softmax softplus layer_norm rms_norm group_norm "
+        "dot mv",
     ),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 import devtensor
 from devtensor.core.dtype import DType, default_dtype, int64
 from devtensor.core.errors import ArgumentError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 
 __all__ = [
@@ -82,11 +83,10 @@ def _filled(name: str) -> tuple[Any, Any]:
     def like(x: Tensor, /, *, dtype: DType | None = None, device: Any = None) -> Tensor:
         return getattr(devtensor, f"{name}_like")(x, dtype=dtype, device=device)
 
-    filled.__name__ = filled.__qualname__ = name
-    like.__name__ = like.__qualname__ = f"{name}_like"
-    filled.__doc__ = f"`devtensor.{name}` of one shape."
-    like.__doc__ = f"`devtensor.{name}` in the shape of `x`."
-    return filled, like
+    return (
+        named(filled, name, f"`devtensor.{name}` of one shape."),
+        named(like, f"{name}_like", f"`devtensor.{name}` in the shape of `x`."),
+    )
 
 
 empty, empty_like = _filled("empty")

@@ -9,6 +9,7 @@ import devtensor
 from devtensor.array_api.dtypes import together
 from devtensor.core.dtype import INTEGER
 from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 
 # The standard's name: devtensor's.
@@ -38,18 +39,14 @@ def _unary(name: str, ours: str) -> Callable[[Tensor], Tensor]:
             raise ArgumentTypeError(f"[{name}] x is a {type(x).__name__}; it needs an array")
         return getattr(devtensor, ours)(x)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`devtensor.{ours}` of every element."
-    return function
+    return named(function, name, f"`devtensor.{ours}` of every element.")
 
 
 def _binary(name: str, ours: str) -> Callable[[Any, Any], Tensor]:
     def function(x1: Tensor | complex, x2: Tensor | complex, /) -> Tensor:
         return getattr(devtensor, ours)(*together(x1, x2))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`devtensor.{ours}` of every pair of elements, in their common dtype."
-    return function
+    return named(function, name, f"`devtensor.{ours}` of every pair of elements, in their common dtype.")
 
 
 globals().update({name: _unary(name, ours) for name, ours in UNARY.items()})

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor import fft as ours
 from devtensor.core.dtype import DType
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 
 __all__ = [
@@ -31,36 +32,28 @@ def _along_one(name: str) -> Callable[..., Tensor]:
     def transform(x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
         return getattr(ours, name)(x, n, axis, norm)
 
-    transform.__name__ = transform.__qualname__ = name
-    transform.__doc__ = f"`devtensor.fft.{name}` along an axis."
-    return transform
+    return named(transform, name, f"`devtensor.fft.{name}` along an axis.")
 
 
 def _along_many(name: str) -> Callable[..., Tensor]:
     def transform(x: Tensor, /, *, s: Any = None, axes: Any = None, norm: str = "backward") -> Tensor:
         return getattr(ours, name)(x, s, axes, norm)
 
-    transform.__name__ = transform.__qualname__ = name
-    transform.__doc__ = f"`devtensor.fft.{name}` along axes, or all."
-    return transform
+    return named(transform, name, f"`devtensor.fft.{name}` along axes, or all.")
 
 
 def _frequencies(name: str) -> Callable[..., Tensor]:
     def frequencies(n: int, /, *, d: float = 1.0, dtype: DType | None = None, device: Any = None) -> Tensor:
         return getattr(ours, name)(n, d, dtype=dtype, device=device)
 
-    frequencies.__name__ = frequencies.__qualname__ = name
-    frequencies.__doc__ = f"`devtensor.fft.{name}`: the frequencies of a transform's results."
-    return frequencies
+    return named(frequencies, name, f"`devtensor.fft.{name}`: the frequencies of a transform's results.")
 
 
 def _shift(name: str) -> Callable[..., Tensor]:
     def shift(x: Tensor, /, *, axes: Any = None) -> Tensor:
         return getattr(ours, name)(x, axes)
 
-    shift.__name__ = shift.__qualname__ = name
-    shift.__doc__ = f"`devtensor.fft.{name}` along axes, or all."
-    return shift
+    return named(shift, name, f"`devtensor.fft.{name}` along axes, or all.")
 
 
 fft, ifft, rfft, irfft, hfft, ihfft = map(_along_one, ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"))

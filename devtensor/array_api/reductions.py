@@ -8,6 +8,7 @@ from typing import Any
 import devtensor
 from devtensor.core.dtype import INTEGER, DType, int64, uint64
 from devtensor.core.errors import ArgumentError
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
 
@@ -45,9 +46,7 @@ def _reduction(name: str, ours: str, doc: str) -> Callable[..., Tensor]:
     def function(x: Tensor, /, *, axis: Axes = None, keepdims: bool = False) -> Tensor:
         return _reduce(ours, x, axis, keepdims)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc} along axes, or of all elements."
-    return function
+    return named(function, name, f"{doc} along axes, or of all elements.")
 
 
 all = _reduction("all", "all", "Whether every element is true")
@@ -90,9 +89,9 @@ def _spread(name: str, doc: str) -> Callable[..., Tensor]:
     ) -> Tensor:
         return _reduce(name, x, axis, keepdims, correction=correction)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc} along axes, or of all elements, over their number less `correction`."
-    return function
+    return named(
+        function, name, f"{doc} along axes, or of all elements, over their number less `correction`."
+    )
 
 
 std = _spread("std", "The standard deviation")
@@ -120,9 +119,7 @@ def _running(name: str, ours: str, first: int) -> Callable[..., Tensor]:
             result = devtensor.cat([start, result], dim=axis)
         return result
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`devtensor.{ours}` along an axis, from {first} on if `include_initial`."
-    return function
+    return named(function, name, f"`devtensor.{ours}` along an axis, from {first} on if `include_initial`.")
 
 
 cumulative_prod = _running("cumulative_prod", "cumprod", 1)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections.abc import Callable
 
 from devtensor.autograd.recording import RecordingLayer
+from devtensor.core.callers import user_lines
 from devtensor.core.dispatch import call
 from devtensor.core.errors import AutogradError
 from devtensor.core.host import host_read
 from devtensor.core.node import Node
 from devtensor.core.op import OPS
-from devtensor.core.state import Switch, current, replace
+from devtensor.core.state import Switch, current, switched
 from devtensor.core.tensor import Tensor
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Under these keys of a node's metadata stand the lines that made it, and the node whose backward did.
 TRACE, PARENT = "traceback_", "parent_"
 
@@ -59,24 +57,10 @@ class AnomalyLayer(RecordingLayer):
 
 def has_nan(value: Tensor) -> bool:
     """Whether any element is NaN; waits for the device."""
-    before = replace(
-        grad=False, layers=tuple(layer for layer in current().layers if hasattr(layer, "host_read"))
-    )
-    try:
+    reading = tuple(layer for layer in current().layers if hasattr(layer, "host_read"))
+    with switched(grad=False, layers=reading):
         found = call(OPS["any"], (call(OPS["isnan"], (value,), ()),), (None, False))
         return bool(host_read(found, "detect_anomaly").numbers()[0])
-    finally:
-        replace(grad=before.grad, layers=before.layers)
-
-
-def user_lines() -> list[str]:
-    """The lines that led here, without this package's own."""
-    import traceback  # what few programs need
-
-    frames = traceback.StackSummary.extract(traceback.walk_stack(sys._getframe(1)))
-    frames.reverse()
-    outside = [frame for frame in frames if not frame.filename.startswith((PACKAGE, "<entry"))]
-    return traceback.format_list(outside or frames)
 
 
 def tell(node: Node) -> None:
@@ -93,8 +77,7 @@ def tell(node: Node) -> None:
         lines = "".join(parent.metadata.get(TRACE) or ())
         warnings.warn(
             f"Previous calculation was induced by {parent.name()}. Traceback of forward call that induced "
-            "the "
-            f"previous calculation:\n{lines}",
+            f"the previous calculation:\n{lines}",
             stacklevel=3,
         )
         parent = parent.metadata.get(PARENT)
@@ -148,8 +131,7 @@ class detect_anomaly(Switch):
         self.check_nan = check_nan
         warnings.warn(
             "Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
-            "enabled "
-            "for debugging.",
+            "enabled for debugging.",
             stacklevel=2,
         )
 

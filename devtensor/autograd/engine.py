@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from devtensor.autograd.edges import GradientEdge, edge_from, key_of
 from devtensor.autograd.run import Run, accumulate
-from devtensor.core.dispatch import call
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError, ShapeError
-from devtensor.core.op import OPS
-from devtensor.core.state import current, replace
+from devtensor.core.state import current, switched
 from devtensor.core.tensor import Tensor, describe, share
+from devtensor.ops.create import cast, full_of
+from devtensor.ops.join import cat
+from devtensor.ops.shape import getitem
 
 
 def _seed(place: int, root: Any, g: Any, name: str) -> Tensor:
@@ -38,7 +38,12 @@ def _seed(place: int, root: Any, g: Any, name: str) -> Tensor:
                 f"[{name}] grad can be implicitly created only for scalar outputs, got {given}; "
                 "sum it first, or pass a gradient"
             )
-        return call(OPS["full"], (), (like[0], 1, like[1].dtype, like[1].device))
+        if like[1].dtype.is_complex:
+            raise AutogradError(
+                f"[{name}] grad can be implicitly created only for real scalar outputs, got "
+                f"{like[1].dtype}; take .real or .abs(), or pass a gradient"
+            )
+        return full_of(like[0], 1, like[1])
     if like is None:
         return g
     if tuple(g.array.shape) != like[0]:
@@ -46,7 +51,7 @@ def _seed(place: int, root: Any, g: Any, name: str) -> Tensor:
             f"[{name}] Mismatch in shape: grad_output[{place}] is {describe(g)} and output[{place}] has "
             f"shape {like[0]}; they must be equal"
         )
-    return g if g.kind is like[1] else call(OPS["cast"], (g,), (like[1].dtype,))
+    return g if g.kind is like[1] else cast(g, like[1].dtype)
 
 
 def _like(root: Any) -> Any:
@@ -83,15 +88,10 @@ def _start(roots: Sequence[Any], gs: Sequence[Any], run: Run, name: str) -> None
         run.send(edge, share(g) if seed is g and not g.requires_grad else seed)
 
 
-@contextmanager
-def _settings(create_graph: bool) -> Iterator[None]:
+def _settings(create_graph: bool) -> switched:
     """Backward runs with autocast off, since dtypes were settled forward, and records only when asked to."""
     layers = tuple(layer for layer in current().layers if not getattr(layer, "forward_only", False))
-    before = replace(grad=create_graph, layers=layers)
-    try:
-        yield
-    finally:
-        replace(grad=before.grad, layers=before.layers)
+    return switched(create_graph, layers)
 
 
 def backward(
@@ -187,7 +187,9 @@ def grad(
         found = _pass(roots, asked, gs, retain, create_graph, allow)
     if not materialize_grads:
         return found
-    return tuple(_zeros(v) if g is None else g for g, v in zip(found, asked, strict=True))
+    return tuple(
+        full_of(v.array.shape, 0, v.kind) if g is None else g for g, v in zip(found, asked, strict=True)
+    )
 
 
 def _pass(roots: list, asked: list, gs: list, retain: bool, create_graph: bool, allow_unused: bool) -> tuple:
@@ -211,7 +213,7 @@ def _result(run: Run, key: Any, asked: Any, place: int, allow_unused: bool) -> T
             f"{describe(asked)}; set allow_unused=True if that is meant"
         )
     if found is not None and isinstance(asked, Tensor) and found.kind is not asked.kind:
-        found = call(OPS["cast"], (found,), (asked.kind.dtype,))
+        found = cast(found, asked.kind.dtype)
     return found
 
 
@@ -230,15 +232,9 @@ def _row_by_row(roots: list, asked: list, gs: list, retain: bool, create_graph: 
         )
         for k in range(count)
     ]  # fmt: skip
-    return tuple(_stacked(column) for column in zip(*rows, strict=True))
+    return tuple(None if column[0] is None else stacked(column) for column in zip(*rows, strict=True))
 
 
-def _stacked(column: tuple) -> Tensor | None:
-    if column[0] is None:
-        return None
-    rows = [call(OPS["getitem"], (g,), ((None,),)) for g in column]
-    return call(OPS["cat"], tuple(rows), (0,))
-
-
-def _zeros(value: Tensor) -> Tensor:
-    return call(OPS["full"], (), (tuple(value.array.shape), 0, value.kind.dtype, value.kind.device))
+def stacked(rows: Sequence[Tensor]) -> Tensor:
+    """The rows one after the other, along a dim in front of theirs."""
+    return cat(*[getitem(row, (None,)) for row in rows])

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devtensor.autograd import engine
-from devtensor.core.dispatch import call
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
-from devtensor.core.op import OPS
 from devtensor.core.tensor import Tensor, describe, share
+from devtensor.ops.compare import eq
+from devtensor.ops.create import arange, cast, full_of
+from devtensor.ops.shape import permute, reshape
 
 
 class Evaluated:
@@ -31,9 +32,8 @@ class Evaluated:
                 if not value.requires_grad:
                     raise AutogradError(
                         f"[{name}] Output {place} of the user-provided function does not require gradients. "
-                        "The "
-                        "outputs must be computed in a differentiable manner from the input when running in "
-                        "strict mode."
+                        "The outputs must be computed in a differentiable manner from the input when running "
+                        "in strict mode."
                     )
 
     def weights(self, v: Any, like: tuple[Tensor, ...], what: str) -> tuple[Tensor, ...]:
@@ -48,8 +48,8 @@ class Evaluated:
         found = _tensors(self.name, v, "v")
         if len(found) != len(like):
             raise AutogradError(
-                f"[{self.name}] v is a tuple of {len(found)}; the {what} are {len(like)}, and v must be as "
-                "many"
+                f"[{self.name}] v is a tuple of {len(found)}; the {what} are {len(like)}, and v must "
+                "be as many"
             )
         for place, (one, other) in enumerate(zip(found, like, strict=True)):
             if one.shape != other.shape:
@@ -59,7 +59,7 @@ class Evaluated:
                 )
         return tuple(watched(t, True) if self.create_graph and t.requires_grad else share(t) for t in found)
 
-    def gradients(self, outs: tuple, weights: tuple, second: bool = False) -> tuple:
+    def gradients(self, outs: tuple, weights: tuple) -> tuple:
         """The gradients of the outputs, so weighted, for the inputs; None where there is none."""
         pairs = [
             (out, w) for out, w in zip(outs, weights, strict=True) if out is not None and out.requires_grad
@@ -76,8 +76,7 @@ class Evaluated:
         if len(self.outputs) != 1 or self.outputs[0].shape.numel() != 1:
             raise AutogradError(
                 f"[{self.name}] The function given to {self.name} should return a single Tensor with a "
-                "single "
-                f"element, got {', '.join(map(describe, self.outputs))}"
+                f"single element, got {', '.join(map(describe, self.outputs))}"
             )
         if not self.outputs[0].requires_grad:
             return (None,) * len(self.inputs)
@@ -132,8 +131,7 @@ class Evaluated:
             if g is None and self.strict and not lenient:
                 raise AutogradError(
                     f"[{self.name}] Output {place} of the user-provided function is independent of input "
-                    f"{k}. "
-                    "This is not allowed in strict mode."
+                    f"{k}. This is not allowed in strict mode."
                 )
             if g is not None and self.strict and self.create_graph and not g.requires_grad and not second:
                 raise AutogradError(
@@ -184,7 +182,7 @@ def pushed(
 def watched(value: Tensor, create_graph: bool) -> Tensor:
     """The same numbers, as a tensor whose gradient is wanted; with its history if that is to be kept."""
     if create_graph and value.requires_grad:
-        return call(OPS["reshape"], (value,), (tuple(value.array.shape),))
+        return reshape(value, tuple(value.array.shape))
     made = share(value)
     made.requires_grad = True
     return made
@@ -202,36 +200,24 @@ def _tensors(name: str, value: Any, what: str) -> tuple[Tensor, ...]:
 
 
 def filled(like: Tensor, number: int) -> Tensor:
-    kind = like.kind
-    return call(OPS["full"], (), (tuple(like.array.shape), number, kind.dtype, kind.device))
+    """A tensor of one number, otherwise like another."""
+    return full_of(like.array.shape, number, like.kind)
 
 
 def units(like: Tensor) -> list[Tensor]:
     """For each element, a tensor of zeros with a one there."""
-    kind = like.kind
-    count = like.shape.numel()
-    places = call(OPS["arange"], (), (0, 1, count, int64, kind.device))
-    return [
-        call(
-            OPS["reshape"],
-            (call(OPS["cast"], (call(OPS["eq"], (places, k), ()),), (kind.dtype,)),),
-            (tuple(like.array.shape),),
-        )
-        for k in range(count)
-    ]
+    count, shape = like.shape.numel(), tuple(like.array.shape)
+    places = arange(0, 1, count, int64, like.kind.device)
+    return [reshape(cast(eq(places, k), like.kind.dtype), shape) for k in range(count)]
 
 
 def turned(rows: list[Tensor], value: Tensor, out: Tensor) -> Tensor:
     """Rows by elements of an input, as what has the output's dims first."""
     made = joined(rows, (*value.array.shape, *out.array.shape), out)
     order = tuple(range(value.array.ndim, made.array.ndim)) + tuple(range(value.array.ndim))
-    return call(OPS["permute"], (made,), (order,))
+    return permute(made, order)
 
 
 def joined(rows: list[Tensor], shape: tuple[int, ...], like: Tensor) -> Tensor:
     """The rows one after the other, in this shape."""
-    kind = like.kind
-    if not rows:
-        return call(OPS["full"], (), (shape, 0, kind.dtype, kind.device))
-    flat = [call(OPS["getitem"], (row,), ((None,),)) for row in rows]
-    return call(OPS["reshape"], (call(OPS["cat"], tuple(flat), (0,)),), (shape,))
+    return reshape(engine.stacked(rows), shape) if rows else full_of(shape, 0, like.kind)

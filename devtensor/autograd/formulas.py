@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.autograd.saved import Packed, forget_unpacked
-from devtensor.core.dispatch import call
 from devtensor.core.errors import VersionError
 from devtensor.core.node import Node, Output
-from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OPS, OUT, PARAMETER, REST, SAVED, Formula
+from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OUT, PARAMETER, REST, SAVED, Formula
 from devtensor.core.tensor import Tensor, describe, share
+from devtensor.ops.create import full_of
 from devtensor.ops.parts import conjugate
 
 
@@ -78,7 +78,7 @@ def blank(node: Node, place: int) -> Tensor | None:
     if like is None:
         return None
     shape, kind = like
-    return call(OPS["full"], (), (shape, 0, kind.dtype, kind.device))
+    return full_of(shape, 0, kind)
 
 
 def saved_value(node: Node, place: int) -> Any:

@@ -12,7 +12,7 @@ from devtensor.core import tape
 from devtensor.core.errors import AutogradError
 from devtensor.core.history import check_leaf, rebase
 from devtensor.core.node import Output, edge_of
-from devtensor.core.state import current, hear, replace
+from devtensor.core.state import current, hear, switched
 from devtensor.core.tensor import Tensor, View, describe, share, wrap
 
 VIEW = (
@@ -97,15 +97,12 @@ class Function(metaclass=FunctionMeta):
         ctx = FunctionCtx()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         wanted = current().grad and any(ctx.needs_input_grad)
-        before = replace(grad=False)
-        try:
+        with switched(grad=False):
             if apart:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
             else:
                 result = cls.forward(ctx, *args, **kwargs)
-        finally:
-            replace(grad=before.grad)
         return _recorded(cls, ctx, args, result, wanted)
 
 
@@ -179,14 +176,13 @@ def _node(cls: type[Function], ctx: FunctionCtx, args: tuple, given: tuple) -> B
     node.likes = [_like(a) for a in args]
     node.saved = tuple(v if p is None else None for v, p in zip(kept, node.places, strict=True))
     node.versions = tape.versions_of(node.saved)
-    extra = node.with_extra()
-    extra.blanks = [_like(out) for out in given]
+    node.with_extra().blanks = [_like(out) for out in given]
     if any(place is not None for place in node.places):
-        extra.outs = tuple(
+        outs = [
             share(out) if isinstance(out, Tensor) and i in node.places else None
             for i, out in enumerate(given)
-        )  # type: ignore[misc]
-        extra.versions = tape.versions_of(extra.outs)
+        ]
+        tape.keep_outs(node, tuple(outs))
     return node
 
 
@@ -219,13 +215,10 @@ def once_differentiable(fn: Callable) -> Callable:
 
     @functools.wraps(fn)
     def once(ctx: Any, *gs: Any) -> Any:
-        before = replace(grad=False)
-        try:
+        with switched(grad=False):
             found = fn(ctx, *gs)
-        finally:
-            replace(grad=before.grad)
         sources = [t for t in (*gs, *ctx.saved_tensors) if isinstance(t, Tensor) and t.requires_grad]
-        if not before.grad or not sources:
+        if not current().grad or not sources:
             return found
         results = found if isinstance(found, tuple) else (found,)
         return tuple(DelayedError.apply(t, *sources) if isinstance(t, Tensor) else t for t in results)

@@ -13,11 +13,6 @@ from devtensor.core.tensor import Tensor, storage_of
 from devtensor.ops.create import cast
 from devtensor.ops.reduce import sum_to
 
-FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-    "already been freed); pass retain_graph=True to the first backward() or grad()"
-)
-
 
 class FunctionCtx:
     """What forward hands to backward: `save_for_backward` for tensors, plain attributes for everything
@@ -109,8 +104,7 @@ class BackwardCFunction(Node):
 
     def kept(self) -> tuple:
         """The saved tensors."""
-        if self.saved is None:
-            raise AutogradError(f"[{self.name()}] {FREED}")
+        self.check_alive()
         return tuple(self._kept(k, place) for k, place in enumerate(self.places))
 
     def _kept(self, k: int, place: int | None) -> Tensor | None:

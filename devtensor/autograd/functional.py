@@ -67,12 +67,7 @@ def vhp(
     """
     with enable_grad():
         evaluated = Evaluated("vhp", func, inputs, create_graph, strict)
-        slope = evaluated.slope()
-        along = evaluated.weights(v, evaluated.inputs, "inputs")
-        found = evaluated.filled(
-            evaluated.gradients(slope, along, second=True), evaluated.inputs, second=True
-        )
-    return evaluated.handed_out(evaluated.outputs, True), evaluated.handed_out(found, evaluated.one_input)
+        return _slope_times(evaluated, v, evaluated.gradients)
 
 
 def hvp(
@@ -86,9 +81,14 @@ def hvp(
     """
     with enable_grad():
         evaluated = Evaluated("hvp", func, inputs, create_graph, strict)
-        slope = evaluated.slope()
-        along = evaluated.weights(v, evaluated.inputs, "inputs")
-        found = evaluated.filled(evaluated.transposed(slope, along), evaluated.inputs, second=True)
+        return _slope_times(evaluated, v, evaluated.transposed)
+
+
+def _slope_times(evaluated: Evaluated, v: Any, product: Callable) -> tuple:
+    """The output, and a product of the slope's derivatives with `v`."""
+    slope = evaluated.slope()
+    along = evaluated.weights(v, evaluated.inputs, "inputs")
+    found = evaluated.filled(product(slope, along), evaluated.inputs, second=True)
     return evaluated.handed_out(evaluated.outputs, True), evaluated.handed_out(found, evaluated.one_input)
 
 

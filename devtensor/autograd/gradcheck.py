@@ -93,17 +93,8 @@ def gradgradcheck(
         seeds = tuple(source.like(out).requires_grad_() for out in outs)  # type: ignore[attr-defined]
     else:
         seeds = _as_tuple(grad_outputs)
-    count = len(given)
-
-    def first(*both: Any) -> tuple:
-        values, gs = both[:count], both[count:]
-        wanted = [v for v in values if isinstance(v, Tensor) and v.requires_grad]
-        with enable_grad():
-            found = engine.grad(_outputs(func, values), wanted, gs, create_graph=True, allow_unused=True)
-        return tuple(g for g in found if g is not None and g.requires_grad)
-
     return gradcheck(
-        first,
+        _gradients_of(func, len(given)),
         (*given, *seeds),
         eps=eps,
         atol=atol,
@@ -112,6 +103,19 @@ def gradgradcheck(
         nondet_tol=nondet_tol,
         directions=directions,
     )
+
+
+def _gradients_of(func: Callable, count: int) -> Callable[..., tuple]:
+    """A function of `count` inputs of `func` and of the gradients of its outputs: the inputs' gradients."""
+
+    def first(*both: Any) -> tuple:
+        values, gs = both[:count], both[count:]
+        wanted = [v for v in values if isinstance(v, Tensor) and v.requires_grad]
+        with enable_grad():
+            found = engine.grad(_outputs(func, values), wanted, gs, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None and g.requires_grad)
+
+    return first
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -11,7 +11,7 @@ from devtensor.autograd.saved import SavingLayer
 from devtensor.core.dispatch import call
 from devtensor.core.errors import AutogradError
 from devtensor.core.op import OPS
-from devtensor.core.state import replace
+from devtensor.core.state import switched
 from devtensor.core.tensor import Storage, Tensor, share, storage_of
 
 
@@ -44,12 +44,9 @@ class MutationLayer(SavingLayer):
         return kept.value
 
     def write(self, dst: Tensor, src: Tensor, below: Any) -> None:
-        before = replace(grad=False)
-        try:
+        with switched(grad=False):
             for kept in self.kept.pop(storage_of(dst), ()):
                 kept.value = call(OPS["copy"], (kept.value,), ())
-        finally:
-            replace(grad=before.grad)
         below(dst, src)
 
     def clear(self) -> None:

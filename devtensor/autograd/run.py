@@ -17,14 +17,12 @@ from devtensor.autograd.listeners import (
     hear_tensors,
     hooks_of,
 )
-from devtensor.core.dispatch import call
-from devtensor.core.errors import AutogradError
 from devtensor.core.hooks import Hooks
 from devtensor.core.inplace import write
 from devtensor.core.node import AccumulateGrad, Node, hooked_leaves
-from devtensor.core.op import OPS
 from devtensor.core.state import current, hear
 from devtensor.core.tensor import Tensor
+from devtensor.ops.create import cast, copy
 from devtensor.ops.reduce import sum_to
 
 
@@ -38,7 +36,7 @@ class Run:
     """
 
     def __init__(self, retain_graph: bool, wanted: set | None, accumulates: bool) -> None:
-        self.retain_graph = retain_graph
+        self.retain_graph = retain_graph or any(map(_keeps_graphs, current().layers))
         self.wanted = wanted
         self.accumulates = accumulates
         self.path: set[Node] = set()
@@ -97,7 +95,7 @@ class Run:
             if self.awaited:
                 self._visited(node)
         for leaf in [key for key in self.collected if isinstance(key, Tensor)]:
-            if self.awaited.get(leaf) != 0:
+            if not self.awaited or self.awaited.get(leaf) != 0:
                 self._finish(leaf)
 
     def _keep(self, node: Node, gs: list[Tensor | None]) -> None:
@@ -108,7 +106,7 @@ class Run:
 
     def _pass_on(self, node: Node, gs: list[Tensor | None], hooks: Hooks | None) -> None:
         """Run the node's formulas and send what they give to where its inputs came from."""
-        check_alive(node)
+        node.check_alive()
         found = apply(node, gs) if self.watch is None else self.watch(node, gs, apply)
         if node.shapes is not None:
             found = [
@@ -162,20 +160,19 @@ class Run:
 
     def _finish(self, leaf: Tensor) -> None:
         """Let the leaf's hooks see, and change, its gradient, and sum it into its `.grad`."""
-        g = self.collected[leaf]
-        if id(leaf) in hooked_leaves:
-            g = self.collected[leaf] = hear_leaf(leaf, g)
+        hooked = id(leaf) in hooked_leaves
+        if hooked:
+            self.collected[leaf] = hear_leaf(leaf, self.collected[leaf])
         if not self.accumulates:
             return
-        del self.collected[leaf]
-        if not leaf.requires_grad:
+        g = self.collected.pop(leaf)
+        if not leaf._requires_grad:
             return
-        if id(leaf) in hooked_leaves:
+        if hooked:
             g = hear_accumulator(leaf, g)
-            accumulate(leaf, g, self.given)
+        accumulate(leaf, g, self.given)
+        if hooked:
             hear_accumulated(leaf, g)
-        else:
-            accumulate(leaf, g, self.given)
 
 
 _running: ContextVar[Run | None] = ContextVar("devtensor_backward", default=None)
@@ -184,6 +181,11 @@ _running: ContextVar[Run | None] = ContextVar("devtensor_backward", default=None
 def current_run() -> Run | None:
     """The backward pass that runs now in this thread."""
     return _running.get()
+
+
+def _keeps_graphs(layer: Any) -> bool:
+    """Whether a layer wants graphs kept, since what it runs will come back to them."""
+    return getattr(layer, "keeps_graphs", False)
 
 
 def _watcher(layer: Any) -> Any:
@@ -224,11 +226,11 @@ def accumulate(leaf: Tensor, g: Tensor, given: set[int]) -> None:
     Two gradients never share memory: what is aliased, or was already given to another leaf, is copied.
     """
     if g.kind is not leaf.kind:
-        g = call(OPS["cast"], (g,), (leaf.kind.dtype,))
+        g = cast(g, leaf.kind.dtype)
     before = leaf.grad if leaf.node is None else getattr(leaf, "_grad", None)
     if before is None:
         if g.alias is not None or id(g) in given or g.requires_grad:
-            g = call(OPS["copy"], (g,), ())
+            g = copy(g)
         given.add(id(g))
         leaf.grad = g
     elif current().grad:
@@ -250,12 +252,3 @@ def release(node: Node) -> None:
         node.saved = None
         if node.extra is not None:
             node.extra.outs = ()
-
-
-def check_alive(node: Node) -> None:
-    if node.saved is None:
-        raise AutogradError(
-            "[backward] Trying to backward through the graph a second time (or directly access saved tensors "
-            f"after they have already been freed): {node.name()} has freed what it saved; pass "
-            "retain_graph=True to the first backward() or grad()"
-        )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from devtensor.autograd.recording import RecordingLayer
 from devtensor.core.errors import ArgumentTypeError, AutogradError
 from devtensor.core.node import Node, edge_of
-from devtensor.core.state import current, replace
+from devtensor.core.state import current, switched
 from devtensor.core.tensor import Tensor, describe, share
 
 
@@ -24,11 +24,8 @@ class Packed:
         self.unpack = unpack
         self.held: Tensor | None = None
         version = value._version
-        before = replace(grad=False)
-        try:
+        with switched(grad=False):
             self.packed = pack(value)
-        finally:
-            replace(grad=before.grad)
         if value._version != version:
             raise AutogradError(
                 f"[saved_tensors_hooks] A saved tensor pack hook is modifying its input in place: "

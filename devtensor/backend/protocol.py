@@ -77,7 +77,6 @@ class Backend(Protocol):
     `free_memory(index) -> int`, `release_memory(index)`, `reset_peak(index)`: bytes nobody uses; give unused
     memory back to the device; begin the record of the most bytes in use anew.
     `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
-    `compile(graph) -> Callable`: native code for a graph; else it is interpreted by the kernels.
     """
 
     name: str

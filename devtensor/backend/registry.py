@@ -26,7 +26,7 @@ class DeviceStatus(NamedTuple):
 
     name: str
     state: State
-    count: int
+    count: int  # type: ignore[assignment]  # it hides tuple's own count
     reason: str
     source: str
 

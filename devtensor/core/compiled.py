@@ -79,7 +79,9 @@ def parameters_of(function: Any) -> Parameters:
 _codes: dict[str, CodeType] = {}
 
 
-def compiled(name: str, declared: str, lines: list[str], scope: dict[str, Any], defaults: dict[str, Any]) -> Any:
+def compiled(
+    name: str, declared: str, lines: list[str], scope: dict[str, Any], defaults: dict[str, Any]
+) -> Any:
     """The function `name` with these lines as its body, which look up what they name in `scope`.
 
     `defaults` holds the defaults by parameter, which `declared` writes as None.
@@ -105,5 +107,7 @@ def wrapping(function: Callable, made: Any) -> Any:
     """Give a made function the name, place, words and notes of the one it stands for."""
     for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
         setattr(made, name, getattr(function, name))
-    made.__dict__.update({n: v for n, v in vars(function).items() if n not in ("__wrapped__", "__signature__")})
+    made.__dict__.update(vars(function))
+    # Its signature is its own, and says `out`.
+    made.__dict__.pop("__wrapped__", None)
     return made

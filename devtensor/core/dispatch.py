@@ -14,7 +14,7 @@ from devtensor.core.layout import descends, elementwise_strides
 from devtensor.core.memory import InferenceStorage
 from devtensor.core.op import OPS, Op
 from devtensor.core.plan import Plan, key_of, make_plan
-from devtensor.core.state import current, replace
+from devtensor.core.state import current, switched
 from devtensor.core.tensor import Tensor, share, wrap
 from devtensor.core.views import attach_view
 
@@ -84,7 +84,9 @@ def call_view(op: Op, source: Tensor, params: tuple) -> Any:
     mode = current()
     if not mode.layers and isinstance(source, Tensor):
         plan = op.plans.get(source.kind)
-        if plan is not None and plan.casts is None and not op.eager:
+        if plan is not None and plan.casts is None:
+            if op.eager:
+                op.shape_rule(op.name, specs_of((source,)), params)
             try:
                 data = plan.kernel(source.array, *params)
             except Exception as error:
@@ -200,11 +202,8 @@ def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
     """Run a composite by its body; with a formula of its own it is one node, else autograd sees inside."""
     if not wanted or op.differentiable is None:
         return call_body(op, inputs, params)
-    before = replace(grad=False)
-    try:
+    with switched(grad=False):
         result = call_body(op, inputs, params)
-    finally:
-        replace(grad=before.grad)
     outs = result if isinstance(result, tuple) else (result,)
     outs = tuple([share(out) if any(out is i for i in inputs) else out for out in outs])
     if isinstance(result, tuple):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from devtensor.core.errors import ArgumentTypeError, DTypeError
+from devtensor.core.naming import spoken
 
 # Categories in promotion order: a higher one always wins over a lower one.
 BOOL, INTEGER, FLOAT, COMPLEX = range(4)
@@ -47,7 +48,7 @@ class DType:
         return complex128 if self in (float64, complex128) else complex64
 
     def __repr__(self) -> str:
-        return f"devtensor.{self.name}"
+        return spoken(self.name)
 
     def __reduce__(self) -> tuple:
         return as_dtype, (self.name,)
@@ -120,11 +121,13 @@ def default_dtype() -> DType:
 def set_default_dtype(d: DType) -> None:
     """Make `d` the dtype that Python floats become.
 
-    Errors: DTypeError unless it is a floating-point dtype.
+    Errors: ArgumentTypeError unless it is a floating-point dtype.
     """
     dtype = as_dtype(d)
     if dtype.category != FLOAT:
-        raise DTypeError(f"[set_default_dtype] {dtype} is no floating-point dtype; use float32 or float64")
+        raise ArgumentTypeError(
+            f"[set_default_dtype] {dtype} is no floating-point dtype; use float32 or float64"
+        )
     _default[0] = dtype
     for listener in default_listeners:
         listener()

@@ -10,7 +10,7 @@ from devtensor.core.dispatch import call
 from devtensor.core.errors import AutogradError
 from devtensor.core.node import Node
 from devtensor.core.op import OPS, Op
-from devtensor.core.state import replace
+from devtensor.core.state import switched
 from devtensor.core.tensor import Tensor, View, requires_grad_listeners, share, storage_of, wrap
 from devtensor.core.views import NOWHERE, Spoiled
 
@@ -27,9 +27,9 @@ def check_leaf(name: str, target: Tensor, others: tuple = ()) -> None:
             "do it under devtensor.no_grad(), or work on a clone()"
         )
     alias = target.alias
-    base = alias.base if alias is not None else None
-    if base is None:
+    if alias is None or alias.base is None:
         return
+    base = alias.base
     tracked = target.requires_grad or base.requires_grad
     if not tracked and not any(isinstance(other, Tensor) and other.requires_grad for other in others):
         return
@@ -48,11 +48,8 @@ def snapshot(op: Op, target: Tensor, others: tuple) -> Tensor:
     plan = plan_of(op, mask)
     if 0 not in plan.save and op.differentiable:
         return target
-    before = replace(grad=False)
-    try:
+    with switched(grad=False):
         copy = call(OPS["copy"], (target,), ())
-    finally:
-        replace(grad=before.grad)
     copy.node, copy.requires_grad = target.node, target.requires_grad
     return copy
 
@@ -65,8 +62,7 @@ def keep_written(target: Tensor, value: Tensor) -> None:
         return
     kept = share(target)
     kept.node, kept._requires_grad = None, False
-    extra.outs = (kept,)
-    extra.versions = tape.versions_of(extra.outs)
+    tape.keep_outs(node, (kept,))
 
 
 def rebase(target: Tensor, value: Tensor) -> None:

@@ -113,6 +113,15 @@ class Node:
             self.extra = Extra()
         return self.extra
 
+    def check_alive(self) -> None:
+        """Refuse to use what backward has freed."""
+        if self.saved is None:
+            raise AutogradError(
+                f"[{self.name()}] Trying to backward through the graph a second time (or directly access "
+                "saved tensors after they have already been freed); pass retain_graph=True to the first "
+                "backward() or grad()"
+            )
+
     def _sequence_nr(self) -> int:
         return self.seq
 
@@ -123,16 +132,13 @@ class Node:
 
     def _saved(self, name: str) -> Any:
         """What the node keeps under this name; PyTorch calls the first input `self`, the output `result`."""
-        if self.saved is None:
-            raise AutogradError(
-                f"[{self.name()}] Trying to backward through the graph a second time (or directly access "
-                "saved "
-                "tensors after they have already been freed); pass retain_graph=True to the first backward()"
-            )
+        self.check_alive()
         op, name = self.op, "input" if name == "self" else name
         if name in op.parameters:
             return self.params[op.parameters.index(name)]
-        kept = {op.input_name(place): value for place, value in zip(self.plan.save, self.saved, strict=True)}
+        kept: dict[str, Any] = {
+            op.input_name(place): value for place, value in zip(self.plan.save, self.saved or (), strict=True)
+        }
         if self.plan.save_out:
             kept["result"] = self.with_extra().outs[0]
         if name not in kept and name not in op.inputs:

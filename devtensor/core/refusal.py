@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from devtensor.core.errors import Unsupported
+from devtensor.core.naming import named
 
 
 def refuse(name: str, reason: str) -> NoReturn:
@@ -19,9 +20,7 @@ def refused(name: str, reason: str) -> Callable[..., Any]:
     def refusing(*args: Any, **kwargs: Any) -> NoReturn:
         refuse(name, reason)
 
-    refusing.__name__ = refusing.__qualname__ = name.rpartition(".")[2]
-    refusing.__doc__ = f"Refused: {reason}."
-    return refusing
+    return named(refusing, name.rpartition(".")[2], f"Refused: {reason}.")
 
 
 def refused_class(name: str, reason: str, base: type = object) -> type:

@@ -18,7 +18,7 @@ from devtensor.core.dtype import (
     promote,
     scalar_dtype,
 )
-from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.errors import DTypeError
 from devtensor.core.spec import Spec, broadcast_shapes
 
 # How much an operand has to say in promotion: a Python scalar least, a tensor with dimensions most.
@@ -178,14 +178,6 @@ def broadcast(op: str, inputs: Sequence[Spec], params: tuple) -> tuple[int, ...]
 def same_shape(op: str, inputs: Sequence[Spec], params: tuple) -> tuple[int, ...]:
     """The result has the first input's shape."""
     return inputs[0].shape
-
-
-def equal_shapes(op: str, inputs: Sequence[Spec], params: tuple) -> tuple[int, ...]:
-    """All inputs must have one shape, which is the result's."""
-    shapes = [i.shape for i in inputs]
-    if any(shape != shapes[0] for shape in shapes):
-        raise ShapeError(f"[{op}] got shapes {', '.join(map(str, shapes))}; all must be equal")
-    return shapes[0]
 
 
 def sized(op: str, inputs: Sequence[Spec], params: tuple) -> tuple[int, ...]:

@@ -101,13 +101,20 @@ def broadcast_shapes(op: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, .
     for place in range(1, max(map(len, shapes)) + 1):
         sizes = {shape[-place] for shape in shapes if len(shape) >= place} - {1}
         if len(sizes) > 1:
-            given = ", ".join(map(str, shapes))
-            raise ShapeError(
-                f"[{op}] shapes {given} do not broadcast: sizes {sorted(sizes)} differ at dim -{place}; "
-                "each dim must be equal or 1"
-            )
+            raise ShapeError(_unequal(op, shapes, place))
         result.append(sizes.pop() if sizes else 1)
     return tuple(reversed(result))
+
+
+def _unequal(op: str, shapes: Sequence[tuple[int, ...]], place: int) -> str:
+    """Which two of the shapes do not stretch to each other at `place`, counted from the end."""
+    found = [shape for shape in shapes if len(shape) >= place and shape[-place] != 1]
+    other = next(shape for shape in found if shape[-place] != found[0][-place])
+    dim = max(map(len, shapes)) - place
+    return (
+        f"[{op}] The size of tensor a ({found[0][-place]}) must match the size of tensor b ({other[-place]}) "
+        f"at non-singleton dimension {dim}: shapes {', '.join(map(str, shapes))} do not broadcast"
+    )
 
 
 def infer_size(op: str, shape: Sequence[int], count: int) -> tuple[int, ...]:
@@ -121,7 +128,8 @@ def infer_size(op: str, shape: Sequence[int], count: int) -> tuple[int, ...]:
         return tuple(count // known if size == -1 else size for size in shape)
     if unknown or known != count or any(size < 0 for size in shape):
         raise ShapeError(
-            f"[{op}] shape {tuple(shape)} does not hold {count} elements; give sizes whose product is that"
+            f"[{op}] shape '{list(shape)}' is invalid for input of size {count}; give sizes whose product is "
+            "that"
         )
     return tuple(shape)
 

@@ -25,12 +25,35 @@ _mode: ContextVar[Mode] = ContextVar("devtensor_mode", default=Mode())  # noqa: 
 current = _mode.get
 
 
-def replace(**changes: Any) -> Mode:
-    """Change switches of the current thread's mode and return the mode that was."""
+def replace(grad: bool | None = None, layers: tuple | None = None, inference: bool | None = None) -> Mode:
+    """Change switches of the current thread's mode, those given, and return the mode that was."""
     before = current()
-    values = {"grad": before.grad, "layers": before.layers, "inference": before.inference} | changes
-    _mode.set(Mode(**values))
+    _mode.set(
+        Mode(
+            before.grad if grad is None else grad,
+            before.layers if layers is None else layers,
+            before.inference if inference is None else inference,
+        )
+    )
     return before
+
+
+class switched:
+    """Holds switches for a block, those given, and gives back what they were."""
+
+    __slots__ = ("grad", "layers")
+
+    def __init__(self, grad: bool | None = None, layers: tuple | None = None) -> None:
+        self.grad = grad
+        self.layers = layers
+
+    def __enter__(self) -> None:
+        before = replace(self.grad, self.layers)
+        self.grad = None if self.grad is None else before.grad
+        self.layers = None if self.layers is None else before.layers
+
+    def __exit__(self, *error: object) -> None:
+        replace(self.grad, self.layers)
 
 
 class Switch:

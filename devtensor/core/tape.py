@@ -9,7 +9,7 @@ from devtensor.core.errors import AutogradError
 from devtensor.core.node import Node, Output, edge_of, next_seq
 from devtensor.core.op import Op
 from devtensor.core.spec import Like
-from devtensor.core.tensor import Tensor, describe, share
+from devtensor.core.tensor import Storage, Tensor, describe, share
 
 # Of one input that needs a gradient: which of the inputs need one.
 ALONE = (True,)
@@ -32,10 +32,13 @@ def record_pair(op: Op, a: Tensor, b: Any, out: Tensor) -> None:
         (a if a.node is None else a.node) if need_a else None,
         (b if b.node is None else b.node) if need_b else None,
     )
-    count = len(plan.save)
-    node.saved = saved = (a, b) if count == 2 else ((a, b)[plan.save[0]],) if count else ()
-    unwritten = a.alias is None and (not both or b.alias is None)
-    node.versions = plan.unwritten if unwritten else versions_of(saved)
+    save = plan.save
+    if save:
+        node.saved = saved = (a, b) if len(save) == 2 else (b if save[0] else a,)
+        unwritten = a.alias is None and (not both or b.alias is None)
+        node.versions = plan.unwritten if unwritten else versions_of(saved)
+    else:
+        node.saved = node.versions = ()
     node.shapes = None
     if plan.broadcasts:
         shape, other = a.array.shape, b.array.shape if both else ()
@@ -55,6 +58,9 @@ def versions_of(saved: tuple) -> tuple[int, ...]:
     versions = []
     for value in saved:
         alias = value.alias if isinstance(value, Tensor) else None
+        if alias.__class__ is Storage:
+            versions.append(alias.version)  # type: ignore[union-attr]
+            continue
         if alias is not None and alias.storage.inference:
             raise AutogradError(
                 f"[backward] Inference tensors cannot be saved for backward: {describe(value)}; clone() it "
@@ -72,9 +78,7 @@ def record(op: Op, inputs: tuple, params: tuple, out: Tensor) -> None:
     if node is None:
         return
     if node.plan.save_out:
-        extra = node.with_extra()
-        extra.outs = (share(out),)
-        extra.versions = versions_of(extra.outs)
+        keep_outs(node, (share(out),))
     out.node = node
     out._requires_grad = True
 
@@ -84,15 +88,20 @@ def record_many(op: Op, inputs: tuple, params: tuple, outs: tuple[Tensor, ...]) 
     node = _node(op, inputs, params)
     if node is None:
         return
-    extra = node.with_extra()
     if node.plan.save_out:
-        extra.outs = tuple(share(out) for out in outs)
-        extra.versions = versions_of(extra.outs)
-    extra.blanks = [(tuple(out.array.shape), out.kind) for out in outs]
+        keep_outs(node, tuple([share(out) for out in outs]))
+    node.with_extra().blanks = [(tuple(out.array.shape), out.kind) for out in outs]
     for place, out in enumerate(outs):
         if out.kind.dtype.differentiable:
             out.node = Output(node, place)
             out._requires_grad = True
+
+
+def keep_outs(node: Node, outs: tuple) -> None:
+    """Keep handles on a node's outputs for the formulas that ask for them."""
+    extra = node.with_extra()
+    extra.outs = outs
+    extra.versions = versions_of(outs)
 
 
 def _node(op: Op, inputs: tuple, params: tuple) -> Node | None:

@@ -12,6 +12,7 @@ from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import ArgumentTypeError, AutogradError
 from devtensor.core.memory import Storage, View
+from devtensor.core.naming import spoken
 from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
 from devtensor.core.state import current, hear
 
@@ -25,6 +26,8 @@ NO_LEAF = (
     "it; call .retain_grad() on the tensor first, or ask the leaf it was made from"
 )
 
+new_tuple = tuple.__new__
+
 
 class Size(tuple):
     """A tensor's shape: a tuple of ints that also answers `numel()`."""
@@ -36,7 +39,7 @@ class Size(tuple):
         if isinstance(sizes, str):
             raise ArgumentTypeError(f"[Size] got {sizes!r}; Size() takes an iterable of ints")
         try:
-            return tuple.__new__(cls, map(operator.index, sizes))
+            return new_tuple(cls, map(operator.index, sizes))
         except TypeError as error:
             raise ArgumentTypeError(
                 f"[Size] got {sizes!r}; Size() takes an iterable of ints: {error}"
@@ -65,7 +68,7 @@ class Size(tuple):
     __rmul__ = __mul__
 
     def __repr__(self) -> str:
-        return f"devtensor.Size({list(self)})"
+        return spoken(f"Size({list(self)})")
 
 
 class Tensor(TensorMethods):
@@ -97,7 +100,7 @@ class Tensor(TensorMethods):
     @property
     def shape(self) -> Size:
         """The sizes of all dimensions."""
-        return tuple.__new__(Size, self.array.shape)
+        return new_tuple(Size, self.array.shape)
 
     @property
     def ndim(self) -> int:
@@ -209,9 +212,10 @@ def storage_of(tensor: Tensor) -> Storage:
 
 def share(tensor: Tensor) -> Tensor:
     """Another handle on the same memory and the same view, without history: what `detach` gives."""
-    storage_of(tensor)
-    made = wrap(tensor.array, tensor.kind)
     alias = tensor.alias
+    if alias is None:
+        alias = tensor.alias = Storage(tensor.array)
+    made = wrap(tensor.array, tensor.kind)
     made.alias = alias if alias.base is None else View(alias.storage, alias.chain, None, alias.counter)
     return made
 

@@ -78,7 +78,10 @@ def attach_view(op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode)
     alias = source.alias
     if alias is None:
         alias = source.alias = Storage(source.array)
-    storage, base, origin = alias.storage, alias.base, alias.origin
+    if alias.__class__ is View:
+        storage, counter, base, origin = alias.storage, alias.counter, alias.base, alias.origin
+    else:
+        storage, counter, base, origin = alias, alias, None, None
     if base is None:
         base = source
     if mode.grad:
@@ -90,7 +93,7 @@ def attach_view(op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode)
         if base._requires_grad and not mode.inference:
             out.node, out._requires_grad = NOWHERE, True
             storage.marked = True
-    out.alias = View(storage, (*alias.chain, (op.name, params)), base, alias.counter, origin)
+    out.alias = View(storage, (*alias.chain, (op.name, params)), base, counter, origin)
     views = storage.views
     views.append(ref(out))
     if len(views) > storage.limit:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from devtensor.core.errors import ArgumentError, SettingError
+from devtensor.core.naming import named
 from devtensor.core.refusal import refused, refused_class
 
 REASON = "devtensor runs as one process; start the script without a launcher, and without this call"
@@ -103,9 +104,7 @@ def _needing_group(name: str) -> Callable[..., Any]:
             "process: ask is_initialized() first"
         )
 
-    needing.__name__ = needing.__qualname__ = name
-    needing.__doc__ = "Refused: there is no process group."
-    return needing
+    return named(needing, name, "Refused: there is no process group.")
 
 
 init_process_group = refused("distributed.init_process_group", REASON)

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import default_dtype
 from devtensor.core.errors import DimensionError, DTypeError, OptionError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
@@ -166,9 +167,11 @@ def _many_dims(name: str, transform: Callable, forward: bool, doc: str) -> Calla
 
 
 def _named(function: Callable, name: str, doc: str) -> Callable:
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc}\n\nUnits: `norm` names the direction that is divided by the count of elements."
-    return function
+    return named(
+        function,
+        name,
+        f"{doc}\n\nUnits: `norm` names the direction that is divided by the count of elements.",
+    )
 
 
 # What is transformed, which way, and what it is called.

@@ -51,7 +51,8 @@ def vmap(
         count = _count(dims, given.leaves)
         outs: list[Nested] = []
         for k in range(max(count, 1)):
-            with _drawing(randomness, last=k + 1 >= count):
+            last = k + 1 >= count
+            with _drawing(randomness, last), nullcontext() if last else KeepsGraphs():
                 values = [_example(v, d, k, count) for v, d in zip(given.leaves, dims, strict=True)]
                 outs.append(Nested(func(*given.like(values), **kwargs)))
         return _gathered(outs, out_dims, count)
@@ -163,6 +164,13 @@ def _gathered(outs: list[Nested], out_dims: Any, count: int) -> Any:
             made if count else call(OPS["getitem"], (made,), ((*(slice(None),) * (dim % ndim), slice(0, 0)),))
         )
     return first.like(found)
+
+
+class KeepsGraphs(Layer):
+    """Lets every backward pass keep its graph, which the examples to come share."""
+
+    rank = 27
+    keeps_graphs = True
 
 
 class NoRandom(Layer):

@@ -53,6 +53,7 @@ from devtensor.functions import (
     striding,
     tensors,
     transposing,
+    unary,
     windows,
 )
 
@@ -104,6 +105,7 @@ MODULES = (
     striding,
     tensors,
     transposing,
+    unary,
     windows,
 )
 

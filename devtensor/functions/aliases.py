@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.inplace import copy_into
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.ops import compare, elementwise, parts
 from devtensor.ops import functions as real
@@ -53,9 +54,8 @@ def _overwriting(function: Callable) -> Callable:
     def inplace(self: Tensor, *args: Any) -> Tensor:
         return copy_into(self, function(self, *args))
 
-    inplace.__name__ = inplace.__qualname__ = f"{function.__name__}_"
-    inplace.__doc__ = f"Overwrite the tensor with what `{function.__name__}` answers."
-    return inplace
+    doc = f"Overwrite the tensor with what `{function.__name__}` answers."
+    return named(inplace, f"{function.__name__}_", doc)
 
 
 ANSWERS = (

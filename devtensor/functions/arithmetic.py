@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import FLOAT, complex128, finfo, float64
-from devtensor.core.errors import ArgumentError
+from devtensor.core.dtype import BOOL, FLOAT, complex128, float64
+from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.inplace import apply_inplace, copy_into
-from devtensor.core.tensor import Tensor
+from devtensor.core.naming import named
+from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.comparing import result_type
 from devtensor.functions.out import into
-from devtensor.ops import combine, compare, elementwise, parts
-from devtensor.ops import functions as real
-from devtensor.ops.create import cast, copy
+from devtensor.ops import combine, elementwise
+from devtensor.ops.create import cast
 
 __all__ = [
     "add",
     "addcdiv",
     "addcmul",
-    "clamp",
-    "clamp_max",
-    "clamp_min",
-    "clip",
-    "deg2rad",
     "div",
     "divide",
     "float_power",
-    "frac",
-    "heaviside",
-    "isneginf",
-    "isposinf",
-    "logit",
     "mul",
-    "nan_to_num",
     "pow",
-    "rad2deg",
-    "round",
     "rsub",
-    "signbit",
     "sub",
     "subtract",
     "true_divide",
@@ -47,26 +33,48 @@ __all__ = [
 
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input` plus `alpha` times `other`."""
-    return into(out, elementwise.add(input, _times(other, alpha)), (input, other))
+    made = elementwise.add(input, _times("add", input, other, alpha))
+    return made if out is None else into(out, made, (input, other))
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input` less `alpha` times `other`."""
-    return into(out, elementwise.sub(input, _times(other, alpha)), (input, other))
+    made = elementwise.sub(input, _times("sub", input, other, alpha))
+    return made if out is None else into(out, made, (input, other))
 
 
-def _times(other: Any, alpha: Any) -> Any:
-    return other if alpha.__class__ is int and alpha == 1 else other * alpha
+def _times(op: str, input: Any, other: Any, alpha: Any) -> Any:
+    """`other` times `alpha`, in the dtype that its sum with `input` will have."""
+    if alpha.__class__ is int and alpha == 1:
+        return other
+    category = max(_category(input), _category(other))
+    if _category(alpha) > category or (alpha.__class__ is bool and category > BOOL):
+        raise DTypeError(
+            f"[{op}] alpha is {alpha!r} for {describe(input)} and {describe(other)}: for integral "
+            "input tensors, argument alpha must not be a floating point number, and boolean alpha is only "
+            "supported for boolean results; give a number of the result's kind"
+        )
+    if isinstance(other, Tensor):
+        dtype = result_type(input, other)
+        other = other if other.dtype is dtype else cast(other, dtype)
+    return other * alpha
+
+
+def _category(value: Any) -> int:
+    """The category of a tensor's dtype, or of the dtype that a number stands for."""
+    if isinstance(value, Tensor):
+        return value.dtype.category
+    return next((k for k, kind in enumerate((bool, int, float, complex)) if isinstance(value, kind)), BOOL)
 
 
 def add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """In-place form of `add`."""
-    return apply_inplace(elementwise.add.op, self, (_times(number(other), alpha),), ())
+    return apply_inplace(elementwise.add.op, self, (_times("add_", self, number(other), alpha),), ())
 
 
 def sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """In-place form of `sub`."""
-    return apply_inplace(elementwise.sub.op, self, (_times(number(other), alpha),), ())
+    return apply_inplace(elementwise.sub.op, self, (_times("sub_", self, number(other), alpha),), ())
 
 
 def number(value: Any) -> Any:
@@ -78,7 +86,17 @@ def number(value: Any) -> Any:
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """Product of `input` and `other`."""
-    return into(out, elementwise.mul(input, other), (input, other))
+    made = elementwise.mul(input, other)
+    return made if out is None else into(out, made, (input, other))
+
+
+def check_power(input: Any, exponent: Any) -> None:
+    """Refuse integers to a negative integer power."""
+    negative = isinstance(exponent, int) and exponent < 0
+    if negative and isinstance(input, Tensor) and not input.dtype.differentiable:
+        raise ArgumentError(
+            "[pow] Integers to negative integer powers are not allowed; convert with .float() first"
+        )
 
 
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -86,20 +104,13 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
 
     Errors: ArgumentError for integers to a negative integer power.
     """
-    if (
-        isinstance(exponent, int)
-        and exponent < 0
-        and isinstance(input, Tensor)
-        and input.dtype.category != FLOAT
-    ):
-        raise ArgumentError(
-            "[pow] Integers to negative integer powers are not allowed; convert with .float() first"
-        )
+    check_power(input, exponent)
     return into(out, elementwise.pow(input, exponent), (input, exponent))
 
 
 def pow_(self: Tensor, exponent: Any) -> Tensor:
     """In-place form of `pow`."""
+    check_power(self, exponent)
     return apply_inplace(elementwise.pow.op, self, (number(exponent),), ())
 
 
@@ -155,95 +166,6 @@ def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
     return apply_inplace(combine.addcdiv.op, self, (tensor1, tensor2, value), ())
 
 
-def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """`input` held between `min` and `max`, numbers or tensors.
-
-    Errors: ArgumentError if neither is given.
-    """
-    _some_limit(min, max)
-    return into(out, combine.clamp(input, number(min), number(max)))
-
-
-def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """In-place form of `clamp`."""
-    _some_limit(min, max)
-    return apply_inplace(combine.clamp.op, self, (number(min), number(max)), ())
-
-
-def _some_limit(min: Any, max: Any) -> None:
-    if min is None and max is None:
-        raise ArgumentError("[clamp] At least one of 'min' or 'max' must not be None")
-
-
-def clamp_min(input: Tensor, min: Any) -> Tensor:
-    """`input`, but at least `min`."""
-    return clamp(input, min)
-
-
-def clamp_max(input: Tensor, max: Any) -> Tensor:
-    """`input`, but at most `max`."""
-    return clamp(input, None, max)
-
-
-def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
-    """`input` rounded to `decimals` places, halves to the even digit."""
-    if not decimals:
-        return into(out, elementwise.round(input))
-    scale = 10.0 ** abs(decimals)
-    made = (
-        elementwise.round(input * scale) / scale if decimals > 0 else elementwise.round(input / scale) * scale
-    )
-    return into(out, made)
-
-
-def nan_to_num(
-    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
-) -> Tensor:
-    """NaN and infinities replaced by numbers; without one, infinities become the dtype's limits."""
-    if input.dtype.is_complex:
-        return parts.complex(*[nan_to_num(p, nan, posinf, neginf) for p in (input.real, input.imag)])
-    if input.dtype.category != FLOAT:
-        return copy(input)
-    limits = finfo.of(input.dtype)
-    made = compare.where(compare.isnan(input), 0.0 if nan is None else float(nan), input)
-    made = compare.where(isposinf(made), limits.max if posinf is None else float(posinf), made)
-    return compare.where(isneginf(made), limits.min if neginf is None else float(neginf), made)
-
-
-def isposinf(input: Tensor) -> Tensor:
-    """Whether `input` is positive infinity."""
-    return compare.eq(input, float("inf"))  # type: ignore[return-value]
-
-
-def isneginf(input: Tensor) -> Tensor:
-    """Whether `input` is negative infinity."""
-    return compare.eq(input, float("-inf"))  # type: ignore[return-value]
-
-
-def signbit(input: Tensor) -> Tensor:
-    """Whether the sign is negative, that of a zero too."""
-    if input.dtype.category != FLOAT:
-        return compare.lt(input, 0)  # type: ignore[return-value]
-    negative_zero = compare.logical_and(compare.eq(input, 0), compare.lt(real.reciprocal(input), 0))
-    return compare.logical_or(compare.lt(input, 0), negative_zero)
-
-
-def frac(input: Tensor) -> Tensor:
-    """What remains of `input` without its whole part."""
-    return input - elementwise.trunc(input)
-
-
-def heaviside(input: Tensor, values: Tensor) -> Tensor:
-    """0 below zero, 1 above, `values` at zero."""
-    return compare.where(compare.eq(input, 0), values, compare.gt(input, 0))
-
-
-def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """log(input / (1 - input)), with `input` first held in [eps, 1 - eps] if eps is given."""
-    held = input if eps is None else clamp(input, eps, 1 - eps)
-    return real.log(held / (1 - held))
-
-
 def float_power(input: Any, exponent: Any) -> Tensor:
     """`input` to the power `exponent`, computed in float64."""
     double = [_doubled(value) for value in (input, exponent)]
@@ -257,19 +179,9 @@ def _doubled(value: Any) -> Any:
     return cast(value, complex128 if value.dtype.is_complex else float64)
 
 
-def deg2rad(input: Tensor) -> Tensor:
-    """Degrees as radians."""
-    return input * (math.pi / 180)
-
-
-def rad2deg(input: Tensor) -> Tensor:
-    """Radians as degrees."""
-    return input * (180 / math.pi)
-
-
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """`other` less `alpha` times `input`."""
-    return elementwise.sub(other, _times(input, alpha))
+    return elementwise.sub(other, _times("rsub", other, input, alpha))
 
 
 def inplace_form(function: Callable) -> Callable:
@@ -278,23 +190,16 @@ def inplace_form(function: Callable) -> Callable:
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return copy_into(self, function(self, *args, **kwargs))
 
-    inplace.__name__ = inplace.__qualname__ = f"{function.__name__}_"
-    inplace.__doc__ = f"In-place form of `{function.__name__}`."
-    return inplace
+    return named(inplace, f"{function.__name__}_", f"In-place form of `{function.__name__}`.")
 
 
-clip, divide, true_divide, subtract = clamp, div, elementwise.div, sub
+divide, true_divide, subtract = div, elementwise.div, sub
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        add, add_, addcdiv, addcdiv_, addcmul, addcmul_, clamp, clamp_, clamp_max, clamp_min, deg2rad, div,
-        div_, float_power, frac, heaviside, isneginf, isposinf, logit, mul, nan_to_num, pow, pow_,
-        rad2deg, round, signbit, sub, sub_,
+        add, add_, addcdiv, addcdiv_, addcmul, addcmul_, div, div_, float_power, mul, pow, pow_, sub, sub_,
     )
 } | {
-    f"{f.__name__}_": inplace_form(f)
-    for f in (clamp_max, clamp_min, deg2rad, float_power, frac, heaviside, logit, nan_to_num, rad2deg, round)
-} | {
-    "clip": clamp, "clip_": clamp_, "divide": div, "divide_": div_,
-    "true_divide": elementwise.div, "true_divide_": div_, "subtract": sub, "subtract_": sub_,
+    "float_power_": inplace_form(float_power), "divide": div, "divide_": div_, "subtract": sub,
+    "subtract_": sub_, "true_divide": elementwise.div, "true_divide_": div_,
 }  # fmt: skip

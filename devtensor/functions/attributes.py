@@ -29,8 +29,8 @@ __all__ = [
 
 
 def is_complex(input: Tensor) -> bool:
-    """Whether the dtype is complex: never."""
-    return False
+    """Whether the dtype is complex."""
+    return input.dtype.is_complex
 
 
 def is_conj(input: Tensor) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core import dtype as dtypes
-from devtensor.core.dtype import BOOL, FLOAT, DType, as_dtype
+from devtensor.core.dtype import BOOL, DType, as_dtype
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.rules import TENSOR, ZERO_DIM, Operand, literal_operand
 from devtensor.core.rules import result_type as _result_type
@@ -101,10 +101,7 @@ def _operand(value: Any) -> Operand:
 def can_cast(from_: DType, to: DType) -> bool:
     """Whether promotion lets values of one dtype be written into another: never from a higher category to a
     lower."""
-    source, target = as_dtype(from_), as_dtype(to)
-    if source.category == target.category and source.category not in (BOOL, FLOAT):
-        return target.is_signed or not source.is_signed
-    return source.category <= target.category
+    return as_dtype(from_).category <= as_dtype(to).category
 
 
 METHODS: dict[str, Callable] = {"allclose": allclose, "equal": equal, "isclose": isclose}

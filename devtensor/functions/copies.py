@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ShapeError
+from devtensor.core.naming import named
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor
 from devtensor.functions.out import into
@@ -38,9 +39,7 @@ def _copied(name: str, method: str) -> Callable:
         into(out, made)
         return None
 
-    copied.__name__ = copied.__qualname__ = f"{name}_copy"
-    copied.__doc__ = f"What `{name}` gives, in memory of its own."
-    return copied
+    return named(copied, f"{name}_copy", f"What `{name}` gives, in memory of its own.")
 
 
 COPIES = {f"{name}_copy": _copied(name, method) for name, method in VIEWS.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import float32, int64
 from devtensor.core.errors import DTypeError, IndexingError, OptionError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
@@ -129,11 +130,11 @@ def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any)
             step *= 2
         return result(gather(input, places, at), places)
 
-    running.__name__ = running.__qualname__ = name
-    running.__doc__ = (
-        f"{'Largest' if name == 'cummax' else 'Smallest'} value so far along `dim`, and its last place."
+    return named(
+        running,
+        name,
+        f"{'Largest' if name == 'cummax' else 'Smallest'} value so far along `dim`, and its last place.",
     )
-    return running
 
 
 cummax = _running("cummax", lambda new, old: (new >= old) | (new != new), results.cummax)

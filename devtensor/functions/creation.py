@@ -7,7 +7,8 @@ from typing import Any
 
 from devtensor.core.device import resolve, wrapped
 from devtensor.core.dtype import as_dtype, default_dtype, int32, int64
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.rules import literal_operand
 from devtensor.core.spec import contiguous_strides
 from devtensor.core.tensor import Tensor
@@ -56,11 +57,18 @@ def full(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """A tensor of one number; without `dtype` that of the number decides."""
+    """A tensor of one number; without `dtype` that of the number decides.
+
+    Errors: ArgumentTypeError for a value that is no number.
+    """
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     elif hasattr(fill_value, "item"):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, (bool, int, float, complex)):
+        raise ArgumentTypeError(
+            f"[full] fill_value is {fill_value!r} of type {type(fill_value).__name__}; it needs a number"
+        )
     dtype = literal_operand(type(fill_value)).dtype if dtype is None else as_dtype(dtype)
     if isinstance(fill_value, int) and not isinstance(fill_value, bool):
         fill_value = wrapped(fill_value, dtype)
@@ -86,9 +94,11 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
     def filled(
         *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Tensor | None =
         None, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, names: Any = None,
-        **named: Any,
+        **other: Any,
     ) -> Tensor:  # fmt: skip
-        shape = shape_of(size or (named.get("size", ()),))
+        shape = shape_of(size or (other.pop("size", ()),))
+        if other:
+            raise ArgumentTypeError(f"[{name}] {name}() got an unexpected keyword argument {min(other)!r}")
         dtype = default_dtype() if dtype is None else as_dtype(dtype)
         return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
 
@@ -100,11 +110,9 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
             input, value, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
         )
 
-    filled.__name__ = filled.__qualname__ = name
-    filled.__doc__ = f"A tensor of {doc}."
-    similar.__name__ = similar.__qualname__ = f"{name}_like"
-    similar.__doc__ = f"A tensor of {doc}, in the shape of `input`."
-    return filled, similar
+    return named(filled, name, f"A tensor of {doc}."), named(
+        similar, f"{name}_like", f"A tensor of {doc}, in the shape of `input`."
+    )
 
 
 zeros, zeros_like = _filled("zeros", 0, "zeros")
@@ -210,10 +218,8 @@ def _triangle(name: str, keep: Callable[[int, int], bool]) -> Callable:
         lines = [[i for i, _ in pairs], [j for _, j in pairs]]
         return tensor(lines, dtype=dtype, device=device)
 
-    triangle.__name__ = triangle.__qualname__ = name
     side = "lower" if name == "tril_indices" else "upper"
-    triangle.__doc__ = f"Rows and columns of a matrix's {side} triangle.\n\nShapes: -> (2, K)"
-    return triangle
+    return named(triangle, name, f"Rows and columns of a matrix's {side} triangle.\n\nShapes: -> (2, K)")
 
 
 tril_indices = _triangle("tril_indices", lambda apart, offset: apart <= offset)

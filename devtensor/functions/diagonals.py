@@ -10,7 +10,7 @@ from devtensor.core.inplace import copy_into
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.ops.create import full, overwrite
-from devtensor.ops.shape import as_shape, diagonal
+from devtensor.ops.shape import as_shape, diagonal, getitem
 
 __all__ = ["diag", "diag_embed", "diagflat", "diagonal_scatter"]
 
@@ -60,17 +60,32 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
 
 
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
-    """Put one number on the main diagonal; of more than two dims all sizes must be equal."""
-    if self.array.ndim < 2:
+    """Put one number on the main diagonal; of more than two dims all sizes must be equal.
+
+    With `wrap` the diagonal of a tall matrix starts again one row below each square.
+    """
+    shape = tuple(self.array.shape)
+    if len(shape) < 2:
         raise ShapeError(f"[fill_diagonal_] dimensions must larger than 1; got {describe(self)}")
-    if self.array.ndim > 2 or wrap:
+    if len(shape) > 2 and len(set(shape)) > 1:
         raise ShapeError(
-            f"[fill_diagonal_] {describe(self)}, wrap={wrap}: takes matrices without wrap; use "
+            f"[fill_diagonal_] {describe(self)}: all dimensions of input must be of equal length; use "
             "diagonal().fill_()"
         )
-    part = diagonal(self)
-    copy_into(part, full((), fill_value, self.dtype, self.device))
+    value = full((), fill_value, self.dtype, self.device)
+    if not wrap or len(shape) > 2:
+        copy_into(_main_diagonal(self), value)
+        return self
+    for row in range(0, shape[0], shape[1] + 1):
+        copy_into(diagonal(getitem(self, (slice(row, row + shape[1]),))), value)
     return self
+
+
+def _main_diagonal(input: Tensor) -> Tensor:
+    """The elements whose places are the same along all dims."""
+    while input.array.ndim > 1:
+        input = diagonal(input)
+    return input
 
 
 METHODS: dict[str, Callable] = {

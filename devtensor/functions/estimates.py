@@ -134,7 +134,7 @@ def _place(op: str, y: Tensor, x: Tensor | None, dx: Any, dim: int) -> int:
     return normalize_dim(op, dim, y.array.ndim)
 
 
-def _areas(op: str, y: Tensor, x: Tensor | None, dx: Any, at: int) -> Tensor:
+def _areas(op: str, y: Tensor, x: Any, dx: Any, at: int) -> Tensor:
     """Each trapezoid's area."""
     low, high = (_part(y, at, part) for part in (slice(0, -1), slice(1, None)))
     pairs = low + high

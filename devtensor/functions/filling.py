@@ -68,7 +68,9 @@ def _only_floating(op: str, self: Tensor, complex: bool = False) -> None:
 
 def _only_positive(op: str, name: str, value: float) -> None:
     if value <= 0:
-        raise ArgumentError(f"[{op}] {op} expects {name} > 0.0, but found {name}={value}; give a positive one")
+        raise ArgumentError(
+            f"[{op}] {op} expects {name} > 0.0, but found {name}={value}; give a positive one"
+        )
 
 
 def random_(

@@ -13,7 +13,7 @@ from devtensor.core.errors import (
 )
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_another
 from devtensor.functions.shaping import unsqueeze
 from devtensor.ops import join
 from devtensor.ops.create import cast
@@ -64,7 +64,7 @@ def cat(
         )
     if any(rank != ranks[0] for rank in ranks):
         found = _without_legacy(found)
-    return into(out, join.cat(*found, dim=dim if axis is None else axis))
+    return into_another(out, join.cat(*found, dim=dim if axis is None else axis), tuple(found))
 
 
 def _without_legacy(found: Sequence[Tensor]) -> Sequence[Tensor]:

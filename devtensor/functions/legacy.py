@@ -9,6 +9,7 @@ from devtensor.backend import registry
 from devtensor.core.device import Device, default_device, resolve, set_default_device
 from devtensor.core.dtype import DTYPES, DType, default_dtype, set_default_dtype
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from devtensor.core.naming import spoken
 from devtensor.core.tensor import Size, Tensor, describe, share
 from devtensor.functions.creation import zeros
 from devtensor.interop import tensor
@@ -49,7 +50,7 @@ class Named:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"devtensor.{self.name}"
+        return spoken(self.name)
 
     def __reduce__(self) -> str:
         return self.name
@@ -83,13 +84,17 @@ LEGACY: dict[str, DType] = {
         "LongTensor": "int64", "BoolTensor": "bool",
     }.items()
 }  # fmt: skip
-NAMES = {dtype: name for name, dtype in LEGACY.items()}
+# Complex tensors have such a name, too, but there is no class of it.
+NAMES = {dtype: name for name, dtype in LEGACY.items()} | {
+    DTYPES["complex64"]: "ComplexFloatTensor",
+    DTYPES["complex128"]: "ComplexDoubleTensor",
+}
 
 
 def legacy_name(value: Tensor) -> str:
     """The name of a tensor's legacy type, such as `devtensor.cuda.FloatTensor`."""
     place = "" if value.device.type == "cpu" else f"{value.device.type}."
-    return f"devtensor.{place}{NAMES.get(value.dtype, 'Tensor')}"
+    return spoken(f"{place}{NAMES.get(value.dtype, 'Tensor')}")
 
 
 def legacy(dtype: DType, args: tuple, facts: dict[str, Any], type: str | None = None) -> Tensor:

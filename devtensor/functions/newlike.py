@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import DType
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import empty, empty_strided, full, ones, zeros
 from devtensor.functions.legacy import legacy
@@ -21,11 +22,11 @@ def _new(name: str, function: Callable) -> Callable:
         dtype = self.dtype if dtype is None else dtype
         return function(*args, dtype=dtype, device=self.device if device is None else device, **kwargs)
 
-    new.__name__ = new.__qualname__ = name
-    new.__doc__ = (
-        f"{str(function.__doc__).splitlines()[0]} Dtype and device as this tensor's where none is named."
+    return named(
+        new,
+        name,
+        f"{str(function.__doc__).splitlines()[0]} Dtype and device as this tensor's where none is named.",
     )
-    return new
 
 
 def new_tensor(

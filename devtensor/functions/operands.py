@@ -22,13 +22,15 @@ BOTH = frozenset(
 # The first must be one; the second may be a number.
 FIRST = frozenset(
     """
-    clamp_max clamp_min copysign eq fmod ge greater greater_equal gt le less less_equal lt max min ne not_equal rsub
+    clamp_max clamp_min copysign eq fmod ge greater greater_equal gt le less less_equal lt max min ne
+    not_equal rsub
     """.split()  # noqa: SIM905
 )
 # One of the two must be.
 ONE = frozenset(
     """
-    bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor float_power pow remainder xlog1py xlogy zeta
+    bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor float_power pow remainder
+    xlog1py xlogy zeta
     """.split()  # noqa: SIM905
 )
 
@@ -79,6 +81,6 @@ def _refuse_all(name: str, given: tuple) -> None:
 def _fail(name: str, given: tuple) -> None:
     kinds = ", ".join(type(value).__name__ for value in given)
     raise ArgumentTypeError(
-        f"[{name}] received an invalid combination of arguments - got ({kinds}); a number stands in the place "
-        "of a Tensor; make one with devtensor.tensor(...)"
+        f"[{name}] received an invalid combination of arguments - got ({kinds}); a number stands in the "
+        "place of a Tensor; make one with devtensor.tensor(...)"
     )

@@ -14,7 +14,7 @@ from devtensor.functions import results
 from devtensor.ops import reduce
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import eq, isnan, where
-from devtensor.ops.create import cast, full
+from devtensor.ops.create import cast, copy, full
 from devtensor.ops.index import gather
 from devtensor.ops.shape import as_shape, getitem
 
@@ -68,7 +68,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if input.array.ndim == 0:
         return results.topk(values, places)
     part = _part(at, 0, k)
-    return results.topk(getitem(values, part), getitem(places, part))
+    return results.topk(copy(getitem(values, part)), copy(getitem(places, part)))
 
 
 def _nth(input: Tensor, n: int, dim: int, keepdim: bool, result: Any) -> Any:
@@ -77,7 +77,7 @@ def _nth(input: Tensor, n: int, dim: int, keepdim: bool, result: Any) -> Any:
         return result(*ops.sort(input, 0, False))
     values, places = ops.sort(input, dim, False)
     index = _part(dim, n, n + 1) if keepdim else (*(slice(None),) * dim, n)
-    return result(getitem(values, index), getitem(places, index))
+    return result(copy(getitem(values, index)), copy(getitem(places, index)))
 
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
@@ -138,7 +138,7 @@ def _median(input: Tensor, dim: int, keepdim: bool) -> Any:
     if keepdim or not input.array.ndim:
         return found
     index = (*(slice(None),) * dim, 0)
-    return results.median(getitem(found.values, index), getitem(found.indices, index))
+    return results.median(copy(getitem(found.values, index)), copy(getitem(found.indices, index)))
 
 
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:

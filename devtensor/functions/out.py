@@ -21,23 +21,24 @@ __all__: list[str] = []
 
 # Functions that PyTorch gives `out=`, of `devtensor` and of its submodules.
 NAMES_TEXT = """
-abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax angle any arange
-arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh
-baddbmm bernoulli bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor
-bmm bucketize cat ceil cholesky cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip
-column_stack complex concat concatenate conj_physical copysign cos cosh cross cummax cummin cumprod cumsum
-deg2rad diag diff digamma div divide dot dstack empty eq erf erfc erfinv exp exp2 expm1 eye fix
+abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax angle any
+arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2
+atanh baddbmm bernoulli bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift
+bitwise_xor bmm bucketize cat ceil cholesky cholesky_inverse cholesky_solve clamp clamp_max clamp_min
+clip column_stack complex concat concatenate conj_physical copysign cos cosh cross cummax cummin cumprod
+cumsum deg2rad diag diff digamma div divide dot dstack empty eq erf erfc erfinv exp exp2 expm1 eye fix
 float_power floor floor_divide fmax fmin fmod frac frexp frobenius_norm full gather gcd ge geqrf ger
-greater greater_equal gt heaviside histc hstack hypot i0 igamma igammac index_add index_copy index_reduce
-index_select inner inverse isin isneginf isposinf kron kthvalue lcm ldexp le lerp less less_equal lgamma
-linspace log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not
-logical_or logical_xor logit logspace logsumexp lt lu_solve lu_unpack masked_select matmul matrix_power
-max maximum mean median min minimum mm mode msort multinomial multiply mv mvlgamma nan_to_num nanmean
-nanmedian nanquantile nansum ne neg negative nextafter nonzero norm normal not_equal ones ormqr outer
-polar polygamma pow prod qr quantile rad2deg rand randint randn randperm range reciprocal remainder renorm
-round row_stack rsqrt scatter scatter_add scatter_reduce searchsorted sgn sigmoid sign signbit sin sinc
-sinh slogdet softmax sort sqrt square stack std sub subtract sum svd take take_along_dim tan tanh
-tensordot topk triangular_solve tril triu true_divide trunc var vdot vstack where xlogy zeros
+greater greater_equal gt heaviside histc histogram hstack hypot i0 igamma igammac index_add index_copy
+index_reduce index_select inner inverse isin isneginf isposinf kron kthvalue lcm ldexp le lerp less
+less_equal lgamma linspace log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and
+logical_not logical_or logical_xor logit logspace logsumexp lt lu_solve lu_unpack masked_select matmul
+matrix_power max maximum mean median min minimum mm mode msort multinomial multiply mv mvlgamma
+nan_to_num nanmean nanmedian nanquantile nansum ne neg negative nextafter nonzero norm normal not_equal
+ones ormqr outer polar polygamma pow prod qr quantile rad2deg rand randint randn randperm range
+reciprocal remainder renorm round row_stack rsqrt scatter scatter_add scatter_reduce searchsorted sgn
+sigmoid sign signbit sin sinc sinh slice_scatter slogdet softmax sort sqrt square stack std sub subtract
+sum svd take take_along_dim tan tanh tensordot topk triangular_solve tril triu true_divide trunc var vdot
+vstack where xlogy zeros
 """
 LINALG_TEXT = """
 cholesky cholesky_ex cond cross det eig eigh eigvals eigvalsh householder_product inv inv_ex ldl_factor
@@ -47,18 +48,23 @@ tensorsolve vecdot vector_norm
 """
 SPECIAL_TEXT = """
 airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 digamma entr erf erfc erfcx erfinv exp2 expit expm1
-gammainc gammaincc gammaln i0 i0e i1 i1e log1p log_ndtr logit logsumexp modified_bessel_k0
-modified_bessel_k1 multigammaln ndtr ndtri polygamma psi round scaled_modified_bessel_k0
-scaled_modified_bessel_k1 spherical_bessel_j0 sinc xlog1py xlogy zeta
+gammainc gammaincc gammaln i0 i0e i1 i1e log1p log_ndtr logit logsumexp modified_bessel_i0
+modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri polygamma psi round
+scaled_modified_bessel_k0 scaled_modified_bessel_k1 sinc spherical_bessel_j0 xlog1py xlogy zeta
 """
 FFT_TEXT = """
 fft fft2 fftfreq fftn hfft hfft2 hfftn ifft ifft2 ifftn ihfft ihfft2 ihfftn irfft irfft2 irfftn rfft rfft2
 rfftfreq rfftn
 """
+NN_TEXT = """
+avg_pool2d avg_pool3d gelu hardshrink linear logsigmoid softplus softshrink
+"""
 NAMES = frozenset(NAMES_TEXT.split())
 LINALG = frozenset(LINALG_TEXT.split())
 SPECIAL = frozenset(SPECIAL_TEXT.split())
 FFT = frozenset(FFT_TEXT.split())
+NN = frozenset(NN_TEXT.split())
+EXACT = frozenset({"aminmax", "gather", "multinomial", "take"})
 
 
 def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
@@ -78,8 +84,6 @@ def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
         raise ArgumentTypeError(f"[out] out must be a Tensor, not {type(out).__name__}")
     check_out(out, made)
     refuse_overlap("out", out)
-    for value in inputs:
-        refuse_partial("out", out, value)
     if out.array.shape != made.array.shape:
         if any(value is out for value in inputs):
             raise ShapeError(
@@ -87,8 +91,26 @@ def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
                 f"{list(made.array.shape)}, and is an input too"
             )
         _reshape(out, tuple(made.array.shape))
+    for value in inputs:
+        refuse_partial("out", out, value)
     write(out, made if made.kind is out.kind else cast(made, out.dtype))
     return out
+
+
+def into_exactly(out: Any, made: Any, inputs: tuple = ()) -> Any:
+    """`into` of the functions that take an `out` of the result's own dtype alone, and no input as `out`."""
+    pairs = zip(out, made, strict=False) if isinstance(made, tuple) else ((out, made),)
+    for given, result in pairs:
+        if isinstance(given, Tensor) and given.dtype is not result.dtype:
+            raise DTypeError(f"[out] expected out to have dtype {result.dtype.name}, got {given.dtype.name}")
+    return into_another(out, made, inputs)
+
+
+def into_another(out: Any, made: Any, inputs: tuple) -> Any:
+    """`into` of the functions that take no input as `out`."""
+    if any(value is out for value in inputs) and isinstance(out, Tensor):
+        raise ShapeError(f"[out] unsupported operation: {describe(out)} is an input; clone() it first")
+    return into(out, made, inputs)
 
 
 def check_out(out: Tensor, made: Tensor) -> None:
@@ -128,7 +150,7 @@ def accepting(function: Callable) -> Callable:
         f"made = function({parameters.passed_on()})",
         f"return made if out is None else into(out, made, ({inputs}))",
     ]
-    scope = {"function": function, "into": into}
+    scope = {"function": function, "into": into_exactly if function.__name__ in EXACT else into}
     made = compiled(function.__name__, parameters.declared("out"), lines, scope, parameters.defaults)
     made.__kwdefaults__ = {**(made.__kwdefaults__ or {}), "out": None}
     return wrapping(function, made)

@@ -8,7 +8,7 @@ from typing import Any
 from devtensor.core.errors import AutogradError
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.ops import parts
 from devtensor.ops.parts import abs, angle, sgn, view_as_complex, view_as_real
 
@@ -32,12 +32,12 @@ __all__ = [
 
 def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of their real and imaginary parts."""
-    return into(out, parts.complex(real, imag))
+    return into_exactly(out, parts.complex(real, imag))
 
 
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of their distance from 0 and their angle in radians."""
-    return into(out, parts.polar(abs, angle))
+    return into_exactly(out, parts.polar(abs, angle))
 
 
 def real(input: Tensor) -> Tensor:
@@ -52,8 +52,8 @@ def imag(input: Tensor) -> Tensor:
     """
     if not input.kind.dtype.is_complex:
         raise AutogradError(
-            f"[imag] imag is not implemented for tensors with non-complex dtypes, got {input.kind.dtype.name}; "
-            "there is none to read"
+            f"[imag] imag is not implemented for tensors with non-complex dtypes, got "
+            f"{input.kind.dtype.name}; there is none to read"
         )
     return parts.imag(input)
 

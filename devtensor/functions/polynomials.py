@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from devtensor.core.dtype import default_dtype, int64
 from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.naming import named
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.functions.out import into
@@ -63,13 +64,15 @@ def _offered(family: Family) -> Callable:
         with no_grad():
             return into(out, evaluate(family, input, n))
 
-    polynomial.__name__ = polynomial.__qualname__ = family.name
-    polynomial.__doc__ = f"""{family.name}: of degree `n` at `input`; 0 for negative degrees.
+    return named(
+        polynomial,
+        family.name,
+        f"""{family.name}: of degree `n` at `input`; 0 for negative degrees.
 
     Shapes: input (*A), n (*B) -> broadcast(*A, *B)
     Errors: a degree in a tensor is read by the host, which no captured graph can do.
-    """
-    return polynomial
+    """,
+    )
 
 
 def evaluate(family: Family, input: Any, n: Any) -> Tensor:
@@ -96,5 +99,17 @@ def evaluate(family: Family, input: Any, n: Any) -> Tensor:
     return where(ge(degrees, 0), result, 0.0)
 
 
-for _family in FAMILIES:
-    globals()[_family.name] = _offered(_family)
+(
+    chebyshev_polynomial_t,
+    chebyshev_polynomial_u,
+    chebyshev_polynomial_v,
+    chebyshev_polynomial_w,
+    shifted_chebyshev_polynomial_t,
+    shifted_chebyshev_polynomial_u,
+    shifted_chebyshev_polynomial_v,
+    shifted_chebyshev_polynomial_w,
+    hermite_polynomial_h,
+    hermite_polynomial_he,
+    laguerre_polynomial_l,
+    legendre_polynomial_p,
+) = map(_offered, FAMILIES)

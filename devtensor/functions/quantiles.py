@@ -53,7 +53,8 @@ def _quantile(
     values = sort(moved, -1, False)[0]
     count = reduce.sum(~isnan(moved), -1, True) if ignore_nan else moved.array.shape[-1]
     last = cast(where(count > 0, count - 1, 0), input.dtype) if isinstance(count, Tensor) else count - 1
-    made = _between(values, as_shape(q, (q.shape.numel(),)) * last + values[..., :1].detach() * 0, rounding)
+    start = full((*values.array.shape[:-1], 1), 0, input.dtype, input.device)
+    made = _between(values, as_shape(q, (q.shape.numel(),)) * last + start, rounding)
     if not ignore_nan:
         made = where(isnan(values[..., -1:]), values[..., -1:], made)
     return _arranged(made, kept, at, q.array.ndim > 0, keepdim, dim is None)

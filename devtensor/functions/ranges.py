@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from devtensor.core.device import resolve
@@ -40,6 +41,13 @@ def arange(
     """
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (_number(value) for value in (start, end, step))
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    kind = int64 if whole else default_dtype()
+    if dtype is not None or out is not None:
+        kind = as_dtype(dtype) if dtype is not None else out.dtype  # type: ignore[union-attr]
+    if kind is int64 and all(math.isfinite(v) for v in (start, end, step)):
+        # As PyTorch: the limits and the step lose their fractions before anything is counted.
+        start, end, step, whole = int(start), int(end), int(step), True
     if not step or not all(math.isfinite(v) for v in (start, end, step)):
         raise ArgumentError(
             f"[arange] step must be nonzero and all finite; got start={start}, end={end}, step={step}"
@@ -48,9 +56,9 @@ def arange(
         raise ArgumentError(
             f"[arange] upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
         )
-    whole = all(isinstance(v, int) for v in (start, end, step))
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
-    kind = as_dtype(dtype) if dtype is not None else int64 if whole else default_dtype()
+    if not kind.differentiable:
+        start, step = int(start), int(step)
     return finish(ops.arange(start, step, count, kind, resolve(device)), requires_grad, out)
 
 
@@ -82,8 +90,9 @@ def linspace(
 
 
 def _spaced(op: str, start: Any, end: Any, steps: int, dtype: Any, device: Any) -> Tensor:
-    if not isinstance(steps, int):
+    if not hasattr(steps, "__index__"):
         raise ArgumentTypeError(f"[{op}] steps is {type(steps).__name__}; it needs an int")
+    steps = operator.index(steps)
     if steps < 0:
         raise ArgumentError(f"[{op}] number of steps must be non-negative, got {steps}")
     start, end = _number(start), _number(end)

@@ -32,7 +32,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     thin = tuple(part for size in shape for part in (1, size))
     wide = tuple(part for count, size in zip(counts, shape, strict=True) for part in (count, size))
     stretched = ops.expand(ops.as_shape(self, thin), wide)
-    return ops.as_shape(stretched, tuple(c * s for c, s in zip(counts, shape, strict=True)))
+    return ops.fresh_shape(stretched, tuple(c * s for c, s in zip(counts, shape, strict=True)))
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:

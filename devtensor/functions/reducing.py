@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import BOOL, FLOAT, as_dtype, uint8
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
@@ -65,9 +66,7 @@ def _reducer(function: Callable, name: str, doc: str, typed: bool = False) -> Ca
             return into(out, as_type(function(input, either(dim, axis), keepdim or keepdims), dtype))
         return into(out, function(input, either(dim, axis), keepdim or keepdims))
 
-    reduce.__name__ = reduce.__qualname__ = name
-    reduce.__doc__ = doc + "\n\nShapes: input (*S) -> S without dim; all dims if dim is None"
-    return reduce
+    return named(reduce, name, doc + "\n\nShapes: input (*S) -> S without dim; all dims if dim is None")
 
 
 sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True)
@@ -116,10 +115,12 @@ amin = _reducer(
 
 
 def _truth(function: Callable) -> Callable:
-    """any or all, whose answer about uint8 is uint8, as in PyTorch."""
+    """any or all, whose answer about uint8 is uint8, and which reduce nothing if `dim` is empty, as in
+    PyTorch."""
 
     def truth(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
-        found = function(input, dim, keepdim)
+        none = isinstance(dim, (tuple, list)) and not dim
+        found: Any = ne(input, 0) if none else function(input, dim, keepdim)
         return cast(found, uint8) if input.kind.dtype is uint8 else found
 
     return truth
@@ -157,9 +158,11 @@ def _place(choose: Callable, name: str) -> Callable:
         found = choose(as_shape(input, (input.shape.numel(),)), 0)
         return as_shape(found, (1,) * input.array.ndim) if keepdim else found
 
-    place.__name__ = place.__qualname__ = name
-    place.__doc__ = f"{ops.__dict__[name].__doc__.splitlines()[0]} Without `dim`, of all elements in C order."
-    return place
+    return named(
+        place,
+        name,
+        f"{ops.__dict__[name].__doc__.splitlines()[0]} Without `dim`, of all elements in C order.",
+    )
 
 
 argmax = _place(ops.argmax, "argmax")
@@ -182,15 +185,16 @@ def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, resul
         if dim is None:
             _some(name, input, None)
             return into(out, whole(input, None, False))
-        _not_empty(name, input, input.shape[dim] if input.array.ndim else 1)
-        return _chosen(input, dim, keepdim or keepdims, choose, result)
+        place = normalize_dim(name, dim, input.array.ndim)
+        _not_empty(name, input, input.shape[place] if input.array.ndim else 1)
+        return into(out, _chosen(input, dim, keepdim or keepdims, choose, result))
 
-    extreme.__name__ = extreme.__qualname__ = name
-    extreme.__doc__ = (
+    return named(
+        extreme,
+        name,
         f"{name}(input): of all elements; {name}(input, dim): values and places along dim; "
-        f"{name}(input, other): element by element."
+        f"{name}(input, other): element by element.",
     )
-    return extreme
 
 
 def _not_empty(name: str, input: Tensor, count: int) -> None:

@@ -13,7 +13,7 @@ from devtensor.functions.selecting import values_are_free
 from devtensor.ops.create import arange, cast
 from devtensor.ops.index import index_select
 from devtensor.ops.reduce import amin, cumsum
-from devtensor.ops.shape import as_shape, expand
+from devtensor.ops.shape import as_shape, expand, fresh_shape
 from devtensor.ops.sort import searchsorted
 
 __all__ = ["repeat_interleave"]
@@ -55,7 +55,7 @@ def _stretched(input: Tensor, count: int, at: int, total: int | None) -> Tensor:
         )
     wide = as_shape(input, (*shape[: at + 1], 1, *shape[at + 1 :]))
     wide = expand(wide, (*shape[: at + 1], count, *shape[at + 1 :]))
-    return as_shape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
+    return fresh_shape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
 
 
 def _repeated(repeats: Tensor, size: int, total: int | None) -> Tensor:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
+from devtensor.core.naming import spoken
+
 
 def _printed(self: Any) -> str:
     fields = ",\n".join(f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
-    return f"devtensor.return_types.{type(self).__name__}(\n{fields})"
+    return spoken(f"return_types.{type(self).__name__}(\n{fields})")
 
 
 def declare(name: str, fields: str = "values indices") -> Any:

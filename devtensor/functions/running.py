@@ -7,13 +7,13 @@ from typing import Any
 
 from devtensor.core.errors import DTypeError
 from devtensor.core.inplace import copy_into
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
 from devtensor.functions.reducing import as_type, either
 from devtensor.ops import reduce as ops
-from devtensor.ops.create import cast
-from devtensor.ops.functions import exp, log
+from devtensor.ops.create import cast, copy
 from devtensor.ops.join import cat
 from devtensor.ops.numbers import logaddexp
 from devtensor.ops.shape import getitem
@@ -42,18 +42,17 @@ def cumprod(
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log of the running sum of exp(input) along `dim`, without overflow.
 
-    Source: doubling stretches of sums (Hillis and Steele, 1986); of complex numbers, the running sum less the
-    largest real part.
+    Source: doubling stretches of sums (Hillis and Steele, 1986); of complex numbers one by one, since the
+    imaginary part goes on from turn to turn.
     """
     at = normalize_dim("logcumsumexp", dim, input.array.ndim)
     if not input.dtype.is_floating_point and not input.dtype.is_complex:
         raise DTypeError(f"[logcumsumexp] not implemented for {describe(input)}; convert with .float() first")
-    if input.dtype.is_complex:
-        top = ops.amax(input.real.detach(), at, True)
-        return log(ops.cumsum(exp(input - top), at)) + top
-    made, step = ops.widened(input), 1
     size = input.array.shape[at] if input.array.ndim else 1
     lead = (slice(None),) * at
+    if input.dtype.is_complex:
+        return _one_by_one(input, at, size) if size > 1 else copy(input)
+    made, step = ops.widened(input), 1
     while step < size:
         early, late = getitem(made, (*lead, slice(0, size - step))), getitem(made, (*lead, slice(step, None)))
         made = cat(getitem(made, (*lead, slice(0, step))), logaddexp(late, early), dim=at)
@@ -61,13 +60,19 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return made if made is not input and made.dtype is input.dtype else cast(made, input.dtype)
 
 
+def _one_by_one(input: Tensor, dim: int, size: int) -> Tensor:
+    lead = (slice(None),) * dim
+    sums = [getitem(input, (*lead, slice(0, 1)))]
+    for place in range(1, size):
+        sums.append(logaddexp(sums[-1], getitem(input, (*lead, slice(place, place + 1)))))
+    return cat(*sums, dim=dim)
+
+
 def _running(function: Callable, name: str) -> Callable:
     def running(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
         return copy_into(self, function(self, dim, dtype=dtype))
 
-    running.__name__ = running.__qualname__ = name
-    running.__doc__ = f"In-place form of `{function.__name__}`."
-    return running
+    return named(running, name, f"In-place form of `{function.__name__}`.")
 
 
 METHODS: dict[str, Callable] = {

@@ -9,6 +9,8 @@ from typing import Any
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32, float64
 from devtensor.core.errors import ArgumentError, DTypeError
+from devtensor.core.naming import named
+from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import finish, shape_of
 from devtensor.ops.compare import lt
@@ -69,11 +71,7 @@ def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callabl
         shape = tuple(input.array.shape)
         return drawn(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
 
-    drawn.__name__ = drawn.__qualname__ = name
-    drawn.__doc__ = f"{doc}."
-    like.__name__ = like.__qualname__ = f"{name}_like"
-    like.__doc__ = f"{doc}, in the shape of `input`."
-    return drawn, like
+    return named(drawn, name, f"{doc}."), named(like, f"{name}_like", f"{doc}, in the shape of `input`.")
 
 
 def _like(input: Tensor, dtype: Any, device: Any) -> dict[str, Any]:
@@ -156,8 +154,23 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     return chances(tuple(input.array.shape), input if p is None else p, input.dtype, input.device, generator)
 
 
+def _check_chances(p: Any) -> None:
+    if isinstance(p, Tensor):
+        if p.device.type != "cpu" or current().layers or not p.numel():
+            return
+        low, high = p.min().item(), p.max().item()
+    else:
+        low = high = p
+    if not 0 <= low <= high <= 1:
+        raise ArgumentError(f"[bernoulli] Expected p_in >= 0 && p_in <= 1, got {low} to {high}")
+
+
 def chances(shape: tuple, p: Any, dtype: DType, device: Device, generator: Generator | None) -> Tensor:
-    """1 with probability `p`, a number or a tensor, else 0."""
+    """1 with probability `p`, a number or a tensor, else 0.
+
+    Errors: ArgumentError for a probability outside [0, 1], where looking does not wait for the device.
+    """
+    _check_chances(p)
     exact = p.dtype if isinstance(p, Tensor) and p.dtype.category == FLOAT else float64
     drawn = generator_for(device, generator).uniform(shape, float32 if exact.bits < 32 else exact)
     return cast(lt(drawn, p), dtype)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+from devtensor.core.arguments import as_index
 from devtensor.core.dtype import INTEGER, DType
 from devtensor.core.errors import IndexingError, ShapeError
 from devtensor.core.history import check_leaf, views_of
 from devtensor.core.inplace import writable
+from devtensor.core.naming import named
 from devtensor.core.overlap import offset_of
-from devtensor.core.spec import infer_size, is_contiguous, normalize_dim, view_strides
+from devtensor.core.spec import infer_size, normalize_dim, view_strides
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, View, describe, in_rows, strides_of
 from devtensor.ops import shape as ops
@@ -41,7 +43,7 @@ def sizes(args: tuple) -> tuple[int, ...]:
             break
     else:
         return args
-    return tuple([a if a.__class__ is int else a.__index__() for a in args])
+    return tuple([a if a.__class__ is int else as_index("size", "a size", a) for a in args])
 
 
 def fitted(op: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -70,15 +72,11 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: DType | None = None
     """The same memory in another shape, or read as another dtype; refused where that needs a copy."""
     if dtype is not None or (shape and isinstance(shape[0], DType)):
         return _read_as(self, shape[0] if dtype is None else dtype)
-    wanted = fitted("view", sizes(shape) if size is None else sizes((size,)), self.shape.numel())
-    strides = strides_of(self)
-    if (
-        not is_contiguous(self.array.shape, strides)
-        and view_strides(self.array.shape, strides, wanted) is None
-    ):
+    wanted = fitted("view", sizes(shape if size is None else (size,)), prod(self.array.shape))
+    if not in_rows(self) and view_strides(self.array.shape, strides_of(self), wanted) is None:
         raise ShapeError(
-            f"[view] {describe(self)} with strides {strides} as {wanted}: view size is not compatible with "
-            "input tensor's size and stride; use .reshape(...) instead"
+            f"[view] {describe(self)} with strides {strides_of(self)} as {wanted}: view size is not "
+            "compatible with input tensor's size and stride; use .reshape(...) instead"
         )
     return ops.reshape(self, wanted)
 
@@ -173,7 +171,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 
 def _whole(parts: tuple) -> tuple[int, ...]:
-    return tuple([part.__index__() for part in parts])
+    return tuple([as_index("unflatten", "a size", part) for part in parts])
 
 
 def expand(self: Tensor, *sizes_: Any, size: Any = None, implicit: bool = False) -> Tensor:
@@ -253,9 +251,11 @@ def in_place(change: Callable[..., Tensor]) -> Callable:
             _seen_from(self, view)
         return self
 
-    inplace.__name__ = inplace.__qualname__ = f"{change.__name__}_"
-    inplace.__doc__ = f"In-place form of `{change.__name__}`: the tensor itself takes the new shape."
-    return inplace
+    return named(
+        inplace,
+        f"{change.__name__}_",
+        f"In-place form of `{change.__name__}`: the tensor itself takes the new shape.",
+    )
 
 
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:

@@ -41,7 +41,8 @@ def gradient(
     for place in places:
         if input.array.shape[place] < edge_order + 1:
             raise ShapeError(
-                f"[gradient] expected each dimension size to be at least edge_order+1, got {tuple(input.array.shape)}"
+                "[gradient] expected each dimension size to be at least edge_order+1, got "
+                f"{tuple(input.array.shape)}"
             )
     return tuple(_along(input, place, gap, edge_order) for place, gap in zip(places, gaps, strict=True))
 

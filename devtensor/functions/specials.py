@@ -76,7 +76,7 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
 def isreal(input: Tensor) -> Tensor:
     """Whether each number has no imaginary part."""
     if input.kind.dtype.is_complex:
-        return eq(imag(input), 0)
+        return eq(imag(input), 0)  # type: ignore[return-value]
     return ones_like(input, dtype=bool_)
 
 

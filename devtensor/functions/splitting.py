@@ -12,6 +12,7 @@ from devtensor.core.errors import (
     DimensionError,
     ShapeError,
 )
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.core.views import mark_several
@@ -145,9 +146,7 @@ def _split_along(name: str, least: int, dim: int, doc: str) -> Callable:
             )
         return tensor_split(input, count, at)
 
-    split_along.__name__ = split_along.__qualname__ = name
-    split_along.__doc__ = f"Pieces along the {doc}; views."
-    return split_along
+    return named(split_along, name, f"Pieces along the {doc}; views.")
 
 
 hsplit = _split_along("hsplit", 1, 1, "second dim, or the first of one-dimensional tensors")

@@ -67,10 +67,12 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if its elements lie in row-major order, or in the format asked for, else a copy in
     which they do.
 
-    Errors: ShapeError for `preserve_format`, which no tensor can be brought to.
+    Errors: ShapeError for `preserve_format`, unless the elements lie in row-major order already.
     """
     name = format_name("contiguous", memory_format, "contiguous_format")
     if name == "preserve_format":
+        if self.array.flags.c_contiguous:
+            return self
         raise ShapeError("[contiguous] preserve memory format is unsupported by the contiguous operator")
     return brought("contiguous", self, name)
 

@@ -10,6 +10,7 @@ from devtensor.core.arguments import as_index
 from devtensor.core.device import resolve
 from devtensor.core.dtype import as_dtype, default_dtype, float64
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import finish, ones
 from devtensor.ops.create import arange, cast
@@ -86,9 +87,7 @@ def _window(name: str, doc: str, shape: Shape) -> Callable:
     ) -> Tensor:  # fmt: skip
         return drawn(shape, window_length, periodic, dtype, device, requires_grad)
 
-    window.__name__ = window.__qualname__ = name
-    window.__doc__ = f"The {doc} window.\n\nShapes: -> (window_length,)"
-    return window
+    return named(window, name, f"The {doc} window.\n\nShapes: -> (window_length,)")
 
 
 hann_window = _window("hann_window", "Hann", cosines((0.5, 0.5)))

@@ -114,10 +114,6 @@ class Graph:
         yield from self.feeds
         yield from (slot.value for slot in self.slots)
 
-    def producers(self) -> dict[int, GraphNode]:
-        """The node that made each value, by the value's id."""
-        return {out.id: node for node in self.nodes for out in node.outputs}
-
 
 def _id(value: Value | None) -> int | None:
     return None if value is None else value.id

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from devtensor.core import dispatch
+from devtensor.core.callers import user_line
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import float64
 from devtensor.core.errors import TraceError
@@ -19,8 +18,6 @@ from devtensor.core.tensor import Storage, Tensor, describe, storage_of, strides
 from devtensor.graph.ir import Graph, GraphNode, Slot, Value, comparable
 from devtensor.graph.memory import Entry, Gradient, Leaf, Outside
 from devtensor.graph.views import root_kind, view_dtype, view_shape
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Capture(Layer):
@@ -292,14 +289,3 @@ class Capture(Layer):
             for s, entry in self.table.items()
             if entry.slot is None and entry.line and s not in kept
         ]
-
-
-def user_line() -> str:
-    """Where in the user's code we are: the innermost frame outside the package."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((PACKAGE, "<")):
-            return f'  File "{file}", line {frame.f_lineno}, in {frame.f_code.co_name}'
-        frame = frame.f_back
-    return "  (no line of the user's found)"

@@ -81,7 +81,8 @@ def _kernel(op: Op) -> Callable:
     count = len(op.parameters) - hidden
 
     def kernel(*args: Any) -> Any:
-        arrays, params = (args[:-count], args[-count:]) if count else (args, ())
+        split = len(args) - count
+        arrays, params = args[:split], args[split:]
         if op.data_dependent:
             raise DeviceError(
                 f"[{op.name}] the result's shape depends on numbers, which a meta tensor does not have"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.op import OPS
-from devtensor.core.state import replace
+from devtensor.core.state import switched
 from devtensor.core.tensor import Storage, Tensor, storage_of
 from devtensor.graph.ir import Graph, Slot, Value, comparable
 from devtensor.graph.listen import Capture
@@ -88,8 +88,7 @@ class Replay:
 
     def run(self, leaves: list, memory: Memory) -> Any:
         """Compute, then write into slots and inputs, bind gradients, build the outputs."""
-        before = replace(grad=False, layers=())
-        try:
+        with switched(grad=False, layers=()):
             arrays = {value_id: array for value_id, (_, array) in memory.items()}
             for value, getter in zip(self.graph.feeds, self.feeds, strict=True):
                 arrays[value.id] = fed(value, getter())
@@ -102,8 +101,6 @@ class Replay:
                 slot.value.device.kernel("write", slot.value.dtype)(array, results["write", slot.name])  # type: ignore[misc]
                 storage.version += sum(count for flag, count in slot.writes if flag not in skipped)
             return self._build(leaves, memory, results)
-        finally:
-            replace(grad=before.grad, layers=before.layers)
 
     def _skipped(self, arrays: dict[int, Any]) -> set[Value | None]:
         """The flags that are set, where reading costs no waiting: writes under them count for nothing."""

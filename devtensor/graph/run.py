@@ -11,7 +11,7 @@ from devtensor.core.explain import recover
 from devtensor.core.op import OPS, Op
 from devtensor.core.plan import key_of, make_plan
 from devtensor.core.spec import view_strides
-from devtensor.core.state import replace
+from devtensor.core.state import switched
 from devtensor.core.tensor import wrap
 from devtensor.core.views import exactly
 from devtensor.graph.ir import Graph, GraphNode, Value
@@ -81,7 +81,9 @@ def kernel_of(node: GraphNode) -> Callable:
 
     def step(*arrays: Any) -> Any:
         given = iter(arrays)
-        values = tuple([next(given) if hole else held for hole, held in zip(holes, fixed, strict=True)])
+        values: tuple[Any, ...] = tuple(
+            [next(given) if hole else held for hole, held in zip(holes, fixed, strict=True)]
+        )
         try:
             data = kernel(*values, *params)
         except Exception as error:
@@ -138,11 +140,8 @@ def _by_body(node: GraphNode) -> Callable:
 
     def step(*arrays: Any) -> Any:
         inputs = _as_tensors(node, arrays)
-        before = replace(grad=False, layers=())
-        try:
+        with switched(grad=False, layers=()):
             result = op.body(*inputs, *node.params)  # type: ignore[misc]
-        finally:
-            replace(grad=before.grad, layers=before.layers)
         return tuple(t.array for t in result) if isinstance(result, tuple) else result.array
 
     return step

@@ -37,7 +37,7 @@ def adopt_numpy(name: str, array: Any) -> Tensor:
     check_layout(name, array)
     if not array.flags.writeable:
         warnings.warn(READ_ONLY.format(name=name), UserWarning, stacklevel=4)
-    return adopt(name, array, resolve("cpu"))
+    return adopt(name, array.view(), resolve("cpu"))
 
 
 def check_layout(name: str, array: Any) -> None:

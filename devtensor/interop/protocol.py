@@ -31,7 +31,8 @@ def numpy_(self: Tensor, *, force: bool = False) -> Any:
         )
     # NumPy may write this memory: known as shared, no gradient takes it for its own.
     storage_of(self)
-    return self.array
+    # An array object of the caller's own: assigning its shape or dtype leaves the tensor alone.
+    return self.array.view()
 
 
 def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -83,6 +83,8 @@ def shape_of(data: Any) -> tuple[int, ...]:
     """The lengths of `data`, of its first element, of that one's first element, and so on."""
     sizes: list[int] = []
     while is_sequence(data):
+        if isinstance(data, str):
+            raise ArgumentError(f"[tensor] too many dimensions 'str': {data!r} is text; give numbers")
         if len(sizes) == MOST_DIMS:
             raise ArgumentError(
                 f"[tensor] too many dimensions {type(data).__name__!r}; give at most {MOST_DIMS} of them"

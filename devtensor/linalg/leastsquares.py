@@ -48,7 +48,8 @@ def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
 
 def _none_given(atol: Tensor, usual: float) -> Tensor:
     """The usual relative limit wherever no absolute one is given."""
-    return gt(atol, 0).logical_not() * usual
+    given: Any = gt(atol, 0)
+    return given.logical_not() * usual
 
 
 def matrix_rank(

@@ -8,9 +8,10 @@ from typing import Any
 
 from devtensor.core.dtype import int32
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.refusal import refused
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
-from devtensor.linalg import factors, measures, results, solutions
+from devtensor.linalg import factors, measures, products, results, solutions
 from devtensor.linalg.factors import halves
 from devtensor.linalg.leastsquares import pinv
 from devtensor.linalg.lowrank import pca_lowrank, svd_lowrank
@@ -49,6 +50,7 @@ __all__ = [
     "svd_lowrank",
     "symeig",
     "triangular_solve",
+    "vander",
 ]
 
 
@@ -192,15 +194,18 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     return into(out, listed[0] if len(listed) == 1 else multi_dot(listed))
 
 
-def _removed(name: str, instead: str) -> Callable:
-    def removed(input: Tensor, *arguments: Any, **named: Any) -> Any:
-        raise OptionError(
-            f"[{name}] This function was deprecated since version 1.9 and is now removed; use {instead}"
-        )
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Powers of each element, the highest first unless they are `increasing`.
 
-    removed.__name__ = removed.__qualname__ = name
-    removed.__doc__ = f"Removed, as from PyTorch: use {instead}."
-    return removed
+    Shapes: x (M,) -> (M, N); N is M if not given
+    """
+    if x.array.ndim != 1:
+        raise ShapeError(f"[vander] {describe(x)}: x must be a one-dimensional tensor")
+    count = x.array.shape[0] if N is None else N
+    if count < 0:
+        raise OptionError(f"[vander] N must be non-negative, got {N}")
+    made = products.vander(x, N=max(count, 2))[:, :count]
+    return made if increasing else made.flip(1)
 
 
 REMOVED: dict[str, str] = {
@@ -210,7 +215,10 @@ REMOVED: dict[str, str] = {
     "solve": "linalg.solve(), whose arguments come in the other order",
     "symeig": "linalg.eigh()",
 }
-eig, lstsq, matrix_rank, solve, symeig = (_removed(name, instead) for name, instead in REMOVED.items())
+eig, lstsq, matrix_rank, solve, symeig = (
+    refused(name, f"This function was deprecated since version 1.9 and is now removed; use {instead}")
+    for name, instead in REMOVED.items()
+)
 
 
 def _method_lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:

@@ -51,7 +51,7 @@ class Watcher:
         others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
         found = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
         if found is not None and found.loader is not None:
-            found.loader = IntroducingLoader(found.loader)
+            found.loader = IntroducingLoader(found.loader)  # type: ignore[assignment]
         return found
 
 

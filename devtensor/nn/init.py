@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.dtype import float64
 from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.functions import sampling
@@ -284,9 +285,7 @@ def _old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def renamed(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return function(tensor, *args, **kwargs)
 
-    renamed.__name__ = renamed.__qualname__ = function.__name__[:-1]
-    renamed.__doc__ = f"Old name of `{function.__name__}`."
-    return renamed
+    return named(renamed, function.__name__[:-1], f"Old name of `{function.__name__}`.")
 
 
 uniform, normal, constant, eye, dirac = map(_old_name, (uniform_, normal_, constant_, eye_, dirac_))

@@ -271,10 +271,10 @@ def threshold(input, threshold=0.0, value=0.0):
     Shapes: input (*S) -> (*S)
     """
     whole = not input.kind.dtype.is_floating_point
-    return where(input > (int(threshold) if whole else threshold), input, int(value) if whole else value)
+    return where(input <= (int(threshold) if whole else threshold), int(value) if whole else value, input)
 
 
-threshold.vjp(input=lambda g, input, threshold: where(input > threshold, g, 0.0))
+threshold.vjp(input=lambda g, input, threshold: where(input <= threshold, 0.0, g))
 threshold.examples(singles())
 threshold.examples(lambda make: iter([case(make(3, 4), threshold=0.5, value=-1.0)]))
 

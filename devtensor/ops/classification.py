@@ -114,7 +114,8 @@ def _cross_entropy_gradient(
     """Probabilities less the wanted distribution, both scaled by what the target's loss receives."""
     valid, places, weights = _chosen(target, weight, ignore_index, input.kind.dtype)
     shared = _shared(g, weights, reduction)
-    certain = shared * weights * (1 - label_smoothing)
+    # Where every target is ignored, what they share is no number; each gets nothing of it.
+    certain = where(valid, shared * weights * (1 - label_smoothing), 0.0)
     if not label_smoothing:
         slopes = softmax(input, 1) * _over_classes(certain)
     else:

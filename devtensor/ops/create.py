@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from devtensor.core.device import Kind
+from devtensor.core.dispatch import call
 from devtensor.core.history import replay
 from devtensor.core.op import MOVED, Place, Plain, Type, composite, primitive
 from devtensor.core.rules import broadcast, given, same, same_shape, sized
@@ -18,6 +22,11 @@ def full(shape: Plain, value: Plain, dtype: Type, device: Place = None):
 
 
 full.vjp(None)
+
+
+def full_of(shape: tuple[int, ...], value: Any, kind: Kind) -> Any:
+    """A tensor of one number, of this dtype on this device."""
+    return call(full.op, (), (tuple(shape), value, kind.dtype, kind.device))
 
 
 @full.examples

@@ -10,7 +10,7 @@ from devtensor.core.dtype import bool_, int64
 from devtensor.core.errors import DTypeError
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, promoted
-from devtensor.ops.compare import eq, where
+from devtensor.ops.compare import eq, isfinite, where
 from devtensor.ops.examples import pairs, singles
 from devtensor.ops.functions import log
 
@@ -129,10 +129,10 @@ def _pow_input(g: Any, input: Any, other: Any) -> Any:
 
 
 def _pow_other(g: Any, input: Any, out: Any) -> Any:
-    """0 where the base is 0: the power does not change with a positive exponent there."""
+    """0 where the base is 0 and the exponent is not negative: the power does not change with it there."""
     if not hasattr(input, "array"):
         return g * (out * (math.log(input) if input > 0 else 0.0 if input == 0 else math.nan))
-    return g * where(eq(input, 0), 0.0, out * log(input))
+    return g * where(eq(input, 0) & isfinite(out), 0.0, out * log(input))
 
 
 @primitive(dtype=numeric, shape=broadcast, amp="float32", operator="**", inplace=True, complex=HOLOMORPHIC)
@@ -155,9 +155,15 @@ def atan2(input, other):
     """
 
 
+def _angle_slope(part, input, other):
+    """One part of a point over its squared distance from the origin; 0 in the origin itself."""
+    squared = input * input + other * other
+    return part / where(eq(squared, 0), 1.0, squared)
+
+
 atan2.vjp(
-    input=lambda g, input, other: g * (other / (input * input + other * other)),
-    other=lambda g, input, other: g * (-input / (input * input + other * other)),
+    input=lambda g, input, other: g * _angle_slope(other, input, other),
+    other=lambda g, input, other: g * -_angle_slope(input, input, other),
 )
 atan2.examples(pairs(apart=0.3))
 
@@ -301,5 +307,5 @@ def relu(input):
     return maximum(input, 0)
 
 
-relu.vjp(input=lambda g, out: where(out > 0, g, 0.0))
+relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))
 relu.examples(singles(apart=0.1))

@@ -24,7 +24,10 @@ def matmul_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
         )
     inner = right[0] if len(right) == 1 else right[-2]
     if left[-1] != inner:
-        raise ShapeError(f"[{op}] input {left} @ other {right}: K={left[-1]} and K={inner} must be equal")
+        words = "mat1 and mat2 shapes cannot be multiplied: " if len(left) == len(right) == 2 else ""
+        raise ShapeError(
+            f"[{op}] {words}input {left} @ other {right}: K={left[-1]} and K={inner} must be equal"
+        )
     batch = broadcast_shapes(op, [left[:-2], right[:-2]])
     return batch + left[-2:-1] + (right[-1:] if len(right) > 1 else ())
 

@@ -91,12 +91,6 @@ def identity_like(x: Any, rows: int, columns: int) -> Any:
     return cast(eq(as_shape(down, (rows, 1)), across), x.kind.dtype)
 
 
-def as_diagonal(values: Any) -> Any:
-    """Square matrices with `values` on their diagonal."""
-    size = values.array.shape[-1]
-    return where(_on_diagonal(values, size), as_shape(values, (*values.array.shape, 1)), 0)
-
-
 def with_diagonal(x: Any, values: Any) -> Any:
     """Square matrices with their diagonal replaced by `values`, one of them for each row."""
     return where(_on_diagonal(x, x.array.shape[-1]), as_shape(values, (*values.array.shape, 1)), x)

@@ -9,11 +9,11 @@ from typing import Any
 from devtensor.core.dtype import int32
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import Types, broadcast, floating, integral, numeric, only_floating, promoted
-from devtensor.ops.compare import eq, isinf, isnan, logical_and, logical_or, lt, ne, where
+from devtensor.ops.compare import eq, ge, isinf, isnan, logical_and, logical_or, lt, ne, where
 from devtensor.ops.elementwise import floor_divide, maximum, minimum, mul, round
 from devtensor.ops.examples import pairs, singles
-from devtensor.ops.functions import cos, exp, exp2, log1p, reciprocal, sin
-from devtensor.ops.parts import abs
+from devtensor.ops.functions import cos, exp, exp2, log1p, reciprocal, sigmoid, sin
+from devtensor.ops.parts import abs, as_real, real
 
 pair = partial(composite, shape=broadcast)
 
@@ -146,12 +146,17 @@ frexp.vjp(input=lambda gs, outs: ldexp(gs[0], -outs[1]))
 frexp.examples(singles(apart=0.1))
 
 
-@pair(dtype=floating)
+@pair(dtype=floating, complex=HOLOMORPHIC)
 def logaddexp(input, other):
     """log(exp(input) + exp(other)) without overflow.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    if _complex(input) or _complex(other):
+        ahead = ge(_real(input), _real(other))
+        top, low = where(ahead, input, other), where(ahead, other, input)
+        endless = logical_and(isinf(real(top)), eq(real(top), real(low)))
+        return where(endless, top, top + log1p(exp(where(endless, 0.0, low - top))))
     top, gap = _top_and_gap(input, other)
     return where(isinf(top), top, top + log1p(exp(-gap)))
 
@@ -166,19 +171,26 @@ def logaddexp2(input, other):
     return where(isinf(top), top, top + log1p(exp2(-gap)) * (1 / log(2)))
 
 
+def _complex(value: Any) -> bool:
+    return value.kind.dtype.is_complex if hasattr(value, "kind") else isinstance(value, complex)
+
+
+def _real(value: Any) -> Any:
+    return as_real(value) if hasattr(value, "kind") else value.real
+
+
 def _top_and_gap(input: Any, other: Any) -> tuple[Any, Any]:
     gap = abs(input - other)
     return maximum(input, other), where(isnan(gap), 0.0, gap)
 
 
-
-
-def _share(power: Any) -> dict[str, Any]:
+def _share(scale: float) -> dict[str, Any]:
     """What part of the sum each term is."""
 
     def part(g: Any, term: Any, rest: Any) -> Any:
         # Equal infinities share evenly: their difference would be NaN.
-        return g / (power(where(eq(term, rest), 0.0, rest - term)) + 1)
+        endless = logical_and(isinf(_real(term)), eq(term, rest))
+        return g * sigmoid(where(endless, 0.0, term - rest) * scale)
 
     return {
         "input": lambda g, input, other: part(g, input, other),
@@ -186,8 +198,8 @@ def _share(power: Any) -> dict[str, Any]:
     }
 
 
-logaddexp.vjp(**_share(exp))
-logaddexp2.vjp(**_share(exp2))
+logaddexp.vjp(**_share(1.0))
+logaddexp2.vjp(**_share(log(2)))
 
 
 for _op in (logaddexp, logaddexp2):

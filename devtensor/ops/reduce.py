@@ -10,13 +10,13 @@ from devtensor.core.op import HOLOMORPHIC, OWN, Dim, Dims, composite, primitive
 from devtensor.core.rules import (
     accumulated,
     boolean,
-    broadcast,
     floating,
     index64,
     only_floating,
     promoted,
     real_of,
     reduced,
+    same_shape,
 )
 from devtensor.ops.compare import eq, isinf, where
 from devtensor.ops.create import cast
@@ -188,7 +188,7 @@ for _op in (argmax, argmin):
     _op.examples(along_a_dim(distinct=True))
 
 
-@primitive(dtype=accumulated, shape=broadcast, amp="float32", complex=HOLOMORPHIC)
+@primitive(dtype=accumulated, shape=same_shape, amp="float32", complex=HOLOMORPHIC)
 def cumsum(input, dim: Dim):
     """Running sum along `dim`.
 
@@ -225,7 +225,7 @@ def _cumprod_gradient(g: Any, input: Any, out: Any, dim: int) -> Any:
     return before * owed
 
 
-@primitive(dtype=accumulated, shape=broadcast, amp="float32", complex=HOLOMORPHIC)
+@primitive(dtype=accumulated, shape=same_shape, amp="float32", complex=HOLOMORPHIC)
 def cumprod(input, dim: Dim):
     """Running product along `dim`.
 
@@ -246,11 +246,9 @@ def var(input, dim: Dims = None, keepdim=False, correction=1):
     count = _product(input.shape[d] for d in dim)
     if input.kind.dtype.is_complex:
         return var(real(input), dim, keepdim, correction) + var(imag(input), dim, keepdim, correction)
-    if count - correction <= 0:
-        return sum(input, dim, keepdim) * float("nan")
     wide = widened(input)
     apart = wide - mean(wide, dim, True)
-    found = sum(apart * apart, dim, keepdim) / (count - correction)
+    found = sum(apart * apart, dim, keepdim) / max(0.0, count - correction)
     return cast(found, input.kind.dtype) if found.kind is not input.kind else found
 
 
@@ -258,7 +256,8 @@ var.vjp(
     input=lambda g, input, like, dim, keepdim, correction: (
         spread(g, like, dim, keepdim)
         * (input - mean(input, dim, True))
-        * (2.0 / max(1e-300, _product(like.input.shape[d] for d in dim) - correction))
+        * 2.0
+        / max(0.0, _product(like.input.shape[d] for d in dim) - correction)
     )
 )
 

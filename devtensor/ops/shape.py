@@ -48,6 +48,11 @@ def as_shape(input: Any, shape: tuple[int, ...]) -> Any:
         or view_strides(input.array.shape, strides_of(input), shape) is not None
     ):
         return reshape(input, tuple(shape))
+    return fresh_shape(input, shape)
+
+
+def fresh_shape(input: Any, shape: tuple[int, ...]) -> Any:
+    """A copy of `input` in another shape, never its memory."""
     made = reshape(copy(input), tuple(shape))
     # Nobody holds the copy: the result is no view of anything.
     made.alias = View(made.alias.storage, made.alias.chain, None, made.alias.counter)
@@ -108,8 +113,8 @@ def _expanded(op, inputs, params):
     for size, stride, want in zip(source.shape, source.strides, shape[max(extra, 0) :], strict=False):
         if extra < 0 or (size != want and size != 1):
             raise ShapeError(
-                f"[{op}] shape {source.shape} does not stretch to {shape}; only dims of size 1 stretch, and "
-                "dims are added in front"
+                f"[{op}] The expanded size of the tensor must match the existing size at dimensions other "
+                f"than 1: shape {source.shape} does not stretch to {shape}; dims are added in front"
             )
         strides.append(stride if size == want else 0)
     for size in reversed(shape[: max(extra, 0)]):

@@ -1,10 +1,10 @@
-"""What reading a checkpoint can fail with."""
+"""What reading and writing a checkpoint can fail with."""
 
 from __future__ import annotations
 
 import pickle
 
-from devtensor.core.errors import CheckpointError
+from devtensor.core.errors import ArgumentTypeError, CheckpointError
 
 
 class UnpicklingError(CheckpointError, pickle.UnpicklingError):
@@ -13,6 +13,10 @@ class UnpicklingError(CheckpointError, pickle.UnpicklingError):
 
 class EndOfFileError(UnpicklingError, EOFError):
     """A pickle that ends before it is complete."""
+
+
+class NotAFile(ArgumentTypeError, AttributeError):
+    """What is given as a file is none, or cannot be read or written as one."""
 
 
 class Passed(Exception):

@@ -7,8 +7,7 @@ from typing import Any
 from devtensor.core.errors import CheckpointError
 from devtensor.serialization.allowed import AllowedGlobals
 from devtensor.serialization.errors import EndOfFileError, UnpicklingError
-from devtensor.serialization.legacy_layout import MAGIC_NUMBER, PROTOCOL_VERSION
-from devtensor.serialization.memories import Memories, Wanted, as_text, wanted
+from devtensor.serialization.memories import Memories, Wanted, as_text, part_of, wanted
 from devtensor.serialization.opcodes import Bytes
 from devtensor.serialization.places import Restore
 from devtensor.serialization.sources import Source
@@ -16,6 +15,14 @@ from devtensor.serialization.surveying import survey
 from devtensor.serialization.unpickling import Machine
 from devtensor.storage import Memory
 
+# What such a file begins with: three pickles.
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+PROTOCOL_VERSION = 1001
+SYSTEM: dict[str, Any] = {
+    "protocol_version": PROTOCOL_VERSION,
+    "little_endian": True,
+    "type_sizes": {"short": 2, "int": 4, "long": 4},
+}
 # Bytes read at once from a file of unknown structure.
 BLOCK = 1 << 16
 
@@ -159,13 +166,11 @@ class LegacyStorages:
 
     def _part(self, whole: Memory, view: Any) -> Memory:
         """A stretch of a storage that is a storage of its own to the tensors on it."""
-        if type(view) is not tuple or len(view) != 3 or not all(type(n) is int and n >= 0 for n in view[1:]):
+        if type(view) is not tuple or len(view) != 3:
             raise UnpicklingError("a storage's part has another form")
         key, start, count = view
-        if start + count > len(whole):
-            raise UnpicklingError("a storage's part reaches beyond it")
         if type(key) not in (str, int):
             raise UnpicklingError("a storage's part has no key")
         if key not in self.parts:
-            self.parts[key] = whole.part(start, count)
+            self.parts[key] = part_of(whole, start, count)
         return self.parts[key]

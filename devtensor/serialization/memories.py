@@ -132,6 +132,16 @@ def zip_memories(reader: ZipReader, restore: Restore, order: str) -> Callable[[A
     return stored
 
 
+def part_of(whole: Memory, start: Any, count: Any) -> Memory:
+    """A stretch of a storage that is a storage of its own to the tensors on it.
+
+    Errors: UnpicklingError unless it lies inside.
+    """
+    if not all(type(n) is int and n >= 0 for n in (start, count)) or start + count > len(whole):
+        raise UnpicklingError("a storage's part reaches beyond it, or has another form")
+    return whole.part(start, count)
+
+
 def byte_order(reader: ZipReader, default: str) -> str:
     """The byte order that a zip file names.
 

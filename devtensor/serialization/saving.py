@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from devtensor.core.errors import ArgumentTypeError
+from devtensor.serialization.errors import NotAFile
 from devtensor.serialization.files import is_path, replacing
-from devtensor.serialization.legacy_layout import MAGIC_NUMBER, PROTOCOL_VERSION, SYSTEM
+from devtensor.serialization.legacy import MAGIC_NUMBER, PROTOCOL_VERSION, SYSTEM
 from devtensor.serialization.options import get_crc32_options
 from devtensor.serialization.pickling import PROTOCOL, TorchPickler
 from devtensor.serialization.storing import StorageTable, Stored
@@ -37,7 +37,7 @@ def save(
     path appears when it is complete: a failure leaves the old one as it was. The pickle is always of protocol
     2, the one that PyTorch reads; `pickle_module` is accepted and not used.
 
-    Errors: NotWritable if `f` cannot be written to; CheckpointError if tensors of different dtypes see the
+    Errors: NotAFile if `f` cannot be written to; CheckpointError if tensors of different dtypes see the
     same memory; pickle.PicklingError for what cannot be pickled; OSError if the disk refuses.
     Example: `save({"model": model.state_dict(), "epoch": 3}, "run.pt")`.
     """
@@ -48,9 +48,9 @@ def save(
             write(obj, file, _stem(f))
         return
     if isinstance(f, io.TextIOBase):
-        raise NotWritable("[save] the file is opened as text; open it with mode 'wb'")
+        raise NotAFile("[save] the file is opened as text; open it with mode 'wb'")
     if not callable(getattr(f, "write", None)):
-        raise NotWritable(
+        raise NotAFile(
             f"[save] expected 'f' to be string, path, or a file-like object with a 'write' attribute; got "
             f"{type(f).__name__}"
         )
@@ -73,10 +73,6 @@ class _Patient:
             if not isinstance(taken, int) or taken >= len(rest):
                 return
             rest = rest[taken:]
-
-
-class NotWritable(ArgumentTypeError, AttributeError):
-    """What is given as a file is none, or cannot be written."""
 
 
 def _stem(path: str | os.PathLike[str]) -> str:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from devtensor.serialization.errors import NotAFile
+from devtensor.serialization.files import is_path
 from devtensor.serialization.options import MAP_SHARED, get_default_mmap_options
 
 # Bytes are asked for in pieces, so that a length that lies never makes a buffer larger than the file.
@@ -78,7 +80,7 @@ def opened(f: Any, mapped: bool | None) -> Iterator[Source]:
 
     Errors: ArgumentTypeError if `f` cannot seek, ArgumentError if it is to be mapped and is no path.
     """
-    if isinstance(f, (str, os.PathLike)):
+    if is_path(f):
         mode = "r+b" if mapped and get_default_mmap_options() == MAP_SHARED else "rb"
         with open(f, mode) as file:
             kind = MappedSource if mapped and os.fstat(file.fileno()).st_size else Source
@@ -89,7 +91,7 @@ def opened(f: Any, mapped: bool | None) -> Iterator[Source]:
     if isinstance(f, io.TextIOBase):
         raise ArgumentTypeError("[load] the file is opened as text; open it with mode 'rb'")
     if not all(hasattr(f, name) for name in ("seek", "tell", "read")):
-        raise NotSeekable(
+        raise NotAFile(
             f"[load] {type(f).__name__!r} object has no attribute 'seek'. You can only load from a file that "
             "is seekable; read it into an io.BytesIO first"
         )
@@ -101,7 +103,3 @@ def opened(f: Any, mapped: bool | None) -> Iterator[Source]:
             "first"
         ) from None
     yield source
-
-
-class NotSeekable(ArgumentTypeError, AttributeError):
-    """What is given as a file is none, or cannot be read in any order."""

@@ -10,7 +10,7 @@ from devtensor.core.errors import CheckpointError
 from devtensor.core.tensor import Tensor
 from devtensor.serialization.allowed import AllowedGlobals
 from devtensor.serialization.errors import EndOfFileError, UnpicklingError
-from devtensor.serialization.memories import Memories, Wanted, wanted
+from devtensor.serialization.memories import Memories, Wanted, part_of, wanted
 from devtensor.serialization.opcodes import Bytes
 from devtensor.serialization.places import Restore
 from devtensor.serialization.rebuilding import tensor_v1
@@ -110,11 +110,9 @@ class _Storages:
             raise UnpicklingError("a storage's part has another form")
         target, root, start, count = view
         whole = self.found.get(_key(root))
-        if whole is None or not all(type(n) is int and n >= 0 for n in (start, count)):
+        if whole is None:
             raise UnpicklingError("a part of a storage that is not there")
-        if start + count > len(whole):
-            raise UnpicklingError("a storage's part reaches beyond it")
-        self.found[_key(target)] = whole.part(start, count)
+        self.found[_key(target)] = part_of(whole, start, count)
 
 
 def _count(value: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import as_dtype, default_dtype
 from devtensor.core.errors import ArgumentError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.functions.windows import Shape, bell, cosines, decay, drawn, half_wave, triangle
 from devtensor.functions.windows import kaiser as kaiser_shape
@@ -48,9 +49,7 @@ def _plain(name: str, doc: str, shape: Shape) -> Any:
     ) -> Tensor:  # fmt: skip
         return _checked(name, shape, M, sym, dtype, device, requires_grad)
 
-    window.__name__ = window.__qualname__ = name
-    window.__doc__ = f"The {doc} window.\n\nShapes: -> (M,)"
-    return window
+    return named(window, name, f"The {doc} window.\n\nShapes: -> (M,)")
 
 
 bartlett = _plain("bartlett", "Bartlett, a triangle as", triangle)

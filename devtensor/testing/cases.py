@@ -93,7 +93,9 @@ def dtypes_of(op: Op, case: Case, device: str | Device = "cpu") -> list[str]:
         return []
     if not is_free(case):
         return ["float32"] if given(op, case, "float32") <= held else []
-    return [name for name in DTYPES if name in held and accepts(op, case, name) and given(op, case, name) <= held]
+    return [
+        name for name in DTYPES if name in held and accepts(op, case, name) and given(op, case, name) <= held
+    ]
 
 
 def given(op: Op, case: Case, dtype: str) -> set[str]:

@@ -101,7 +101,9 @@ def _member_failures(name: str) -> list[tuple[str, str, str]]:
         content = bytes(k % 2 if dtype == "bool" else k for k in range(32))
         array = backend.upload(memoryview(content), (2, 16 // size), dtype, 0)
         demand(
-            tuple(array.shape) == (2, 16 // size), "upload", f"{dtype} arrives with shape {tuple(array.shape)}"
+            tuple(array.shape) == (2, 16 // size),
+            "upload",
+            f"{dtype} arrives with shape {tuple(array.shape)}",
         )
         demand(bytes(backend.download(array)) == content, "download", f"{dtype} comes back with other bytes")
         demand(backend.dtype_of(array) == dtype, "dtype_of", f"{dtype} is called {backend.dtype_of(array)}")

@@ -18,10 +18,7 @@ from devtensor.autograd.graph import (
     saved_tensors_hooks,
 )
 from devtensor.core.errors import ArgumentTypeError, AutogradError, VersionError
-
-
-def leaf(*values: float) -> torch.Tensor:
-    return torch.tensor(values or (1.0, 2.0, 3.0), dtype=torch.float64, requires_grad=True)
+from leaves import leaf
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,14 @@ def test_adopt():
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert np.shares_memory(cpu.adopt(x), x) and cpu.strides_of(cpu.adopt(x.T)) == (1, 3)
     records = np.zeros(3, [("a", np.float32), ("b", np.int8)])
-    for bad in (x.astype(">f4"), x.astype(np.longdouble), np.array(["a"]), records["a"], [1.0], np.float32(1)):
+    for bad in (
+        x.astype(">f4"),
+        x.astype(np.longdouble),
+        np.array(["a"]),
+        records["a"],
+        [1.0],
+        np.float32(1),
+    ):
         with pytest.raises(TypeError, match="adopt"):
             cpu.adopt(bad)
 

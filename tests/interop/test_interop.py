@@ -252,6 +252,16 @@ def test_asarray_keeps_or_drops_history_as_asked():
     assert not x.requires_grad
 
 
+def test_an_array_given_another_shape_leaves_the_tensor_alone():
+    given = np.arange(6.0)
+    x = torch.from_numpy(given)
+    got = x.numpy()
+    given.shape, got.shape = (2, 3), (3, 2)
+    assert x.shape == (6,) and x.sum() == 15
+    got[0, 0] = 9
+    assert given[0, 0] == x[0] == 9
+
+
 def test_python_scalars():
     assert float(torch.tensor(2.5)) == 2.5
     assert int(torch.tensor(3)) == 3

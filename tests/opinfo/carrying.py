@@ -50,30 +50,47 @@ def to_numpy(tensor: Any) -> np.ndarray:
     return (tensor.float() if half else tensor).numpy()
 
 
-def carried_tensor(tensor: Any) -> Any:
-    """The same numbers behind the same strides."""
+def carried_tensor(tensor: Any, memo: dict[Any, Any]) -> Any:
+    """The same numbers behind the same strides; tensors that share memory share it."""
     if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in DTYPES:
         raise NotComparable(f"{tensor.layout} {tensor.device} {tensor.dtype}")
     plain = tensor.detach().resolve_conj().resolve_neg()
     if plain._is_zerotensor():
         plain = plain.clone()
-    reach = 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
-    size = reach if plain.numel() else 0
-    if plain.untyped_storage().nbytes() < (plain.storage_offset() + size) * plain.element_size():
-        raise NotComparable("a tensor that reaches beyond its storage")
-    memory = plain.as_strided((size,), (1,)) if size else plain.new_empty(0)
-    base = devtensor.from_numpy(to_numpy(memory).copy()).to(DTYPES[tensor.dtype])
-    made = base.as_strided(tuple(plain.shape), tuple(plain.stride())).detach()
+    size, start = plain.untyped_storage().nbytes() // plain.element_size(), plain.storage_offset()
+    place = plain.untyped_storage().data_ptr(), plain.dtype
+    if place not in memo or not size:
+        memory = to_numpy(plain.as_strided((size,), (1,), 0)).copy()
+        # Kept beside its memory, whose address no other tensor gets meanwhile.
+        memo[place] = devtensor.from_numpy(memory).to(DTYPES[tensor.dtype]), plain
+    base, _ = memo[place]
+    made = base.as_strided(tuple(plain.shape), tuple(plain.stride()), start if plain.numel() else 0).detach()
     if isinstance(tensor, torch.nn.Parameter):
         return devtensor.nn.Parameter(made, tensor.requires_grad)
     return made.requires_grad_(tensor.requires_grad) if tensor.requires_grad else made
 
 
-def carried(value: Any, memo: dict[int, Any]) -> Any:
+def fresh(value: Any, memo: dict[int, Any]) -> Any:
+    """A sample's argument with leaves of its own: gradients go to what was given, not what it views."""
+    if isinstance(value, torch.Tensor):
+        if not value.requires_grad:
+            return value
+        if id(value) not in memo:
+            # The tensor itself is kept beside its leaf, so that no other takes its id.
+            memo[id(value)] = value, value.detach().requires_grad_()
+        return memo[id(value)][1]
+    if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+        return type(value)(fresh(item, memo) for item in value)
+    if isinstance(value, dict):
+        return {key: fresh(item, memo) for key, item in value.items()}
+    return value
+
+
+def carried(value: Any, memo: dict[Any, Any]) -> Any:
     """A sample's argument as ours; the same tensor twice is the same tensor twice."""
     if isinstance(value, torch.Tensor):
         if id(value) not in memo:
-            memo[id(value)] = carried_tensor(value)
+            memo[id(value)] = carried_tensor(value, memo)
         return memo[id(value)]
     if isinstance(value, torch.dtype):
         if value not in DTYPES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,25 +11,54 @@ import numpy as np
 
 import devtensor
 import opinfo.carrying as carrying
-from opinfo.carrying import DTYPES, NotComparable, carried, counterpart, flat, rebound
-from opinfo.comparing import difference
+from opinfo.carrying import DTYPES, NotComparable, carried, counterpart, flat, fresh, rebound
+from opinfo.comparing import check_comparable, difference
 
-VALUE_DTYPES = "float32 float64 int64 bool complex64 bfloat16 float16 uint8 int32".split()
+VALUE_DTYPES = ["float32", "float64", "int64", "bool", "complex64", "bfloat16", "float16", "uint8", "int32"]
 SAMPLES = 40
 # Numbers drawn by chance, or memory nobody wrote: only shape and dtype can agree.
 RANDOM = frozenset(
-    """
-    bernoulli cauchy empty empty_like empty_permuted empty_strided exponential geometric log_normal multinomial
-    native_dropout_backward new_empty new_empty_strided nn.functional.alpha_dropout nn.functional.dropout
-    nn.functional.dropout2d nn.functional.dropout3d nn.functional.feature_alpha_dropout
-    nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d nn.functional.gumbel_softmax
-    nn.functional.multi_head_attention_forward nn.functional.rrelu nn.functional.scaled_dot_product_attention
-    normal pca_lowrank poisson rand_like randint randint_like randn randn_like resize_ resize_as_ svd_lowrank
-    uniform
-    """.split()
+    [
+        "bernoulli",
+        "cauchy",
+        "empty",
+        "empty_like",
+        "empty_permuted",
+        "empty_strided",
+        "exponential",
+        "geometric",
+        "log_normal",
+        "multinomial",
+        "native_dropout_backward",
+        "new_empty",
+        "new_empty_strided",
+        "nn.functional.alpha_dropout",
+        "nn.functional.dropout",
+        "nn.functional.dropout2d",
+        "nn.functional.dropout3d",
+        "nn.functional.feature_alpha_dropout",
+        "nn.functional.fractional_max_pool2d",
+        "nn.functional.fractional_max_pool3d",
+        "nn.functional.gumbel_softmax",
+        "nn.functional.multi_head_attention_forward",
+        "nn.functional.rrelu",
+        "nn.functional.scaled_dot_product_attention",
+        "normal",
+        "pca_lowrank",
+        "poisson",
+        "rand_like",
+        "randint",
+        "randint_like",
+        "randn",
+        "randn_like",
+        "resize_",
+        "resize_as_",
+        "svd_lowrank",
+        "uniform",
+    ]
 )
 # Where values are equal PyTorch does not say which index it gives.
-TIES = frozenset("argsort kthvalue median mode msort nanmedian sort topk".split())
+TIES = frozenset(["argsort", "kthvalue", "median", "mode", "msort", "nanmedian", "sort", "topk"])
 
 
 class Comparison:
@@ -36,7 +66,7 @@ class Comparison:
 
     def __init__(self, entry: Any) -> None:
         self.entry = entry
-        self.compared = 0
+        self.counts: Counter[str] = Counter()
         self.differences: list[str] = []
 
     def run(self) -> Comparison:
@@ -52,11 +82,14 @@ class Comparison:
                 self.values(ours, dtype)
         for name in ("float64", "complex128"):
             dtype = getattr(carrying.torch, name)
-            if self.entry.supports_autograd and dtype in supported and self.entry.name not in RANDOM:
-                if dtype in self.entry.supported_backward_dtypes("cpu"):
-                    self.gradients(ours, dtype)
+            differentiable = dtype in supported and dtype in self.entry.supported_backward_dtypes("cpu")
+            if self.entry.supports_autograd and differentiable and self.entry.name not in RANDOM:
+                self.gradients(ours, dtype)
         self.refusals(ours)
         self.methods()
+        self.noncontiguous(ours)
+        if self.entry.supports_out:
+            self.into_out(ours)
         return self
 
     def samples(self, dtype: Any, requires_grad: bool) -> Iterator[Any]:
@@ -74,17 +107,16 @@ class Comparison:
             arguments = carried((sample.input, *sample.args), memo)
             named = carried(dict(sample.kwargs), memo)
             wanted = theirs(sample)
+            check_comparable(wanted)
         except NotComparable:
             return
         except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
             return
         if wanted is None:
             return
-        self.compared += 1
+        self.counts[kind_of(what)] += 1
         try:
             found = ours(arguments, named, memo, wanted)
-        except NotComparable:
-            return
         except Exception as error:
             found = f"ours raised {type(error).__name__}: {str(error)[:150]}"
         if found:
@@ -96,7 +128,9 @@ class Comparison:
 
         def check(arguments: Any, named: Any, memo: dict, wanted: Any) -> str | None:
             found = ours(*arguments, **named)
-            process = self.entry.name.startswith(("linalg", "svd")) and type(wanted) is not carrying.torch.Tensor
+            process = (
+                self.entry.name.startswith(("linalg", "svd")) and type(wanted) is not carrying.torch.Tensor
+            )
             if process and self.processing is not None:
                 wanted, found = self.processing(wanted), rebound(self.processing)(found)
             if self.entry.name in TIES:
@@ -109,11 +143,68 @@ class Comparison:
             self.processing = sample.output_process_fn_grad
             self.compare(str(dtype), sample, lambda s: self.entry(s.input, *s.args, **s.kwargs), check)
 
+    def noncontiguous(self, ours: Callable) -> None:
+        """The results for inputs with gaps in their memory."""
+        dtype = self.usual_dtype()
+        for sample in self.samples(dtype, False) if dtype else ():
+            sample = sample.noncontiguous()
+            self.compare(
+                "with gaps",
+                sample,
+                lambda s: s.output_process_fn_grad(self.entry(s.input, *s.args, **s.kwargs)),
+                lambda a, n, m, w, s=sample: difference(
+                    w,
+                    rebound(s.output_process_fn_grad)(ours(*a, **n)),
+                    "value",
+                    self.entry.name in RANDOM | TIES,
+                ),
+            )
+
+    def into_out(self, ours: Callable) -> None:
+        """`out=`: the result stands in it, and it is what is returned."""
+        torch = carrying.torch
+
+        def theirs(sample: Any) -> Any:
+            made = self.entry(sample.input, *sample.args, **sample.kwargs)
+            if not all(isinstance(leaf, torch.Tensor) for leaf in flat(made)):
+                return None
+            # For the error if there is one: not all of PyTorch's functions leave their results in `out`.
+            out = like(made, torch.empty_like)
+            self.hands_back = self.entry(sample.input, *sample.args, **sample.kwargs, out=out) is not None
+            return made
+
+        def check(arguments: Any, named: Any, memo: dict, wanted: Any) -> str | None:
+            out = like(wanted, lambda t: devtensor.empty(tuple(t.shape), dtype=DTYPES[t.dtype]))
+            found = ours(*arguments, **named, out=out)
+            if self.hands_back and any(a is not b for a, b in zip(flat(out), flat(found), strict=True)):
+                return "what is returned is not out"
+            if self.processing is not None and not isinstance(wanted, torch.Tensor):
+                wanted, out = self.processing(wanted), rebound(self.processing)(out)
+            return difference(wanted, out, "value", self.entry.name in RANDOM | TIES)
+
+        for sample in self.samples(self.usual_dtype(), False):
+            if "out" not in sample.kwargs:
+                self.processing = sample.output_process_fn_grad
+                self.compare("out=", sample, theirs, check)
+
     def gradients(self, ours: Callable, dtype: Any) -> None:
         """Gradients, and the gradients of those, for random weights of the results."""
         for sample in self.samples(dtype, True):
-            gradients = Gradients(self.entry, sample)
-            self.compare(f"{dtype} gradient", sample, gradients.theirs, lambda *a, g=gradients: g.ours(ours, *a))
+            memo: dict[int, Any] = {}
+            sample.input, sample.args = fresh(sample.input, memo), fresh(sample.args, memo)
+            sample.kwargs = fresh(sample.kwargs, memo)
+            gradients = Gradients(
+                lambda sample=sample: self.entry(sample.input, *sample.args, **sample.kwargs),
+                [t for t in flat([sample.input, list(sample.args), sample.kwargs]) if is_leaf(t)],
+                sample.output_process_fn_grad,
+                self.entry.supports_gradgrad,
+            )
+            self.compare(
+                f"{dtype} gradient",
+                sample,
+                lambda _, g=gradients: g.theirs(),
+                lambda *a, g=gradients: g.ours(ours, *a),
+            )
 
     def refusals(self, ours: Callable) -> None:
         """What PyTorch refuses, with an error of PyTorch's kind."""
@@ -130,7 +221,7 @@ class Comparison:
                 continue
             except Exception as error:
                 wanted = RuntimeError if isinstance(error, RuntimeError) else type(error)
-            self.compared += 1
+            self.counts["refusals"] += 1
             try:
                 ours(*arguments, **named)
             except wanted:
@@ -141,11 +232,17 @@ class Comparison:
                 found = "ours accepts"
             self.differences.append(f"refusal {described(sample)}: {wanted.__name__}; {found}")
 
+    def usual_dtype(self) -> Any:
+        """float32, or the first dtype that the entry has."""
+        supported = self.entry.supported_dtypes("cpu")
+        known = [carrying.torch.float32, *DTYPES]
+        return next((dtype for dtype in known if dtype in supported), None)
+
     def methods(self) -> None:
         """The method and in-place forms."""
         torch = carrying.torch
-        dtype = torch.float32 if torch.float32 in self.entry.dtypes else next(iter(self.entry.dtypes))
-        for form in (self.entry.method_variant, self.entry.inplace_variant):
+        dtype = self.usual_dtype()
+        for form in (self.entry.method_variant, self.entry.inplace_variant) if dtype else ():
             name = getattr(form, "__name__", "<lambda>")
             if not hasattr(torch.Tensor, name):
                 continue
@@ -168,27 +265,36 @@ class Comparison:
                 )
 
 
+def kind_of(what: str) -> str:
+    """What a comparison counts as."""
+    if what.startswith("Tensor."):
+        return "methods"
+    if what.endswith("gradient"):
+        return "gradients"
+    return what if what in ("out=", "with gaps") else "values"
+
+
 class Gradients:
     """First and second gradients of one sample, in both libraries for the same weights."""
 
-    def __init__(self, entry: Any, sample: Any) -> None:
-        self.entry, self.sample = entry, sample
-        self.process = sample.output_process_fn_grad
-        self.leaves = [t for t in flat([sample.input, list(sample.args), sample.kwargs]) if is_leaf(t)]
+    def __init__(self, call: Callable[[], Any], leaves: list, process: Callable, second: bool) -> None:
+        self.call, self.leaves, self.process, self.with_second = call, leaves, process, second
         self.rng = np.random.default_rng(1)
 
     def weights(self, outs: list) -> list[np.ndarray]:
         made = [np.asarray(self.rng.standard_normal(tuple(o.shape))) for o in outs]
-        return [w + 1j * w[..., ::-1] if o.is_complex() and w.ndim else w for w, o in zip(made, outs, strict=True)]
+        return [
+            w + 1j * w[..., ::-1] if o.is_complex() and w.ndim else w for w, o in zip(made, outs, strict=True)
+        ]
 
-    def theirs(self, sample: Any) -> Any:
+    def theirs(self) -> Any:
         torch = carrying.torch
-        outs = self.process(self.entry(sample.input, *sample.args, **sample.kwargs))
+        outs = self.process(self.call())
         outs = [t for t in flat(outs) if is_leaf(t)]
         if not outs or not self.leaves:
             return None
         self.first = self.weights(outs)
-        second = self.entry.supports_gradgrad
+        second = self.with_second
         found = torch.autograd.grad(
             outs, self.leaves, self.tensors(self.first, outs), create_graph=second, allow_unused=True
         )
@@ -212,7 +318,11 @@ class Gradients:
             return f"{len(self.first)} differentiable results, ours {len(outs)}"
         leaves = [memo[id(t)] for t in self.leaves]
         found = devtensor.autograd.grad(
-            outs, leaves, self.tensors(self.first, outs), create_graph=wanted[1] is not None, allow_unused=True
+            outs,
+            leaves,
+            self.tensors(self.first, outs),
+            create_graph=wanted[1] is not None,
+            allow_unused=True,
         )
         text = difference(*filled(wanted[0], found), "gradient")
         if text or wanted[1] is None:
@@ -224,6 +334,11 @@ class Gradients:
             roots, weights = [g for g, _ in pairs], [w for _, w in pairs]
             again = devtensor.autograd.grad(roots, leaves, self.tensors(weights, roots), allow_unused=True)
         return difference(*filled(wanted[1], again), "second gradient")
+
+
+def like(value: Any, make: Callable) -> Any:
+    """A tensor for each of one result or several."""
+    return tuple(make(item) for item in value) if isinstance(value, (tuple, list)) else make(value)
 
 
 def filled(wanted: Any, found: Any) -> tuple[list, list]:
@@ -253,6 +368,8 @@ def described(sample: Any) -> str:
     def one(value: Any) -> str:
         if isinstance(value, carrying.torch.Tensor):
             return f"{tuple(value.shape)} {str(value.dtype)[6:]}{'' if value.is_contiguous() else ' strided'}"
+        if isinstance(value, (list, tuple)):
+            return f"[{', '.join(one(item) for item in value)}]"
         return repr(value)[:40]
 
     named = [f"{key}={one(value)}" for key, value in sample.kwargs.items()]

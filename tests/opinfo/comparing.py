@@ -11,7 +11,25 @@ import opinfo.carrying as carrying
 from opinfo.carrying import DTYPES, NotComparable, flat, to_numpy
 
 # Relative to the largest number of the result: kernels add up in another order.
-NEAR = {"float64": 1e-7, "complex128": 1e-7, "float32": 1e-4, "complex64": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+NEAR = {
+    "float64": 1e-7,
+    "complex128": 1e-7,
+    "float32": 1e-4,
+    "complex64": 1e-4,
+    "float16": 1e-2,
+    "bfloat16": 5e-2,
+}
+
+
+def check_comparable(value: Any) -> None:
+    """Refuse results of a kind that devtensor does not have.
+
+    Errors: NotComparable.
+    """
+    for leaf in flat(value):
+        is_tensor = isinstance(leaf, carrying.torch.Tensor)
+        if is_tensor and (leaf.layout != carrying.torch.strided or leaf.dtype not in DTYPES):
+            raise NotComparable(f"{leaf.layout} {leaf.dtype}")
 
 
 def difference(theirs: Any, ours: Any, what: str, shapes_only: bool = False) -> str | None:
@@ -29,8 +47,6 @@ def difference(theirs: Any, ours: Any, what: str, shapes_only: bool = False) -> 
 def _one(wanted: Any, found: Any, shapes_only: bool) -> str | None:
     torch = carrying.torch
     if isinstance(wanted, torch.Tensor):
-        if wanted.layout != torch.strided or wanted.dtype not in DTYPES:
-            raise NotComparable(f"{wanted.layout} {wanted.dtype}")
         if not isinstance(found, devtensor.Tensor):
             return f"a tensor, ours {type(found).__name__}"
         if tuple(wanted.shape) != tuple(found.shape):
@@ -57,4 +73,6 @@ def _numbers(wanted: Any, found: Any) -> str | None:
             good = np.isclose(left, right, rtol=near, atol=near * size, equal_nan=True)
     if good.all():
         return None
-    return f"{int((~good).sum())} of {left.size} {wanted.dtype} numbers, {left[~good][:3]}, ours {right[~good][:3]}"
+    wrong = ~good
+    some = f"{left[wrong][:3]}, ours {right[wrong][:3]}"
+    return f"{int(wrong.sum())} of {left.size} {wanted.dtype} numbers, {some}"

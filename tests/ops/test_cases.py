@@ -100,7 +100,12 @@ def test_every_working_example_is_drawn_somewhere(op):
 
 
 def test_the_dtypes_are_those_the_rule_accepts():
-    assert dtypes_of(OPS["bitwise_and"], case(make(2), make(2))) == [*list(DTYPES)[:6], "uint16", "uint32", "uint64"]
+    assert dtypes_of(OPS["bitwise_and"], case(make(2), make(2))) == [
+        *list(DTYPES)[:6],
+        "uint16",
+        "uint32",
+        "uint64",
+    ]
     floating = ["float16", "bfloat16", "float32", "float64"]
     assert dtypes_of(OPS["mean"], case(make(2))) == [*floating, "complex64", "complex128"]
     assert "complex64" not in dtypes_of(OPS["erf"], case(make(2)))

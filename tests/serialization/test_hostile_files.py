@@ -82,7 +82,7 @@ def test_no_code_runs(name, protocol, weights_only):
 
 
 def old_format(content: bytes) -> bytes:
-    from devtensor.serialization.legacy_layout import MAGIC_NUMBER, PROTOCOL_VERSION, SYSTEM
+    from devtensor.serialization.legacy import MAGIC_NUMBER, PROTOCOL_VERSION, SYSTEM
 
     headers = (pickle.dumps(value, 2) for value in (MAGIC_NUMBER, PROTOCOL_VERSION, SYSTEM))
     return b"".join((*headers, content, pickle.dumps([], 2)))

@@ -38,6 +38,9 @@ assert importlib.util.find_spec("torch.distributed").name == "torch.distributed"
 assert importlib.metadata.version("torch") == torch.__version__ == devtensor.__version__
 assert torch.__version__.startswith("2.13.0+devtensor") and "2.2" < torch.__version__ < (3,)
 assert importlib.metadata.distribution("torch").metadata["Name"] == "torch"
+x = torch.ones(2)
+assert f"{x.dtype} {x.shape} {x.type()}" == "torch.float32 torch.Size([2]) torch.FloatTensor"
+assert repr(x.max(0)).startswith("torch.return_types.max(")
 
 try:
     import torch.fx
@@ -52,6 +55,7 @@ except ImportError:
 
 devtensor.as_torch.uninstall()
 assert devtensor.__version__ == devtensor.version.__version__ and "torch.nn" not in sys.modules
+assert str(x.dtype) == "devtensor.float32"
 devtensor.as_torch.install()
 import torch.nn
 assert torch.nn is nn
@@ -102,7 +106,7 @@ def test_it_goes_before_pytorch_that_is_installed(tmp_path):
     assert succeeded(python("-m", "devtensor", "run", "script.py", cwd=tmp_path)) == "devtensor\n"
 
 
-@pytest.mark.parametrize("name", ["digits", "characters", "older_style", "processes"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCRIPTS.glob("*.py")))
 def test_a_script_for_pytorch_runs_unchanged(name):
     assert succeeded(python("-m", "devtensor", "run", SCRIPTS / f"{name}.py")).endswith("finished\n")
 

@@ -16,8 +16,8 @@ from devtensor.backend.arraylib import (
     random,
     reduce,
     resampling,
-    series,
     scatter,
+    series,
     special,
     windows,
 )
@@ -26,7 +26,8 @@ from devtensor.backend.arraylib.library import HALF_TYPES, Library, find_dtypes
 from devtensor.backend.protocol import Kernel
 
 FAMILIES = (
-    elementwise, special, reduce, resampling, series, bessel, movement, index, scatter, linalg, decompositions, fourier, windows, random,
+    elementwise, special, reduce, resampling, series, bessel, movement, index, scatter, linalg,
+    decompositions, fourier, windows, random,
 )  # fmt: skip
 
 

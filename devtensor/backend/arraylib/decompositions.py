@@ -170,7 +170,8 @@ def eigh(lib: Library, x: Array, upper: bool) -> tuple[Array, Array]:
 
 def eig(lib: Library, x: Array) -> tuple[Array, Array]:
     values, vectors = lib.xp.linalg.eig(x)
-    dtype = lib.dtypes[COMPLEX_OF.get(x.dtype.name, x.dtype.name)]
+    name: str = x.dtype.name
+    dtype = lib.dtypes[COMPLEX_OF.get(name, name)]
     return rows_first(lib, values.astype(dtype)), rows_first(lib, vectors.astype(dtype))
 
 

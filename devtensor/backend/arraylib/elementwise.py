@@ -178,6 +178,11 @@ def rsqrt(lib: Library, x: Array) -> Array:
 
 
 def sigmoid(lib: Library, x: Array) -> Array:
+    if x.dtype.kind == "c":
+        # By the exponential that shrinks: a complex one that overflows is NaN in its imaginary part.
+        below = x.real < 0
+        shrunk = lib.xp.exp(lib.xp.where(below, x, -x))
+        return lib.xp.asarray(lib.xp.where(below, shrunk, 1) / (shrunk + 1))
     return lib.xp.asarray(lib.xp.reciprocal(lib.xp.exp(-x) + 1))
 
 

@@ -114,7 +114,7 @@ def as_strided(
     item = x.dtype.itemsize
     view = partial(restrided, lib)
     if any(s != item * w for s, w, n in zip(x.strides, layout, x.shape, strict=True) if n > 1) and x.size:
-        x = laid_out(lib, x, layout, max(0, offset) + span(size, stride), max(0, -offset))
+        x = laid_out_for(lib, x, size, stride, offset, layout)
     # Steps forward or back to the wanted element, by a view of one dimension that reaches it.
     if offset > 0:
         x = view(x, (offset + 1,), (item,))[offset:]
@@ -134,6 +134,18 @@ def laid_out(lib: Library, x: Array, strides: tuple[int, ...], least: int = 0, b
     view = restrided(lib, memory[before:], x.shape, tuple(s * x.dtype.itemsize for s in strides))
     view[...] = x
     return view
+
+
+def laid_out_for(
+    lib: Library,
+    x: Array,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    offset: int,
+    layout: tuple[int, ...],
+) -> Array:
+    """A copy of x in its layout, with room for a view that `as_strided` takes of it."""
+    return laid_out(lib, x, layout, max(0, offset) + span(size, stride), max(0, -offset))
 
 
 def lay_out(lib: Library, x: Array, strides: tuple[int, ...]) -> Array:
@@ -166,7 +178,7 @@ VIEWS: dict[str, Callable[..., Any]] = {
 def overwrite(lib: Library, root: Array, src: Array, chain: Chain) -> Array:
     """Copy of `root` in which the view that `chain` reaches holds `src`."""
     by_hand = bool(chain) and chain[0][0] == "as_strided"
-    result = laid_out(lib, root, chain[0][1][3]) if by_hand else root.copy()
+    result = laid_out_for(lib, root, *chain[0][1]) if by_hand else root.copy()
     view = result
     for name, params in chain:
         if name == "reshape" and not view.flags.c_contiguous and not by_hand:
@@ -219,15 +231,15 @@ def fold(lib: Library, g: Array, size: int, dim: int, step: int, dilation: int) 
 
 
 def roll(lib: Library, x: Array, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Array:
-    return lib.xp.roll(x, shifts, dims)
+    return lib.xp.asarray(lib.xp.roll(x, shifts, dims), order="C")
 
 
 def tril(lib: Library, x: Array, diagonal: int) -> Array:
-    return lib.xp.tril(x, diagonal)
+    return lib.xp.asarray(lib.xp.tril(x, diagonal), order="C")
 
 
 def triu(lib: Library, x: Array, diagonal: int) -> Array:
-    return lib.xp.triu(x, diagonal)
+    return lib.xp.asarray(lib.xp.triu(x, diagonal), order="C")
 
 
 MOVES: dict[str, Callable[..., Any]] = {

@@ -1,4 +1,4 @@
-"""Reductions, running sums and the softmaxes."""
+"""Reductions, running sums and the softmaxes; all results lie row by row, whatever the input does."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def accumulating(lib: Library, function: Callable[..., Any]) -> Kernel:
 
     def kernel(x: Array, dims: tuple[int, ...], keepdim: bool) -> Array:
         if dtype_name(x) in HALF_TYPES:
-            return asarray(function(x.astype(float32), axis=dims, keepdims=keepdim)).astype(x.dtype)
-        return asarray(function(x, axis=dims, keepdims=keepdim, dtype=x.dtype))
+            found = asarray(function(x.astype(float32), axis=dims, keepdims=keepdim), order="C")
+            return found.astype(x.dtype)
+        return asarray(function(x, axis=dims, keepdims=keepdim, dtype=x.dtype), order="C")
 
     return kernel
 
@@ -42,7 +43,7 @@ def reduction(lib: Library, function: Callable[..., Any]) -> Kernel:
     asarray = lib.xp.asarray
 
     def kernel(x: Array, dims: tuple[int, ...], keepdim: bool) -> Array:
-        return asarray(function(x, axis=dims, keepdims=keepdim))
+        return asarray(function(x, axis=dims, keepdims=keepdim), order="C")
 
     return kernel
 
@@ -68,8 +69,8 @@ def running(lib: Library, function: Callable[..., Any]) -> Kernel:
         if x.ndim == 0:
             return x.copy()
         if dtype_name(x) in HALF_TYPES:
-            return function(x.astype(float32), axis=dim).astype(x.dtype)
-        return function(x, axis=dim, dtype=x.dtype)
+            return function(x.astype(float32), axis=dim).astype(x.dtype, order="C")
+        return lib.xp.asarray(function(x, axis=dim, dtype=x.dtype), order="C")
 
     return kernel
 

@@ -1,5 +1,6 @@
 """Layers' functions, without state: PyTorch's `torch.nn.functional`."""
 
+from devtensor.functions import out as _out
 from devtensor.nn.functional.activation import (
     celu,
     celu_,
@@ -311,3 +312,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+_out.attach(globals(), _out.NN)

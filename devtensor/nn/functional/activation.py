@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import as_dtype
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.inplace import apply_inplace, copy_into
+from devtensor.core.naming import named
 from devtensor.core.op import Op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
@@ -184,9 +185,7 @@ def _into_itself(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return function(input, *args, inplace=True, **kwargs)
 
-    changed.__name__ = changed.__qualname__ = f"{function.__name__}_"
-    changed.__doc__ = f"In-place form of `{function.__name__}`."
-    return changed
+    return named(changed, f"{function.__name__}_", f"In-place form of `{function.__name__}`.")
 
 
 relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = map(

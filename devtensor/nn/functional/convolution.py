@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import conv as ops
@@ -87,14 +88,14 @@ def _forward(count: int) -> Callable[..., Tensor]:
         output = ops.convolution(input, weight, steps, around, apart, groups)
         return without_batch(with_bias(output, weight, bias), added)
 
-    conv.__name__ = conv.__qualname__ = name
-    conv.__doc__ = (
+    return named(
+        conv,
+        name,
         f"Cross-correlation of `input` with `weight` over {count} spatial dim(s), plus `bias`.\n\n"
         "Shapes: input (N, C, *S) or (C, *S), weight (O, C/groups, *K), bias (O,) -> (N, O, *P) or (O, *P)\n"
         "Units: `padding` counts elements on each side; 'valid' is none, 'same' keeps sizes (stride 1).\n"
-        "Errors: ShapeError if channels do not fit, no window fits, or arguments are out of range."
+        "Errors: ShapeError if channels do not fit, no window fits, or arguments are out of range.",
     )
-    return conv
 
 
 def _check_transposed(op: str, input: Tensor, weight: Tensor, groups: int) -> None:
@@ -158,14 +159,14 @@ def _transposed(count: int) -> Callable[..., Tensor]:
         output = _spread_out(input, weight, steps, around, extra, apart, groups)
         return without_batch(with_bias(output, weight, bias), added)
 
-    conv_transpose.__name__ = conv_transpose.__qualname__ = name
-    conv_transpose.__doc__ = (
+    return named(
+        conv_transpose,
+        name,
         f"Transposed convolution over {count} spatial dim(s): the gradient of conv{count}d for its input.\n\n"
         "Shapes: input (N, O, *P) or (O, *P), weight (O, C/groups, *K), bias (C,) -> (N, C, *S) or (C, *S)\n"
         "Units: `output_padding` counts elements added behind each dim.\n"
-        "Errors: ShapeError if channels do not fit or arguments are out of range."
+        "Errors: ShapeError if channels do not fit or arguments are out of range.",
     )
-    return conv_transpose
 
 
 conv1d, conv2d, conv3d = map(_forward, (1, 2, 3))

@@ -85,9 +85,8 @@ def multi_head_attention_forward(
     weights = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else in_proj_weight
     q, k, v = _projected(query, key, value, weights, in_proj_bias)
     if bias_k is not None or bias_v is not None:
-        _expect(bias_k is not None and bias_v is not None, "bias_k and bias_v must be given together")
         _expect(static_k is None and static_v is None, "bias cannot be added to static key or value.")
-        k, v = (_with_bias(t, bias, batch) for t, bias in ((k, bias_k), (v, bias_v)))
+        k, v = _with_biases(k, v, bias_k, bias_v)
         mask, padding = _widened_masks(mask, padding)
     q, k, v = (
         t.reshape(t.shape[0], batch * num_heads, head).transpose(0, 1) if fixed is None else fixed
@@ -98,12 +97,9 @@ def multi_head_attention_forward(
         k, v = cat(k, zeros, dim=1), cat(v, zeros, dim=1)
         mask, padding = _widened_masks(mask, padding)
     mask = _merged(mask, padding, batch, num_heads, k.shape[1])
-    output, seen = _attended(
-        q, k, v, mask, dropout_p if training else 0.0, hinted, need_weights, (batch, num_heads)
-    )
-    output = output.transpose(0, 1).reshape(length * batch, width)
-    output = linear(output, out_proj_weight, out_proj_bias)
-    output = output.view(length, batch, output.shape[1])  # type: ignore[attr-defined]
+    p = dropout_p if training else 0.0
+    output, seen = _attended(q, k, v, mask, p, hinted, need_weights, (batch, num_heads))
+    output = _put_together(output, (length, batch, width), out_proj_weight, out_proj_bias)
     if seen is not None and average_attn_weights:
         seen = seen.mean(1)
     if batched:
@@ -170,9 +166,14 @@ def _projected(query: Any, key: Any, value: Any, weights: Any, bias: Any) -> lis
     return [linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)]
 
 
-def _with_bias(t: Any, bias: Any, batch: int) -> Any:
-    """One more place at the end of the sequence, the same for all samples."""
-    return cat(t, bias.expand(1, batch, bias.shape[-1]), dim=0)
+def _with_biases(k: Any, v: Any, bias_k: Any, bias_v: Any) -> tuple[Any, Any]:
+    """Keys and values with one more place at the end of the sequence, the same for all samples."""
+    _expect(bias_k is not None and bias_v is not None, "bias_k and bias_v must be given together")
+    return _one_longer(k, bias_k), _one_longer(v, bias_v)
+
+
+def _one_longer(t: Any, bias: Any) -> Any:
+    return cat(t, bias.expand(1, t.shape[1], bias.shape[-1]), dim=0)
 
 
 def _widened_masks(*masks: Any) -> tuple[Any, ...]:
@@ -190,6 +191,13 @@ def _merged(mask: Any, padding: Any, batch: int, heads: int, source: int) -> Any
     spread = padding.view(batch, 1, 1, source).expand(batch, heads, 1, source)
     spread = spread.reshape(batch * heads, 1, source)
     return spread if mask is None else mask + spread
+
+
+def _put_together(output: Any, sizes: tuple[int, int, int], weight: Any, bias: Any) -> Any:
+    """The heads' outputs side by side, projected: (L, N, E)."""
+    length, batch, width = sizes
+    made: Any = linear(output.transpose(0, 1).reshape(length * batch, width), weight, bias)
+    return made.view(length, batch, made.shape[1])
 
 
 def _attended(

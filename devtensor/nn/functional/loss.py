@@ -159,6 +159,11 @@ def binary_cross_entropy_with_logits(
     Shapes: input (*A), target (*A), weight and pos_weight broadcast to (*A) -> () or (*A)
     """
     _same_sizes("binary_cross_entropy_with_logits", input, target)
+    if not target.kind.dtype.is_floating_point:
+        raise DTypeError(
+            f"[binary_cross_entropy_with_logits] result type {input.kind.dtype} can't be cast to the type of "
+            f"target, {target.kind.dtype}; convert target with .float()"
+        )
     reduction = old_reduction(size_average, reduce, reduction)
     return ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
 

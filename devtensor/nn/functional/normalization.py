@@ -131,7 +131,8 @@ def layer_norm(
 
     Shapes: input (*B, *normalized_shape), weight, bias (*normalized_shape) -> as input
     """
-    return ops.layer_norm(input, weight, bias, _last_dims("layer_norm", input, normalized_shape), eps)
+    count = _last_dims("layer_norm", input, normalized_shape)
+    return ops.layer_norm(_row_by_row(input), weight, bias, count, eps)
 
 
 def rms_norm(
@@ -142,7 +143,13 @@ def rms_norm(
     Shapes: input (*B, *normalized_shape), weight (*normalized_shape) -> as input
     """
     count = _last_dims("rms_norm", input, normalized_shape)
-    return ops.rms_norm(input, weight, count, EPS.get(input.kind.dtype.name, 0.0) if eps is None else eps)
+    eps = EPS.get(input.kind.dtype.name, 0.0) if eps is None else eps
+    return ops.rms_norm(_row_by_row(input), weight, count, eps)
+
+
+def _row_by_row(input: Tensor) -> Tensor:
+    """`input` as the result shall lie, as PyTorch's does, whatever the input's own order."""
+    return input if input.array.flags.c_contiguous else copy(input)
 
 
 def group_norm(

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import FLOAT, int64
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import pool as ops
@@ -44,12 +45,6 @@ def _geometry(op: str, kernel_size: Any, stride: Any, padding: Any, count: int) 
     given = stride is not None and stride != () and stride != []
     steps = numbers(op, "stride", stride, count) if given else size
     return size, steps, numbers(op, "padding", padding, count)
-
-
-def _named(function: Callable, name: str, doc: str) -> Callable:
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
 
 
 def _filled(op: str, input: Tensor, count: int) -> tuple[Tensor, bool]:
@@ -99,8 +94,8 @@ def _largest(count: int) -> tuple[Callable, Callable]:
         "Errors: ShapeError if no window fits, or padding exceeds half a window."
     )
     return (
-        _named(max_pool, name, doc % "; with `return_indices` also"),
-        _named(with_indices, f"{name}_with_indices", doc % ", and"),
+        named(max_pool, name, doc % "; with `return_indices` also"),
+        named(with_indices, f"{name}_with_indices", doc % ", and"),
     )
 
 
@@ -125,7 +120,7 @@ def _mean(count: int) -> Callable[..., Tensor]:
             means = ops.avg_pool(input, *geometry, *settings)
         return without_batch(means, added)
 
-    return _named(
+    return named(
         avg_pool,
         name,
         f"Mean of each window over {count} spatial dim(s).\n\n"
@@ -162,7 +157,7 @@ def _adaptive_mean(count: int) -> Callable[..., Tensor]:
         input, added = with_batch(name, input, count)
         return without_batch(ops.adaptive_avg_pool(input, sizes), added)
 
-    return _named(
+    return named(
         adaptive_avg_pool,
         name,
         f"Means of windows that tile {count} spatial dim(s) so that `output_size` of them come out; None "
@@ -191,8 +186,8 @@ def _adaptive_largest(count: int) -> tuple[Callable, Callable]:
         "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)"
     )
     return (
-        _named(adaptive_max_pool, name, doc % "; with `return_indices` also"),
-        _named(with_indices, f"{name}_with_indices", doc % ", and"),
+        named(adaptive_max_pool, name, doc % "; with `return_indices` also"),
+        named(with_indices, f"{name}_with_indices", doc % ", and"),
     )
 
 
@@ -220,7 +215,7 @@ def _powered(count: int) -> Callable[..., Tensor]:
             area *= n
         return (sign(means) * relu(_abs(means)) * area).pow(1.0 / norm_type)  # type: ignore[attr-defined]
 
-    return _named(
+    return named(
         lp_pool,
         name,
         f"The p-norm of each window over {count} spatial dim(s), p being `norm_type`.\n\n"

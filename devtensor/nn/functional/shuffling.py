@@ -119,7 +119,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
         raise DTypeError(
             f"[unfold] is not implemented for {input.kind.dtype.name}; convert with .float() first"
         )
-    image, added = _batch_of("unfold", input, 4, nonempty=True)
+    image, added = _batch_of("unfold", input, 4)
     samples, channels, *spatial = image.array.shape
     counts = window_counts(tuple(spatial), size, steps, around, apart)
     if min(counts) < 1:
@@ -133,7 +133,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     return as_shape(columns, tuple(columns.array.shape[1:])) if added else columns
 
 
-def _batch_of(op: str, input: Tensor, ndim: int, nonempty: bool = False) -> tuple[Tensor, bool]:
+def _batch_of(op: str, input: Tensor, ndim: int) -> tuple[Tensor, bool]:
     shape = tuple(input.array.shape)
     if len(shape) not in (ndim - 1, ndim) or (0 in shape[1 - ndim :]):
         raise ShapeError(

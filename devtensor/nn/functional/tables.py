@@ -153,12 +153,8 @@ def embedding_bag(
     _check_index("embedding_bag", "input", input)
     floats_only("embedding_bag", weight)
     indices, bags, count = _bags(input, offsets, include_last_offset)
-    if (
-        may_look(indices)
-        and not 0 <= int(amin(indices).item()) <= int(amax(indices).item()) < weight.array.shape[0]
-    ):
-        raise ShapeError(f"[embedding_bag] indices must be in the valid range [0, {weight.array.shape[0]})")
-    _check_bag(input, weight, mode, scale_grad_by_freq, per_sample_weights)
+    _check_range(indices, weight.array.shape[0])
+    _check_bag(input, mode, scale_grad_by_freq, per_sample_weights)
     if max_norm is not None:
         shorten("embedding_bag", weight, indices, max_norm, norm_type)
     if padding_idx is not None:
@@ -222,7 +218,12 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any
     return input, searchsorted(starts, places, True) - 1, starts.array.shape[0]
 
 
-def _check_bag(input: Any, weight: Any, mode: str, scaled: bool, shares: Any) -> None:
+def _check_range(indices: Any, rows: int) -> None:
+    if may_look(indices) and not 0 <= int(amin(indices).item()) <= int(amax(indices).item()) < rows:
+        raise ShapeError(f"[embedding_bag] indices must be in the valid range [0, {rows})")
+
+
+def _check_bag(input: Any, mode: str, scaled: bool, shares: Any) -> None:
     if mode not in ("sum", "mean", "max"):
         raise ArgumentError("[embedding_bag] mode has to be one of sum, mean or max")
     if mode == "max" and scaled:

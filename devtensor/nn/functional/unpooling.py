@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.functions.sampling import rand
 from devtensor.nn.functional.geometry import Sizes, floats_only, may_look, numbers, with_batch, without_batch
@@ -54,13 +55,13 @@ def _undone(count: int) -> Callable[..., Tensor]:
         made = scatter(zeros, flat, as_shape(values, (planes, per_plane)), 1)
         return without_batch(as_shape(made, (samples, channels, *sizes)), added)
 
-    max_unpool.__name__ = max_unpool.__qualname__ = name
-    max_unpool.__doc__ = (
+    return named(
+        max_unpool,
+        name,
         f"Elements put back to where max_pool{count}d took them from, zeros elsewhere.\n\n"
         "Shapes: input (N, C, *P) or (C, *P), indices as input -> (N, C, *S) or (C, *S)\n"
-        "Errors: ShapeError if indices do not fit; ArgumentError for an output_size that no pooling leads to."
+        "Errors: ShapeError if indices do not fit; ArgumentError for an output_size that no pooling gives.",
     )
-    return max_unpool
 
 
 def _check(op: str, input: Tensor, indices: Tensor, sizes: Sizes, count: int) -> None:
@@ -114,6 +115,16 @@ def _unpooled(input: Tensor, size: Sizes, stride: Sizes, padding: Sizes, output_
 max_unpool1d, max_unpool2d, max_unpool3d = map(_undone, (1, 2, 3))
 
 
+FRACTIONAL = """Largest element of windows over {count} spatial dims that are drawn at random.
+
+`output_size`, or `output_ratio` of each size, is what comes out.
+
+Shapes: input (N, C, *S) or (C, *S), _random_samples (N, C, {count}) -> (N, C, *output_size) or without N
+Source: Graham 2014.
+Errors: ArgumentError unless one of output_size and output_ratio is given; ShapeError if they do not fit.
+"""
+
+
 def _fractional(count: int) -> tuple[Callable, Callable]:
     name = f"fractional_max_pool{count}d"
 
@@ -148,17 +159,8 @@ def _fractional(count: int) -> tuple[Callable, Callable]:
         found = with_indices(input, kernel_size, output_size, output_ratio, False, _random_samples)
         return found if return_indices else found[0]
 
-    for function, full_name in ((fractional_max_pool, name), (with_indices, f"{name}_with_indices")):
-        function.__name__ = function.__qualname__ = full_name
-        function.__doc__ = (
-            f"Largest element of windows over {count} spatial dims that are drawn at random so that "
-            "`output_size`, or `output_ratio` of each size, come out.\n\n"
-            "Shapes: input (N, C, *S) or (C, *S), _random_samples (N, C, "
-            f"{count}) -> (N, C, *output_size) or without N\nSource: Graham 2014.\n"
-            "Errors: ArgumentError unless one of output_size and output_ratio is given; ShapeError if they "
-            "do not fit."
-        )
-    return fractional_max_pool, with_indices
+    doc = FRACTIONAL.format(count=count)
+    return named(fractional_max_pool, name, doc), named(with_indices, f"{name}_with_indices", doc)
 
 
 def _order(count: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.inplace import copy_into
+from devtensor.core.naming import named
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional import (
     activation,
@@ -118,11 +119,7 @@ def _dropping(function: Callable, name: str, doc: str) -> tuple[Callable[..., Te
     def inplace(input: Tensor, p: float, train: bool) -> Tensor:
         return function(input, p, train, True)
 
-    dropping.__name__ = dropping.__qualname__ = name
-    dropping.__doc__ = doc
-    inplace.__name__ = inplace.__qualname__ = f"{name}_"
-    inplace.__doc__ = f"In-place form of `{name}`."
-    return dropping, inplace
+    return named(dropping, name, doc), named(inplace, f"{name}_", f"In-place form of `{name}`.")
 
 
 dropout, dropout_ = _dropping(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Self
 
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
@@ -39,6 +40,9 @@ class Numbered(Module):
         for place, member in enumerate(members):
             setattr(self, str(place), member)
 
+    def _add(self, name: str, member: Any) -> None:
+        self.add_module(name, member)
+
     def __len__(self) -> int:
         return len(self._members())
 
@@ -67,7 +71,7 @@ class Numbered(Module):
 
     def append(self, module: Any) -> Self:
         """Add a member at the end."""
-        setattr(self, str(len(self)), module)
+        self._add(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Any]) -> Self:
@@ -237,17 +241,17 @@ def _as_parameter(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 
 
-def _described(value: Any) -> str:
+def _described(value: Any, kind: Callable[[Tensor], Any]) -> str:
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     what = "Parameter" if isinstance(value, Parameter) else "Tensor"
     place = "" if value.device.type == "cpu" else f" ({value.device})"
     shape = "x".join(map(str, value.shape))
-    return f"{what} containing: [{value.dtype} of size {shape}{place}]"
+    return f"{what} containing: [{kind(value)} of size {shape}{place}]"
 
 
-def _listed(members: dict[str, Any]) -> str:
-    return "\n".join(f"  ({name}): {_described(value)}" for name, value in members.items())
+def _listed(members: dict[str, Any], kind: Callable[[Tensor], Any]) -> list[str]:
+    return [f"  ({name}): {_described(value, kind)}" for name, value in members.items()]
 
 
 class ParameterList(Numbered):
@@ -261,6 +265,9 @@ class ParameterList(Numbered):
     def _members(self) -> dict[str, Any]:
         return self._parameters
 
+    def _add(self, name: str, member: Any) -> None:
+        setattr(self, name, member)
+
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, _as_parameter(value) if name.isdigit() else value)
 
@@ -273,7 +280,7 @@ class ParameterList(Numbered):
         return self.extend(other)
 
     def __repr__(self) -> str:
-        return f"{self._get_name()}({_listed(self._parameters)})"
+        return framed(self._get_name(), _listed(self._parameters, attrgetter("dtype")), [])
 
 
 class ParameterDict(Named):
@@ -293,4 +300,4 @@ class ParameterDict(Named):
         self.register_parameter(key, _as_parameter(value))
 
     def __repr__(self) -> str:
-        return f"{self._get_name()}({_listed(self._parameters)})"
+        return framed(self._get_name(), _listed(self._parameters, Tensor.type), [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
 from devtensor.nn.functional.loss import old_reduction
@@ -98,6 +99,8 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
+        if not isinstance(delta, (int, float)):
+            raise ArgumentTypeError(f"[HuberLoss] delta is {type(delta).__name__}; it needs an int or float")
         self.delta = delta
 
     def _settings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import devtensor.methods  # noqa: F401 - layers use tensors' operators and methods
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import DType, as_dtype
-from devtensor.core.errors import ArgumentTypeError, DTypeError
+from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.nn.modules.hooks import HOOK_TABLES, Hooked
@@ -120,19 +120,19 @@ class Module(Hooked, Saving):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move and convert all: `to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`.
 
-        The dtype applies to floating-point tensors only; the others are just moved.
+        The dtype applies to floating-point and complex tensors only; the others are just moved.
 
-        Errors: DTypeError for a dtype that is not floating point.
+        Errors: ArgumentTypeError for a dtype that is neither floating point nor complex.
         """
         device, dtype = _destination(args, kwargs)
-        if dtype is not None and not dtype.is_floating_point:
-            raise DTypeError(
+        if dtype is not None and not dtype.differentiable:
+            raise ArgumentTypeError(
                 "[Module.to] nn.Module.to only accepts floating point or complex dtypes, but got desired "
                 f"dtype={dtype}"
             )
 
         def convert(tensor: Any) -> Tensor:
-            return tensor.to(device, dtype if tensor.dtype.is_floating_point else None)
+            return tensor.to(device, dtype if tensor.dtype.differentiable else None)
 
         return self._apply(convert)
 

@@ -48,15 +48,27 @@ def sizes_of_table(name: str, table: Tensor) -> tuple[int, int]:
     return rows, columns
 
 
-class Embedding(Module):
+class _Table(Module):
+    """What layers with a table of vectors share."""
+
+    weight: Any
+    padding_idx: int | None
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with no_grad():
+                self.weight[self.padding_idx].fill_(0)
+
+
+class Embedding(_Table):
     """The rows of a table that indices name; the row `padding_idx` is zero and stays so.
 
     Shapes: input (*I) -> (*I, embedding_dim)
     Source: rows start as standard normal numbers, as in PyTorch.
     Errors: IndexingError if an index is not in [0, num_embeddings).
     """
-
-    weight: Any
 
     def __init__(
         self,
@@ -87,13 +99,6 @@ class Embedding(Module):
             return
         check_table("Embedding", _weight, num_embeddings, embedding_dim)
         self.weight = Parameter(_weight, requires_grad=not _freeze)
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with no_grad():
-                self.weight[self.padding_idx].fill_(0)
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.embedding(
@@ -135,14 +140,12 @@ class Embedding(Module):
         )
 
 
-class EmbeddingBag(Module):
+class EmbeddingBag(_Table):
     """Sums, means or maxima of the rows of a table that bags of indices name.
 
     Shapes: input (B, L), or (M,) with offsets (B,) -> (B, embedding_dim)
     Source: rows start as standard normal numbers, as in PyTorch.
     """
-
-    weight: Any
 
     def __init__(
         self,
@@ -175,13 +178,6 @@ class EmbeddingBag(Module):
         self.mode = mode
         self.sparse = sparse
         self.include_last_offset = include_last_offset
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with no_grad():
-                self.weight[self.padding_idx].fill_(0)
 
     def forward(
         self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None

@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
+from devtensor.core.naming import named
 
 __all__ = ["consume_prefix_in_state_dict_if_present"]
 
@@ -17,8 +18,7 @@ def _ntuple(n: int, name: str = "parse") -> Callable[[Any], tuple]:
     def parse(x: Any) -> tuple:
         return tuple(x) if isinstance(x, Iterable) else tuple(repeat(x, n))
 
-    parse.__name__ = parse.__qualname__ = name
-    return parse
+    return named(parse, name, f"`x`, {n} times if it is one number, as a tuple.")
 
 
 _single = _ntuple(1, "_single")

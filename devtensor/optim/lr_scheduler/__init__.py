@@ -12,7 +12,6 @@ from devtensor.optim.lr_scheduler.factors import (
 from devtensor.optim.lr_scheduler.one_cycle import OneCycleLR
 from devtensor.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from devtensor.optim.lr_scheduler.schedule import LRScheduler
-from devtensor.optim.lr_scheduler.schedule import LRScheduler as _LRScheduler
 from devtensor.optim.lr_scheduler.sequential import SequentialLR
 
 __all__ = [
@@ -28,3 +27,6 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+# The name from before PyTorch 2.0.
+_LRScheduler = LRScheduler

@@ -1,0 +1,147 @@
+"""Each number by itself, in PyTorch's spellings: limits, rounding, signs, angles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.core.dtype import FLOAT, default_dtype, finfo
+from devtensor.core.errors import ArgumentError
+from devtensor.core.inplace import apply_inplace
+from devtensor.core.tensor import Tensor
+from devtensor.functions.arithmetic import inplace_form, number
+from devtensor.functions.out import into
+from devtensor.ops import combine, compare, elementwise, parts
+from devtensor.ops import functions as real
+from devtensor.ops.create import cast, copy
+
+__all__ = [
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "deg2rad",
+    "frac",
+    "heaviside",
+    "isneginf",
+    "isposinf",
+    "logit",
+    "nan_to_num",
+    "rad2deg",
+    "round",
+    "signbit",
+]
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """`input` held between `min` and `max`, numbers or tensors.
+
+    Errors: ArgumentError if neither is given.
+    """
+    _some_limit(min, max)
+    return into(out, combine.clamp(input, number(min), number(max)))
+
+
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """In-place form of `clamp`."""
+    _some_limit(min, max)
+    return apply_inplace(combine.clamp.op, self, (number(min), number(max)), ())
+
+
+def _some_limit(min: Any, max: Any) -> None:
+    if min is None and max is None:
+        raise ArgumentError("[clamp] At least one of 'min' or 'max' must not be None")
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """`input`, but at least `min`."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """`input`, but at most `max`."""
+    return clamp(input, None, max)
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """`input` rounded to `decimals` places, halves to the even digit."""
+    if not decimals:
+        return into(out, elementwise.round(input))
+    scale = 10.0 ** abs(decimals)
+    made = (
+        elementwise.round(input * scale) / scale if decimals > 0 else elementwise.round(input / scale) * scale
+    )
+    return into(out, made)
+
+
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN and infinities replaced by numbers; without one, infinities become the dtype's limits."""
+    if input.dtype.is_complex:
+        return parts.complex(*[nan_to_num(p, nan, posinf, neginf) for p in (input.real, input.imag)])
+    if input.dtype.category != FLOAT:
+        return copy(input)
+    limits = finfo.of(input.dtype)
+    made = compare.where(compare.isnan(input), 0.0 if nan is None else float(nan), input)
+    made = compare.where(isposinf(made), limits.max if posinf is None else float(posinf), made)
+    return compare.where(isneginf(made), limits.min if neginf is None else float(neginf), made)
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """Whether `input` is positive infinity."""
+    return compare.eq(input, float("inf"))  # type: ignore[return-value]
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """Whether `input` is negative infinity."""
+    return compare.eq(input, float("-inf"))  # type: ignore[return-value]
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign is negative, that of a zero too."""
+    if input.dtype.category != FLOAT:
+        return compare.lt(input, 0)  # type: ignore[return-value]
+    negative_zero = compare.logical_and(compare.eq(input, 0), compare.lt(real.reciprocal(input), 0))
+    return compare.logical_or(compare.lt(input, 0), negative_zero)
+
+
+def frac(input: Tensor) -> Tensor:
+    """What remains of `input` without its whole part."""
+    return input - elementwise.trunc(input)
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below zero, 1 above, `values` at zero."""
+    return compare.where(compare.eq(input, 0), values, compare.gt(input, 0))
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(input / (1 - input)), with `input` first held in [eps, 1 - eps] if eps is given."""
+    number = input if input.dtype.differentiable else cast(input, default_dtype())
+    held = number if eps is None else clamp(number, eps, 1 - eps)
+    return real.log(held / (1 - held))
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees as radians."""
+    return input * (math.pi / 180)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians as degrees."""
+    return input * (180 / math.pi)
+
+
+clip = clamp
+METHODS: dict[str, Callable] = {
+    f.__name__: f
+    for f in (
+        clamp, clamp_, clamp_max, clamp_min, deg2rad, frac, heaviside, isneginf, isposinf, logit, nan_to_num,
+        rad2deg, round, signbit,
+    )
+} | {
+    f"{f.__name__}_": inplace_form(f)
+    for f in (clamp_max, clamp_min, deg2rad, frac, heaviside, logit, nan_to_num, rad2deg, round)
+} | {"clip": clamp, "clip_": clamp_}  # fmt: skip
