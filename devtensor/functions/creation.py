@@ -40,9 +40,9 @@ __all__ = [
 
 
 def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    """The tensor made, or `out` with it written in; with its gradient wanted if asked."""
+    """The tensor made, or `out` with it written in, in its dtype; with its gradient wanted if asked."""
     if out is not None:
-        return into(out, made)
+        return into(out, made if made.kind is out.kind else cast(made, out.kind.dtype))
     return made.requires_grad_() if requires_grad else made
 
 

@@ -61,7 +61,7 @@ CODE = {
     "eval": (eval, "RAN.append('ran')"),
     "exec": (exec, "import os"),
     "getattr": (getattr, "x", "join"),
-    "open": (open, "/tmp/x"),
+    "open": (open, "a file"),
     "print": (print, "ran"),
     "import": (__import__, "os"),
     "a class": (Path, "x"),
