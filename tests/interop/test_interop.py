@@ -252,6 +252,7 @@ def test_asarray_keeps_or_drops_history_as_asked():
     assert not x.requires_grad
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # by NumPy 2.5; people do it still
 def test_an_array_given_another_shape_leaves_the_tensor_alone():
     given = np.arange(6.0)
     x = torch.from_numpy(given)
