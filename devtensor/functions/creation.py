@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.core.device import resolve, wrapped
 from devtensor.core.dtype import as_dtype, default_dtype, int32, int64
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from devtensor.core.naming import named
 from devtensor.core.rules import literal_operand
 from devtensor.core.spec import contiguous_strides
@@ -40,10 +40,25 @@ __all__ = [
 
 
 def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    """The tensor made, or `out` with it written in, in its dtype; with its gradient wanted if asked."""
+    """The tensor made, or `out` with it written in; with its gradient wanted if asked."""
     if out is not None:
-        return into(out, made if made.kind is out.kind else cast(made, out.kind.dtype))
+        return into(out, made)
     return made.requires_grad_() if requires_grad else made
+
+
+def agreed(op: str, dtype: Any, out: Tensor | None) -> Any:
+    """The dtype that was named, or that of `out` where none was.
+
+    Errors: DTypeError if both are there and differ.
+    """
+    if out is None or (dtype is not None and as_dtype(dtype) is out.dtype):
+        return dtype
+    if dtype is not None:
+        raise DTypeError(
+            f"[{op}] dtype {as_dtype(dtype).name} does not match dtype of out parameter ({out.dtype.name}); "
+            "leave one of the two out"
+        )
+    return out.dtype
 
 
 def full(
@@ -61,6 +76,7 @@ def full(
 
     Errors: ArgumentTypeError for a value that is no number.
     """
+    dtype = agreed("full", dtype, out)
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     elif hasattr(fill_value, "item"):
@@ -99,6 +115,7 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
         shape = shape_of(size or (other.pop("size", ()),))
         if other:
             raise ArgumentTypeError(f"[{name}] {name}() got an unexpected keyword argument {min(other)!r}")
+        dtype = agreed(name, dtype, out)
         dtype = default_dtype() if dtype is None else as_dtype(dtype)
         return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
 
@@ -177,6 +194,7 @@ def eye(
         raise ArgumentError(f"[eye] n must be greater or equal to 0, and m; got n={n}, m={m}")
     place = resolve(device)
     rows, columns = (ops.arange(0, 1, size, int64, place) for size in (n, n if m is None else m))
+    dtype = agreed("eye", dtype, out)
     kind = default_dtype() if dtype is None else as_dtype(dtype)
     return finish(cast(eq(as_shape(rows, (n, 1)), columns), kind), requires_grad, out)
 

@@ -10,7 +10,7 @@ from devtensor.core.device import resolve
 from devtensor.core.dtype import FLOAT, as_dtype, default_dtype, float64, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.tensor import Tensor
-from devtensor.functions.creation import finish
+from devtensor.functions.creation import agreed, finish
 from devtensor.ops import create as ops
 from devtensor.ops.create import cast
 from devtensor.ops.join import cat
@@ -42,9 +42,8 @@ def arange(
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (_number(value) for value in (start, end, step))
     whole = all(isinstance(v, int) for v in (start, end, step))
-    kind = int64 if whole else default_dtype()
-    if dtype is not None or out is not None:
-        kind = as_dtype(dtype) if dtype is not None else out.dtype  # type: ignore[union-attr]
+    dtype = agreed("arange", dtype, out)
+    kind = as_dtype(dtype) if dtype is not None else int64 if whole else default_dtype()
     if kind is int64 and all(math.isfinite(v) for v in (start, end, step)):
         # As PyTorch: the limits and the step lose their fractions before anything is counted.
         start, end, step, whole = int(start), int(end), int(step), True
@@ -86,6 +85,7 @@ def linspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """`steps` numbers evenly spaced from `start` to `end`, both exact."""
+    dtype = agreed("linspace", dtype, out)
     return finish(_spaced("linspace", start, end, steps, dtype, device), requires_grad, out)
 
 
@@ -126,6 +126,7 @@ def logspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """`base` to the powers that `linspace` gives."""
+    dtype = agreed("logspace", dtype, out)
     powers = _spaced("logspace", start, end, steps, float64, device)
     kind = default_dtype() if dtype is None else as_dtype(dtype)
     return finish(cast(base**powers, kind), requires_grad, out)

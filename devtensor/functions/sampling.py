@@ -12,7 +12,7 @@ from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.naming import named
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
-from devtensor.functions.creation import finish, shape_of
+from devtensor.functions.creation import agreed, finish, shape_of
 from devtensor.ops.compare import lt
 from devtensor.ops.create import cast
 from devtensor.ops.parts import view_as_complex
@@ -57,7 +57,7 @@ def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callabl
         names: Any = None,
     ) -> Tensor:  # fmt: skip
         source = generator_for(resolve(device), generator)
-        kind = _floating(name, dtype)
+        kind = _floating(name, agreed(name, dtype, out))
         made = both_parts(draw, source, shape_of(size), kind)
         # A complex normal number's variance is 1 altogether, half of it in each part.
         made = made * math.sqrt(0.5) if kind.is_complex and name == "randn" else made
@@ -103,6 +103,7 @@ def randint(
     if size is None:
         raise ArgumentError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
     made = generator_for(resolve(device), generator).integers(shape_of((tuple(size),)), int(low), int(high))
+    dtype = agreed("randint", dtype, out)
     made = cast(made, as_dtype(dtype)) if dtype is not None else made
     return finish(made, requires_grad, out)
 
@@ -119,7 +120,7 @@ def randperm(
     pin_memory: bool = False,
 ) -> Tensor:
     """The numbers 0 to n-1 in random order: the order of n random words of 63 bits."""
-    place = resolve(device)
+    place, dtype = resolve(device), agreed("randperm", dtype, out)
     words = generator_for(place, generator).integers(shape_of((n,)), 0, 2**63)
     order = sort(words, 0, False)[1]
     return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad, out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 import devtensor
@@ -11,11 +9,6 @@ from view_programs import Program
 
 CHUNKS = 40
 PROGRAMS = 50
-
-
-@pytest.fixture
-def torch() -> Any:
-    return pytest.importorskip("torch")
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's own

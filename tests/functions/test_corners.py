@@ -264,3 +264,22 @@ def test_results_lie_row_by_row_whatever_the_input_does(function):
     found = function(x)
     assert found.is_contiguous()
     assert torch.allclose(found, function(x.contiguous()))
+
+
+INTO_OUT = {
+    "zeros": lambda **facts: torch.zeros(2, **facts),
+    "linspace": lambda **facts: torch.linspace(0, 3, 2, **facts),
+    "arange": lambda **facts: torch.arange(2, **facts),
+    "full": lambda **facts: torch.full((2,), 1, **facts),
+}
+
+
+@pytest.mark.parametrize("name", INTO_OUT)
+def test_what_is_made_into_out_has_its_dtype_or_is_refused(name):
+    make = INTO_OUT[name]
+    for dtype in (torch.float64, torch.int32):
+        out = torch.empty(2, dtype=dtype)
+        assert make(out=out) is out and out.dtype is dtype
+        assert make(out=out, dtype=dtype) is out
+    with pytest.raises(RuntimeError, match="does not match dtype of out"):
+        make(out=torch.empty(2, dtype=torch.int32), dtype=torch.float32)
