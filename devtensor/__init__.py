@@ -85,6 +85,7 @@ from devtensor.functions.repeating import *
 from devtensor.functions.running import *
 from devtensor.functions.sampling import *
 from devtensor.functions.scattering import *
+from devtensor.functions.segments import *
 from devtensor.functions.selecting import *
 from devtensor.functions.settings import *
 from devtensor.functions.shaping import *
@@ -185,11 +186,11 @@ _overwriting.attach(globals())
 
 # Submodules that are loaded when first asked for.
 _SUBMODULES = frozenset((
-    "__config__", "_dynamo", "_inductor", "_utils", "accelerator", "amp", "array_api", "autograd", "backend",
-    "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "functional",
-    "futures", "graph", "hub", "jit", "linalg", "mps", "mtia", "multiprocessing", "nn", "onnx", "optim",
-    "overrides", "profiler", "serialization", "signal", "special", "storage", "testing", "torch_version",
-    "types", "utils", "version", "xpu",
+    "_VF", "__config__", "_dynamo", "_inductor", "_utils", "accelerator", "amp", "array_api", "autograd",
+    "backend", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func",
+    "functional", "futures", "graph", "hub", "jit", "linalg", "mps", "mtia", "multiprocessing", "nn", "onnx",
+    "optim", "overrides", "profiler", "serialization", "signal", "special", "storage", "testing",
+    "torch_version", "types", "utils", "version", "xpu",
 ))  # fmt: skip
 # Names that live in submodules which are loaded when first asked for.
 _ELSEWHERE = {
@@ -197,25 +198,29 @@ _ELSEWHERE = {
     "Event": "accelerator.streams",
     "Stream": "accelerator.streams",
     "autocast": "amp",
-    "clear_autocast_cache": "amp.older_names",
+    "autocast_decrement_nesting": "amp.settings",
+    "autocast_increment_nesting": "amp.settings",
+    "clear_autocast_cache": "amp.settings",
     "compile": "compiler",
-    "get_autocast_cpu_dtype": "amp.older_names",
-    "get_autocast_dtype": "amp",
-    "get_autocast_gpu_dtype": "amp.older_names",
+    "get_autocast_dtype": "amp.settings",
     "is_anomaly_check_nan_enabled": "autograd",
     "is_anomaly_enabled": "autograd",
-    "is_autocast_cache_enabled": "amp.older_names",
-    "is_autocast_cpu_enabled": "amp.older_names",
-    "is_autocast_enabled": "amp",
+    "is_autocast_cache_enabled": "amp.settings",
+    "is_autocast_enabled": "amp.autocast",
     "load": "serialization",
     "save": "serialization",
     "set_anomaly_enabled": "autograd.anomaly",
-    "set_autocast_cache_enabled": "amp.older_names",
-    "set_autocast_cpu_dtype": "amp.older_names",
-    "set_autocast_dtype": "amp",
-    "set_autocast_gpu_dtype": "amp.older_names",
+    "set_autocast_cache_enabled": "amp.settings",
+    "set_autocast_dtype": "amp.autocast",
+    "set_autocast_enabled": "amp.autocast",
     "vmap": "func",
 }
+_ELSEWHERE |= dict.fromkeys((
+    "get_autocast_cpu_dtype", "get_autocast_gpu_dtype", "get_autocast_ipu_dtype", "get_autocast_xla_dtype",
+    "is_autocast_cpu_enabled", "is_autocast_ipu_enabled", "is_autocast_xla_enabled", "set_autocast_cpu_dtype",
+    "set_autocast_cpu_enabled", "set_autocast_gpu_dtype", "set_autocast_ipu_dtype",
+    "set_autocast_ipu_enabled", "set_autocast_xla_dtype", "set_autocast_xla_enabled",
+), "amp.older_names")  # fmt: skip
 _ELSEWHERE |= dict.fromkeys((
     "adaptive_avg_pool1d", "adaptive_max_pool1d", "affine_grid_generator", "alpha_dropout",
     "alpha_dropout_", "avg_pool1d", "batch_norm", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
@@ -235,6 +240,13 @@ _ELSEWHERE |= dict.fromkeys((
     "constant_pad_nd", "convolution", "embedding_renorm_", "native_batch_norm", "native_group_norm",
     "native_layer_norm",
 ), "nn.functional.native")  # fmt: skip
+_ELSEWHERE |= dict.fromkeys((
+    "_dirichlet_grad", "_sample_dirichlet", "_standard_gamma", "_standard_gamma_grad", "binomial", "poisson",
+), "functions.rejection")  # fmt: skip
+_ELSEWHERE |= dict.fromkeys((
+    "gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell",
+), "nn.functional.recurrent")  # fmt: skip
+_ELSEWHERE |= dict.fromkeys(("_pack_padded_sequence", "_pad_packed_sequence"), "nn.functional.packing")
 
 
 def __getattr__(name: str) -> _Any:

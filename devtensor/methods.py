@@ -7,13 +7,15 @@ from types import ModuleType
 from typing import Any
 
 from devtensor import functions, interop, printing
+from devtensor.core import misfits
 from devtensor.core.arguments import is_scalar
 from devtensor.core.compiled import compiled
 from devtensor.core.dispatch import call2
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
+from devtensor.core.misfits import misfit
 from devtensor.core.naming import named
-from devtensor.core.op import Op
+from devtensor.core.op import Op, telling
 from devtensor.core.tensor import Tensor
 from devtensor.fft import spectrograms
 from devtensor.functions import operands
@@ -45,8 +47,18 @@ BINARY = {
 }
 UNARY = {"-u": "__neg__", "abs": "__abs__", "~": "__invert__"}
 
+# Methods so frequent that they say themselves what they cannot take.
+FREQUENT = frozenset(
+    "__getitem__ __setitem__ permute reshape size stride sum transpose view".split()  # noqa: SIM905
+)
+
 # What an operator may meet; with anything else Python goes on to ask the other operand.
 OPERANDS = (Tensor, bool, int, float, complex)
+
+
+def _operands(op: Op) -> tuple[type, ...]:
+    """What this operator may meet: numbers have no product of matrices."""
+    return (Tensor,) if op.operator == "@" else OPERANDS
 
 
 def _entries() -> dict[str, Callable]:
@@ -62,9 +74,10 @@ def _entries() -> dict[str, Callable]:
 def _operator(entry: Any) -> Callable:
     """What stands behind `a + b`: the entry, a frame shorter: straight into dispatch."""
     op = entry.op
+    operands = _operands(op)
 
     def forward(self: Tensor, other: Any) -> Any:
-        if isinstance(other, OPERANDS):
+        if isinstance(other, operands):
             return call2(op, self, other)
         return _foreign(entry, self, other, False)
 
@@ -82,13 +95,22 @@ def _power(entry: Any) -> Callable:
     return forward
 
 
+# Both orders give the same numbers: the tensor first, in whose layout the result is.
+COMMUTATIVE = frozenset("+*&|^")
+
+
 def _reflected(entry: Callable) -> Callable:
+    swaps = entry.op.operator not in COMMUTATIVE
+    operands = _operands(entry.op)
+
     def backward(self: Tensor, other: Any) -> Any:
         if not isinstance(self, Tensor):
             raise ArgumentTypeError(
                 f"[{entry.__name__}] the method is a Tensor's, not a {type(self).__name__}'s"
             )
-        return entry(other, self) if isinstance(other, OPERANDS) else _foreign(entry, self, other, True)
+        if isinstance(other, operands):
+            return entry(other, self) if swaps else entry(self, other)
+        return _foreign(entry, self, other, True)
 
     return backward
 
@@ -96,6 +118,8 @@ def _reflected(entry: Callable) -> Callable:
 def _foreign(entry: Callable, self: Tensor, other: Any, exchanged: bool) -> Any:
     """NumPy's scalars act as the Python numbers they stand for; its arrays can be compared and divided."""
     if is_scalar(other):
+        if entry.op.operator == "@":
+            return NotImplemented
         return entry(other.item(), self) if exchanged else entry(self, other.item())
     if not hasattr(other, "__array_interface__") or other.dtype.kind in "USO":
         return NotImplemented
@@ -114,8 +138,9 @@ def inplace_form(op: Op) -> Callable:
     params = "".join(f"{name}, " for name in op.parameters)
     call = f"return apply_inplace(op, self, ({others}), ({params}))"
     declared = op.declared._replace(positional=("self", *op.declared.positional[1:]))
-    scope = {"op": op, "apply_inplace": apply_inplace}
-    inplace = compiled(f"{op.name}_", declared.declared(), [call], scope, op.defaults)
+    scope = {"op": op, "apply_inplace": apply_inplace, "misfit": misfit}
+    lines = telling([call], "op")
+    inplace = compiled(f"{op.name}_", declared.declared(), lines, scope, op.defaults)
     inplace.__module__ = __name__
     inplace.__annotations__ = {"return": "Tensor"}
     inplace.__doc__ = f"In-place form of `{op.name}`."
@@ -193,7 +218,9 @@ def attach() -> None:
 
 
 def _attach_functions(module: ModuleType) -> None:
-    for name, function in getattr(module, "METHODS", {}).items():
+    methods = dict(getattr(module, "METHODS", {}))
+    misfits.attach(methods, methods.keys() - FREQUENT, 2)
+    for name, function in methods.items():
         setattr(Tensor, name, function)
     for name, getter in getattr(module, "PROPERTIES", {}).items():
         setattr(Tensor, name, getter)

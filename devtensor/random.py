@@ -13,7 +13,7 @@ from devtensor.core.dtype import int64, uint8
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError
 from devtensor.core.host import host_read
 from devtensor.core.inplace import apply_inplace, copy_into
-from devtensor.core.state import no_grad
+from devtensor.core.state import current, inference_mode, no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.core.transfer import HostData
 from devtensor.ops import random as ops
@@ -46,6 +46,7 @@ class Generator:
     def __init__(self, device: Any = "cpu") -> None:
         self.device = resolve(device)
         self._state: Tensor | None = None
+        self._view: Tensor | None = None
         self._seed = UNSEEDED
 
     @property
@@ -53,7 +54,8 @@ class Generator:
         """Seed and offset, on the device; made on first use."""
         state = self._state
         if state is None:
-            state = self._state = constant(_words(self._seed, 0), int64, self.device)
+            with inference_mode(False):  # an inference tensor could not be drawn from outside
+                state = self._state = constant(_words(self._seed, 0), int64, self.device)
         return state
 
     def manual_seed(self, seed: int) -> Generator:
@@ -108,8 +110,17 @@ class Generator:
     def advance(self, count: int) -> None:
         """Move the offset on by the words that a draw took."""
         if count:
-            with no_grad():
-                apply_inplace(add.op, getitem(self.state, (slice(1, 2),)), (count,), ())
+            apply_inplace(add.op, self._offset(), (count,), ())
+
+    def _offset(self) -> Tensor:
+        """The view of the state that holds the offset; layers see it taken anew."""
+        state = self.state
+        if current().layers:
+            return getitem(state, (slice(1, 2),))
+        found = self._view
+        if found is None:
+            found = self._view = getitem(state, (slice(1, 2),))
+        return found
 
     def uniform(self, shape: tuple[int, ...], dtype: Any) -> Tensor:
         """Numbers spread evenly over [0, 1)."""
@@ -171,6 +182,8 @@ def generator_for(device: Device, generator: Generator | None = None) -> Generat
 
     Errors: DeviceError if it is another device's.
     """
+    if device.under:
+        device = device.under[-1]
     if generator is None:
         found = _defaults.get(device)
         if found is None:

@@ -18,6 +18,7 @@ from scipy import special
 
 from oracles_linalg import LINALG_ORACLES
 from oracles_nn import NN_ORACLES
+from oracles_recurrent import RECURRENT_ORACLES
 
 Array = Any
 
@@ -332,6 +333,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "mul": operator.mul,
     "div": operator.truediv,
     "floor_divide": np.floor_divide,
+    "div_trunc": lambda a, b: np.trunc(np.divide(a, b)),
     "remainder": np.mod,
     "fmod": np.fmod,
     "pow": np.power,
@@ -513,6 +515,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "random_integers": random_integers,
     **LINALG_ORACLES,
     **NN_ORACLES,
+    **RECURRENT_ORACLES,
 }
 
 
@@ -533,7 +536,7 @@ WIDE = set(LINALG_ORACLES) - {"rows_exchanged"}
 # What PyTorch 2.13 documents for torch.autocast, per kind of device; other ops take what they get.
 AMP: dict[str, dict[str, set[str]]] = {
     "cuda": {
-        "lower": LOWER | {"mv"},
+        "lower": LOWER | set(RECURRENT_ORACLES) | {"mv"},
         "float32": LOSSES
         | WIDE
         | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow reciprocal rsqrt sinh tan")

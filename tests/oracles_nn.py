@@ -388,6 +388,32 @@ def ctc_loss(
     return np.where(np.isinf(losses), 0.0, losses) if zero_infinity else losses
 
 
+def softmax_gradient(g, output, dim=-1):
+    return output * (g - np.sum(g * output, axis=dim if g.ndim else None, keepdims=True))
+
+
+def layer_norm_gradient(g, x, weight, count=1, eps=1e-5):
+    dims = tuple(range(x.ndim - count, x.ndim))
+    apart = x - x.mean(dims, keepdims=True)
+    deviation = np.sqrt((apart**2).mean(dims, keepdims=True) + eps)
+    standard = apart / deviation
+    weighted = g if weight is None else g * weight
+    shared = weighted.mean(dims, keepdims=True) + standard * (weighted * standard).mean(dims, keepdims=True)
+    return (weighted - shared) / deviation, (g * standard).sum(tuple(range(x.ndim - count)))
+
+
+def safe_softmax(x, dim=-1):
+    if not x.size:
+        return x
+    rows = np.moveaxis(np.atleast_1d(x), dim, -1)
+    made = [np.zeros_like(row) if np.isneginf(row).all() else special.softmax(row) for row in _rows(rows)]
+    return np.moveaxis(np.reshape(made, rows.shape), -1, dim).reshape(x.shape)
+
+
+def _rows(x):
+    return x.reshape(-1, x.shape[-1])
+
+
 NN_ORACLES: dict[str, Callable[..., Any]] = {
     "linear": linear,
     "convolution": convolution,
@@ -395,6 +421,9 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "convolution_grad_weight": convolution_grad_weight,
     "softmax": lambda x, dim=-1: special.softmax(x, axis=dim) if x.size else x,
     "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
+    "softmax_gradient": softmax_gradient,
+    "layer_norm_gradient": layer_norm_gradient,
+    "safe_softmax": safe_softmax,
     "gelu": gelu,
     "silu": lambda x: x / (1 + np.exp(-x)),
     "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),

@@ -6,15 +6,19 @@ device: CuPy wraps such indices around and divides to 0.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import cupy
+import numpy as np
 from cupyx.scipy import special
 
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib import halves
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UFUNCS, UNARY
 from devtensor.backend.protocol import Kernel
+from devtensor_cupy.process import watched
+from devtensor_cupy.products import batched
 from devtensor_cupy.random import philox_words
 
 LIBRARY = arraylib.Library(cupy, host=False)
@@ -33,8 +37,14 @@ BY_BITS = frozenset({"where", "tril", "triu", "index_select", "gather", "scatter
 """Kernels that move bfloat16 values as the 16-bit integers that CuPy knows better."""
 NATIVE = (frozenset(UFUNCS | DIVISIONS | ROUNDINGS) | halves.MOVING | {"matmul"}) - IN_FLOAT32
 """Kernels that CuPy runs on half types as they are; its ufuncs compute those in float32 inside."""
-ATOMIC = {"b": "int32", "h": "int32", "B": "uint32", "l": "uint64", "q": "uint64"}
+ATOMIC = {
+    "?": "int32", "b": "int32", "h": "int32", "B": "uint32", "H": "uint32", "l": "uint64", "q": "uint64",
+}  # fmt: skip
 """The dtype in which CuPy can add integers atomically, with the same bits."""
+LOGICAL = ("logical_not", "logical_and", "logical_or", "logical_xor")
+"""Kernels that CuPy does not have for complex numbers."""
+DEBUG = bool(os.environ.get("DEVTENSOR_DEBUG"))
+"""Whether the host waits after every kernel, so that a fault is told of the op that caused it."""
 
 
 def kernel_table() -> dict[str, Kernel]:
@@ -42,14 +52,17 @@ def kernel_table() -> dict[str, Kernel]:
     table = arraylib.kernels(cupy, host=False, add_at=add_at)
     table |= {name: getattr(cupy, theirs) for name, theirs in UFUNCS.items()}
     table |= arraylib.random.kernels(LIBRARY, philox_words)
-    return table | SPECIAL | {"matmul": matmul}
+    table |= {name: of_truths(table[name]) for name in LOGICAL}
+    return table | SPECIAL | {"matmul": matmul, "linalg_solve_ex": solve}
 
 
 def specialise(name: str, kernel: Kernel, dtype: str) -> Kernel:
     """The best kernel for arrays of one dtype."""
     if dtype == "bfloat16" and name in BY_BITS:
-        return by_bits(kernel)
-    return kernel if name in NATIVE else in_float32(kernel, dtype)
+        kernel = by_bits(kernel)
+    elif name not in NATIVE:
+        kernel = in_float32(kernel, dtype)
+    return watched(name, kernel, cupy) if DEBUG else kernel
 
 
 def in_float32(kernel: Kernel, dtype: str) -> Kernel:
@@ -71,8 +84,23 @@ def by_bits(kernel: Kernel) -> Kernel:
     return moved
 
 
+def of_truths(kernel: Kernel) -> Kernel:
+    """The kernel with complex numbers seen as whether they are zero."""
+
+    def seen(*arrays: Any, **named: Any) -> Any:
+        return kernel(*[x != 0 if x.dtype.kind == "c" else x for x in arrays], **named)
+
+    return seen
+
+
 def add_at(target: Any, index: Any, values: Any) -> None:
-    """Add at indices, as often as they occur; integers in a dtype that has an atomic addition."""
+    """Add at indices, as often as they occur; integers in a dtype that has an atomic addition, complex numbers
+    part by part."""
+    if target.dtype.kind == "c":
+        values = cupy.asarray(values)
+        add_at(target.real, index, values.real)
+        add_at(target.imag, index, values.imag if values.dtype.kind == "c" else values * 0)
+        return
     other = ATOMIC.get(target.dtype.char)
     if other is None:
         cupy.add.at(target, index, values)
@@ -83,11 +111,23 @@ def add_at(target: Any, index: Any, values: Any) -> None:
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """Matrix product; batches of half types go through float32, as CuPy's batched product lacks them."""
-    if a.dtype.name in arraylib.HALF_TYPES:
-        if a.ndim == 2 and b.ndim == 2:
-            return cupy.matmul(a, b).astype(a.dtype, copy=False)
-        if a.ndim > 2 and b.ndim == 2 and a.size:
-            rows = matmul(a.reshape(-1, a.shape[-1]), b)
-            return rows.reshape(*a.shape[:-1], b.shape[-1])
-    return arraylib.linalg.matmul(LIBRARY, a, b)
+    """Matrix product; half types are summed in float32, batches of them by one call of cuBLAS."""
+    if a.dtype.name not in arraylib.HALF_TYPES or not a.size or not b.size:
+        return arraylib.linalg.matmul(LIBRARY, a, b)
+    if a.ndim == 2 and b.ndim == 2:
+        return cupy.matmul(a, b).astype(a.dtype, copy=False)
+    if a.ndim > 2 and b.ndim == 2:
+        rows = matmul(a.reshape(-1, a.shape[-1]), b)
+        return rows.reshape(*a.shape[:-1], b.shape[-1])
+    if a.ndim < 2 or b.ndim < 2:
+        return arraylib.linalg.matmul(LIBRARY, a, b)
+    return batched(a, b)
+
+
+def solve(a: Any, b: Any) -> Any:
+    """x with a x = b; CuPy broadcasts no batches."""
+    if b.ndim > 1 and a.shape[:-1] != b.shape[:-1]:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a = cupy.broadcast_to(a, (*batch, *a.shape[-2:]))
+        b = cupy.broadcast_to(b, (*batch, *b.shape[-2:]))
+    return arraylib.decompositions.solve(LIBRARY, a, b)

@@ -32,13 +32,15 @@ class Columns:
     groups: int
     samples: int
     dtype: np.dtype
+    scatters: bool = False
 
     def __post_init__(self) -> None:
         depth = self.channels * math.prod(self.window) * math.prod(self.counts)
         self.step = max(1, min(self.samples, COLUMNS // max(depth, 1)))
         self.padded_shape = tuple(n + 2 * p for n, p in zip(self.spatial, self.padding, strict=True))
         self.buffer = np.empty(self.step * depth, self.dtype)
-        self.border = np.zeros((self.step, self.channels, *self.padded_shape), self.dtype)
+        padded = (self.step, self.channels, *self.padded_shape)
+        self.border = np.zeros(padded if self.scatters or any(self.padding) else 0, self.dtype)
 
     def blocks(self) -> Iterator[slice]:
         """The samples of each block."""
@@ -60,10 +62,16 @@ class Columns:
         if any(self.padding):
             self.border[(slice(samples), *inner_planes(self.spatial, self.padding))] = x
             x = self.border[:samples]
-        planes, columns = x.swapaxes(0, 1), self.view(samples)
-        for place, cut in taps(self.window, self.counts, self.stride, self.dilation):
-            columns[(slice(None), *place)] = planes[cut]
+        self.view(samples)[...] = self.windows(x if x.flags.c_contiguous else np.ascontiguousarray(x))
         return self.matrix(samples)
+
+    def windows(self, x: ndarray) -> ndarray:
+        """What each place of the window sees of padded samples in rows: a view, in the order of the columns."""
+        batch, plane, *steps = x.strides
+        inside = [step * apart for step, apart in zip(steps, self.dilation, strict=True)]
+        across = [step * apart for step, apart in zip(steps, self.stride, strict=True)]
+        shape = (self.channels, *self.window, x.shape[0], *self.counts)
+        return ndarray(shape, x.dtype, x, 0, (plane, *inside, batch, *across))
 
     def scatter(self, result: ndarray) -> None:
         """Add the columns back to where their taps came from, into a block of samples."""
@@ -89,13 +97,14 @@ def columns_for(
     dilation: Sizes,
     groups: int,
     dtype: np.dtype,
+    scatters: bool = False,
 ) -> Columns:
     """Columns for an input and a weight of these shapes."""
     samples, channels, *spatial = shape
     window = weight_shape[2:]
     counts = output_counts(tuple(spatial), window, stride, padding, dilation)
     return Columns(
-        channels, tuple(spatial), window, counts, stride, padding, dilation, groups, samples, dtype
+        channels, tuple(spatial), window, counts, stride, padding, dilation, groups, samples, dtype, scatters
     )
 
 
@@ -151,7 +160,7 @@ def convolution_grad_input(
     groups: int,
 ) -> ndarray:
     """Gradient for x."""
-    columns = columns_for(input_shape, w.shape, stride, padding, dilation, groups, g.dtype)
+    columns = columns_for(input_shape, w.shape, stride, padding, dilation, groups, g.dtype, scatters=True)
     result = np.empty(input_shape, g.dtype)
     weight = np.ascontiguousarray(grouped_weight(w, groups).swapaxes(1, 2))
     for block in columns.blocks():

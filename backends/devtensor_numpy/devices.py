@@ -35,6 +35,7 @@ class NumpyBackend:
     name = "cpu"
     dtypes = frozenset(DTYPES)
     out_kernels = OUT_KERNELS | {"index_put"}
+    exact_views = frozenset({"expand", "getitem", "permute", "reshape"})
     amp_policy = "cpu"
     host_reads_are_free = True
     array_type = ndarray
@@ -59,6 +60,9 @@ class NumpyBackend:
     def download(self, array: ndarray) -> memoryview:
         flat = np.ascontiguousarray(array).reshape(-1)
         return flat.view(np.uint8).data.toreadonly()
+
+    def as_list(self, array: ndarray) -> Any:
+        return array.tolist()
 
     def adopt(self, array: Any) -> ndarray:
         """Take in an array that NumPy can view without a copy, another library's by DLPack.

@@ -10,6 +10,33 @@ from devtensor.backend.protocol import Kernel
 ROUNDS = 8
 
 
+def refuse_outside(index: ndarray, dim: int, size: int) -> None:
+    """Refuse indices that are not in [0, size): seen without a sign, negative ones are the largest."""
+    if index.size and np.maximum.reduce(index.view(np.uint64), None) >= size:
+        low, high = int(index.min()), int(index.max())
+        bad = low if low < 0 else high
+        raise ValueError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+
+
+def sort(x: ndarray, dim: int, descending: bool) -> tuple[ndarray, ndarray]:
+    """Stable in both directions: descending is the ascending order of the flipped input, flipped."""
+    if x.ndim == 0:
+        return x.copy(), np.zeros((), np.int64)
+    lines = x if dim == x.ndim - 1 else x.swapaxes(dim, -1)
+    if descending:
+        order = lines[..., ::-1].argsort(-1, "stable")
+        order = (x.shape[dim] - 1 - order)[..., ::-1]
+    else:
+        order = lines.argsort(-1, "stable")
+    grids = [
+        np.arange(size).reshape(-1, *(1,) * (x.ndim - 1 - d)) for d, size in enumerate(lines.shape[:-1])
+    ]
+    values = lines[(*grids, order)]
+    if lines is not x:
+        values, order = values.swapaxes(dim, -1), order.swapaxes(dim, -1)
+    return np.ascontiguousarray(values), np.ascontiguousarray(order, np.int64)
+
+
 def embedding_grad(generic: Kernel) -> Kernel:
     """Rows of `g` added up by index: the generic kernel checks the indices, and does the small cases."""
 

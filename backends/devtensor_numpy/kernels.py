@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ from numpy import asarray, ndarray
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UNARY
 from devtensor.backend.protocol import Kernel
+from devtensor_numpy import losses, statistics
+from devtensor_numpy.averages import avg_pool
 from devtensor_numpy.blocks import in_blocks
+from devtensor_numpy.choosing import where
 from devtensor_numpy.convolution import convolution_kernels
 from devtensor_numpy.halves import HALVES, cast, half_kernel, half_ufunc
-from devtensor_numpy.index import embedding_grad
+from devtensor_numpy.index import embedding_grad, sort
 from devtensor_numpy.matmul import matmul, product
 from devtensor_numpy.pool import max_pool
 from devtensor_numpy.random import random_kernels
-from devtensor_numpy.softmax import log_softmax, softmax
+from devtensor_numpy.softmax import log_softmax, safe_softmax, softmax, softmax_gradient
 
 RAW: dict[str, np.ufunc] = {
     name: getattr(np, theirs) for name, theirs in (UNARY | BINARY | DIVISIONS | ROUNDINGS).items()
@@ -51,8 +55,9 @@ def kernel_table() -> dict[str, Kernel]:
     table |= {name: in_blocks(table[name]) for name in SEVERAL_PASSES}
     table |= convolution_kernels(table)
     table["max_pool"] = max_pool(table["max_pool"])
+    table["avg_pool"] = avg_pool
     table["embedding_grad"] = embedding_grad(table["embedding_grad"])
-    return table | random_kernels() | FUNCTIONS
+    return table | random_kernels() | FUNCTIONS | statistics.FUNCTIONS | losses.FUNCTIONS
 
 
 def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel:
@@ -143,11 +148,52 @@ def power(x: ndarray, y: ndarray) -> ndarray:
 def getitem(x: ndarray, index: tuple[Any, ...]) -> ndarray:
     """Basic indexing; where NumPy would give a scalar, a view without dimensions."""
     result = x[index]
+    if None in index and x.flags.c_contiguous:
+        return with_steps(x, result, index)
     return result if result.__class__ is ndarray else x[(*index, ...)]
 
 
-def where(mask: ndarray, x: ndarray, y: ndarray) -> ndarray:
-    return asarray(np.where(mask, x, y))
+def with_steps(x: ndarray, found: ndarray, index: tuple[Any, ...]) -> ndarray:
+    """The view found, with new dims that step over all of what follows, where NumPy's step nowhere."""
+    strides, dim = [], 0
+    for place, entry in enumerate(index):
+        if entry is None:
+            strides.append(x.shape[dim] * x.strides[dim] if dim < x.ndim else x.itemsize)
+            continue
+        if entry.__class__ is slice:
+            strides.append(found.strides[len(strides)])
+        dim += 1
+    strides += found.strides[len(strides) :]
+    start = 0 if found.size == x.size else address(found) - address(x)
+    return ndarray(found.shape, x.dtype, x, start, strides)
+
+
+def address(x: ndarray) -> int:
+    return x.__array_interface__["data"][0]
+
+
+def clamp(x: ndarray, low: ndarray | None, high: ndarray | None) -> ndarray:
+    if low is None and high is None:
+        return x.copy()
+    result = x if low is None else np.maximum(x, low)
+    return asarray(result if high is None else np.minimum(result, high))
+
+
+def tril(x: ndarray, diagonal: int) -> ndarray:
+    return np.where(triangle(x.shape[-2], x.shape[-1], diagonal), x, x.dtype.type(0))
+
+
+def triu(x: ndarray, diagonal: int) -> ndarray:
+    return np.where(triangle(x.shape[-2], x.shape[-1], diagonal - 1), x.dtype.type(0), x)
+
+
+def triangle(rows: int, columns: int, diagonal: int) -> ndarray:
+    """Where a matrix's column is at most its row plus `diagonal`; small ones are remembered."""
+    small = rows * columns <= SMALL
+    return (small_triangle if small else np.tri)(rows, columns, diagonal, np.bool_)
+
+
+small_triangle = lru_cache(256)(np.tri)
 
 
 def expand(x: ndarray, shape: tuple[int, ...]) -> ndarray:
@@ -161,6 +207,10 @@ def expand(x: ndarray, shape: tuple[int, ...]) -> ndarray:
             elif n == 1:
                 strides.append(0)
         if len(strides) == len(shape):
+            for dim in range(added - 1, -1, -1):
+                if shape[dim] == 1:
+                    inside = dim + 1 < len(shape)
+                    strides[dim] = shape[dim + 1] * strides[dim + 1] if inside else 0
             return ndarray(shape, x.dtype, x, 0, strides)
     view = np.broadcast_to(x, shape)
     if x.flags.writeable:
@@ -172,9 +222,15 @@ FUNCTIONS: dict[str, Kernel] = {
     "pow": power,
     "cast": cast,
     "where": where,
+    "clamp": clamp,
+    "tril": tril,
+    "triu": triu,
+    "sort": sort,
     "expand": expand,
     "getitem": getitem,
     "matmul": matmul,
     "softmax": softmax,
     "log_softmax": log_softmax,
+    "safe_softmax": safe_softmax,
+    "softmax_gradient": softmax_gradient,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -11,6 +13,7 @@ from devtensor.backend.arraylib.windows import Sizes, taps, window_count
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import spans
 
+total: Any = np.add.reduce
 PLANES = 1 << 16
 """Elements of input in a block of planes."""
 
@@ -25,9 +28,13 @@ def max_pool(generic: Kernel) -> Kernel:
             return generic(x, size, stride, padding, dilation, ceil_mode)
         counts = tuple(map(window_count, x.shape[2:], size, stride, padding, dilation))
         values, winners = pooled(x, size, stride, dilation, counts)
-        if x.dtype.kind == "f" and np.isnan(values).any():
+        # A sum is NaN if any value is, or if infinities of both signs meet.
+        if x.dtype.kind == "f" and math.isnan(total(values, None)) and np.isnan(values).any():
             return generic(x, size, stride, padding, dilation, ceil_mode)
-        return values, plane_positions(x.shape[2:], size, stride, dilation, counts, winners)
+        offsets, starts = plane_positions(x.shape[2:], size, stride, dilation, counts)
+        places = offsets[winners]
+        places += starts
+        return values, places
 
     return kernel
 
@@ -50,10 +57,11 @@ def pooled(x: ndarray, size: Sizes, stride: Sizes, dilation: Sizes, counts: Size
     return values, winners
 
 
+@lru_cache(64)
 def plane_positions(
-    spatial: Sizes, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes, winners: ndarray
-) -> ndarray:
-    """Flat index in the plane: that of the window's first element, and the winner's offset from it."""
+    spatial: Sizes, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes
+) -> tuple[ndarray, ndarray]:
+    """Flat indices in the plane: offsets of a window's places from its first element, and where that lies."""
     steps = [math.prod(spatial[axis + 1 :]) for axis in range(len(spatial))]
     starts = sum(
         np.arange(n).reshape((-1,) + (1,) * (len(counts) - axis - 1)) * (stride[axis] * steps[axis])
@@ -63,6 +71,4 @@ def plane_positions(
         sum(k * d * step for k, d, step in zip(place, dilation, steps, strict=True))
         for place in np.ndindex(*size)
     ]
-    result = np.array(offsets, np.int64)[winners]
-    result += starts
-    return result
+    return np.array(offsets, np.int64), np.asarray(starts)

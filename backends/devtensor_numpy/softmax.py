@@ -28,10 +28,40 @@ def log_softmax_rows(x: ndarray, result: ndarray) -> None:
     result -= np.log(total(np.exp(result), 1, None, None, True))
 
 
+def safe_softmax_rows(x: ndarray, result: ndarray) -> None:
+    """softmax of the rows of `x` into `result`; zeros for rows of minus infinity."""
+    top = largest(x, 1, None, None, True)
+    top[np.isneginf(top)] = 0
+    np.subtract(x, top, out=result)
+    np.exp(result, out=result)
+    sums = total(result, 1, None, None, True)
+    sums[sums == 0] = 1
+    result /= sums
+
+
+def softmax_gradient(g: ndarray, output: ndarray, dim: int) -> ndarray:
+    """The gradient of a softmax's input from its output and that one's gradient."""
+    if g.ndim and dim != g.ndim - 1:
+        turned = softmax_gradient(g.swapaxes(dim, -1), output.swapaxes(dim, -1), g.ndim - 1)
+        return np.ascontiguousarray(turned.swapaxes(dim, -1))
+    result = np.empty(g.shape, g.dtype)
+    if not g.size:
+        return result
+    width = g.shape[-1] if g.ndim else 1
+    source, weights, target = (a.reshape(-1, width) for a in (g, output, result))
+    for span in spans(source.shape[0], max(BLOCK // width, 1)):
+        weighted = np.multiply(source[span], weights[span], out=target[span])
+        weighted -= weights[span] * total(weighted, 1, None, None, True)
+    return result
+
+
 def along_rows(rows: Callable[[ndarray, ndarray], None]) -> Kernel:
     """The kernel that brings `dim` to the end, if it is not there, and goes through the rows in blocks."""
 
     def kernel(x: ndarray, dim: int) -> ndarray:
+        if x.ndim == 2 and dim == 1 and 0 < x.size <= BLOCK:
+            rows(x, result := np.empty(x.shape, x.dtype))
+            return result
         if x.ndim == 0:
             return kernel(x.reshape(1), 0).reshape(())
         if dim != x.ndim - 1:
@@ -50,3 +80,4 @@ def along_rows(rows: Callable[[ndarray, ndarray], None]) -> Kernel:
 
 softmax = along_rows(softmax_rows)
 log_softmax = along_rows(log_softmax_rows)
+safe_softmax = along_rows(safe_softmax_rows)

@@ -1,52 +1,30 @@
-"""autocast: a layer that chooses the dtype of each op's inputs."""
+"""autocast: a layer that chooses the dtype of each op's inputs, and the regions it is on in."""
 
 from __future__ import annotations
 
+import functools
 import warnings
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
-from devtensor.amp.policies import policy_of, table_of
+from devtensor.amp.casts import cast_input, cast_nested, eligible, tensors_in, widest
+from devtensor.amp.policies import policy_in, policy_of, table_of
+from devtensor.amp.settings import (
+    HALVES,
+    clear_autocast_cache,
+    get_autocast_dtype,
+    is_autocast_cache_enabled,
+    known,
+    nesting,
+    remember_dtype,
+    set_autocast_cache_enabled,
+)
 from devtensor.backend import registry
-from devtensor.core.device import Device, resolve
-from devtensor.core.dtype import FLOAT, DType, as_dtype, bfloat16, float16, float32, float64, promote
-from devtensor.core.errors import ArgumentError
+from devtensor.core.device import Device
+from devtensor.core.dtype import DType, as_dtype, float32
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError
 from devtensor.core.op import Op
-from devtensor.core.state import Layer, Switch, current, switched
-from devtensor.core.tensor import Tensor
-from devtensor.ops.create import cast
-
-HALVES = (float16, bfloat16)
-
-_defaults: ContextVar[dict[str, DType]] = ContextVar("devtensor_autocast", default={})  # noqa: B039 - never changed
-
-
-class WeightCasts:
-    """Casts of weights, made once a region: a weight used twice is cast once, and its gradient is one cast.
-
-    A cast is used again only while the weight's memory is as it was. While a graph is captured that began
-    inside the region none is used, since the graph must contain its own.
-    """
-
-    def __init__(self) -> None:
-        self.listening = host_reads_refused()
-        self.made: dict[tuple[Tensor, DType], tuple[Any, int, Tensor]] = {}
-
-    def cast(self, weight: Tensor, dtype: DType) -> Tensor:
-        """The weight in `dtype`."""
-        if host_reads_refused() is not self.listening:
-            return cast(weight, dtype)
-        key = weight, dtype
-        array, version, made = self.made.get(key, (None, 0, weight))
-        if array is not weight.array or version != weight._version:
-            made = cast(weight, dtype)
-            self.made[key] = weight.array, weight._version, made
-        return made
-
-
-def host_reads_refused() -> bool:
-    """Whether some layer, such as a capture, forbids to read a tensor's numbers."""
-    return any(hasattr(layer, "host_read") for layer in current().layers)
+from devtensor.core.state import Layer, current, replace, switched
 
 
 class AutocastLayer(Layer):
@@ -59,23 +37,23 @@ class AutocastLayer(Layer):
     rank = 10
     forward_only = True
 
-    def __init__(self, device_type: str, dtype: DType, casts: WeightCasts | None) -> None:
+    def __init__(self, device_type: str, dtype: DType) -> None:
         self.device_type = device_type
         self.dtype = dtype
-        self.casts = casts
-        self.table = table_of(Device(device_type))
+        there = device_type in registry.names() and registry.available(device_type)
+        self.table = table_of(Device(device_type)) if there else None
 
     @property
     def key(self) -> tuple[str, str, DType, bool]:
         """What two layers have in common that treat every op alike."""
-        return "autocast", self.device_type, self.dtype, self.casts is not None
+        return "autocast", self.device_type, self.dtype, is_autocast_cache_enabled()
 
     def call(self, op: Op, inputs: tuple, params: tuple, below: Any) -> Any:
         policy = policy_of(op, inputs, self.table)
-        if policy is not None and any(self.eligible(i) for i in inputs):
+        if policy is not None and any(eligible(i, self.device_type) for i in inputs):
             target = self.target(policy, inputs)
             if target is not None:
-                inputs = tuple([self.cast(i, target) if self.eligible(i) else i for i in inputs])
+                inputs = tuple([cast_input(i, target, self.device_type) for i in inputs])
         elif op.differentiable is None:
             return below(op, inputs, params)
         if op.body is None:
@@ -83,16 +61,20 @@ class AutocastLayer(Layer):
         with switched(layers=tuple(layer for layer in current().layers if layer is not self)):
             return below(op, inputs, params)
 
-    def eligible(self, value: Any) -> bool:
-        """Whether the layer may cast this input."""
-        if not isinstance(value, Tensor):
-            return False
-        kind = value.kind
-        return (
-            kind.dtype.category == FLOAT
-            and kind.dtype is not float64
-            and kind.device.type == self.device_type
-        )
+    def whole(self, name: str, amp: str | None, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        policy = amp if self.table is None else policy_in(self.table, name, args, kwargs)
+        tensors = [t for t in tensors_in((args, kwargs)) if t.kind.device.type == self.device_type]
+        if policy is None or not tensors:
+            return None
+        if policy == "refused":
+            raise AutogradError(
+                f"[{name}] is unsafe to autocast on {self.device_type}, where float16 probabilities round to "
+                f"0 and 1; use {name}_with_logits without the sigmoid before it, or switch autocast off"
+            )
+        target = self.target(policy, tuple(tensors))
+        if target is None:
+            return args, kwargs
+        return cast_nested((args, kwargs), target, self.device_type)
 
     def target(self, policy: str, inputs: tuple) -> DType | None:
         """The dtype that eligible inputs are cast to; None if they stay."""
@@ -100,132 +82,157 @@ class AutocastLayer(Layer):
             return self.dtype
         if policy == "float32":
             return float32
-        # Numbers without dimensions do not widen the others.
-        dtypes = [i.kind.dtype for i in inputs if self.eligible(i) and i.array.ndim]
-        widest = dtypes[0] if dtypes else None
-        for dtype in dtypes[1:]:
-            widest = promote(widest, dtype)  # type: ignore[arg-type]
-        return None if all(dtype is widest for dtype in dtypes) else widest
-
-    def cast(self, value: Tensor, dtype: DType) -> Tensor:
-        """The input in `dtype`; a weight's cast is kept for the region."""
-        if value.kind.dtype is dtype:
-            return value
-        weight = (
-            value.requires_grad and value.node is None and value.kind.dtype is float32 and dtype in HALVES
-        )
-        viewed = value.alias is not None and value.alias.chain
-        if weight and not viewed and self.casts is not None and current().grad:
-            return self.casts.cast(value, dtype)
-        return cast(value, dtype)
+        return widest([i for i in inputs if eligible(i, self.device_type)])
 
 
-class autocast(Switch):
+class autocast:
     """Within it, or within a function it decorates, ops on `device_type` run in the precision they need.
 
     Matrix products and convolutions run in `dtype` (by default float16 on CUDA, bfloat16 on the CPU), ops
     that need range in float32, by the device's table in devtensor.amp.policies. Backward runs in the dtypes
-    that forward chose. Regions nest, and `enabled=False` switches off inside.
+    that forward chose. Regions nest, and `enabled=False` switches off inside. A weight used twice is cast
+    once, unless `cache_enabled` is false; such casts are kept until the outermost region ends.
 
-    Errors: ArgumentError for an unknown device type or a dtype that is not floating point. A device that is
-    not available, or a dtype other than float16 and bfloat16, switches off with a warning.
+    Errors: ArgumentError for a device type that is not a text or not known. A device that is not there, or a
+    dtype other than float16 and bfloat16, switches off with a warning.
     Example: `with autocast("cuda", dtype=devtensor.bfloat16): loss = model(x)`.
     """
 
     def __init__(
         self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
-        self.device_type = _known(device_type)
-        self.dtype = None if dtype is None else as_dtype(dtype)
-        self.cache_enabled = cache_enabled is not False
-        self.enabled = bool(enabled) and _usable(device_type, self.dtype)
-        self._entered: list[tuple[AutocastLayer | None, list[AutocastLayer]]] = []
-
-    def again(self) -> autocast:
-        return autocast(self.device_type, self.dtype, self.enabled, self.cache_enabled)
+        if not isinstance(device_type, str):
+            raise ArgumentError(
+                f"[autocast] Expected `device_type` of type `str`, got {type(device_type)}; give 'cuda' or 'cpu'"
+            )
+        self.device = known("autocast", device_type)
+        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
+        self._cache_enabled = is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
+        self._enabled = bool(enabled) and _usable(device_type, self.fast_dtype)
+        self._before: list[tuple[bool, DType, bool]] = []
 
     def __enter__(self) -> autocast:
-        outer = _active(self.device_type)
-        for layer in outer:
-            layer.__exit__()
-        layer = None
-        if self.enabled:
-            casts = (outer[0].casts if outer else None) or WeightCasts()
-            dtype = self.dtype or get_autocast_dtype(self.device_type)
-            layer = AutocastLayer(self.device_type, dtype, casts if self.cache_enabled else None)
-            layer.__enter__()
-        self._entered.append((layer, outer))
+        device = self.device
+        before = is_autocast_enabled(device), get_autocast_dtype(device), is_autocast_cache_enabled()
+        self._before.append(before)
+        remember_dtype(device, self.fast_dtype)
+        set_autocast_enabled(device, self._enabled)
+        nesting(1)
+        set_autocast_cache_enabled(self._cache_enabled)
         return self
 
     def __exit__(self, *error: object) -> None:
-        layer, outer = self._entered.pop()
-        if layer is not None:
-            layer.__exit__()
-        for displaced in outer:
-            displaced.__enter__()
+        enabled, dtype, cached = self._before.pop()
+        if nesting(-1) == 0:
+            clear_autocast_cache()
+        remember_dtype(self.device, dtype)
+        set_autocast_enabled(self.device, enabled)
+        set_autocast_cache_enabled(cached)
+
+    def __call__(self, func: Callable) -> Callable:
+        if not callable(func):
+            raise ArgumentTypeError(
+                f"[autocast] autocast()(func) requires a callable, but got {type(func).__name__}; for a block "
+                "of lines write `with autocast(...):`"
+            )
+        return autocast_decorator(self, func)
 
 
-def _active(device_type: str) -> list[AutocastLayer]:
-    """The layer that serves this device type now, if any, as a list."""
-    layers = current().layers
-    return [
-        layer for layer in layers if isinstance(layer, AutocastLayer) and layer.device_type == device_type
-    ]
+def autocast_decorator(autocast_instance: autocast, func: Callable) -> Callable:
+    """The function with its call inside the region; what it hands out to run later, runs without."""
+
+    @functools.wraps(func)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        with autocast_instance:
+            return func(*args, **kwargs)
+
+    return inside
 
 
-def _known(device_type: Any) -> str:
-    if not isinstance(device_type, str):
-        raise ArgumentError(f"[autocast] device_type is {device_type!r}; give a text such as 'cuda' or 'cpu'")
-    if device_type not in registry.names():
-        known = ", ".join(registry.names())
-        raise ArgumentError(f"[autocast] unsupported autocast device_type {device_type!r}; there are {known}")
-    return device_type
+def _enter_autocast(*arguments: Any) -> autocast:
+    """Begin a region without a block, with autocast's arguments; gives what ends it."""
+    return autocast(*arguments).__enter__()
 
 
-def _usable(device_type: str, dtype: DType | None) -> bool:
+def _exit_autocast(mode: autocast) -> None:
+    """End a region that `_enter_autocast` began."""
+    mode.__exit__(None, None, None)
+
+
+def _usable(device_type: str, dtype: Any) -> bool:
     """Whether autocast can do anything here; says why not."""
-    if dtype is not None and dtype.category != FLOAT:
-        raise ArgumentError(f"[autocast] dtype is {dtype.name}; use float16 or bfloat16")
-    if not registry.available(device_type):
-        warnings.warn(f"autocast: device type {device_type!r} is not available; disabling", stacklevel=3)
-        return False
-    if dtype is not None and dtype not in HALVES:
-        warnings.warn(f"autocast supports float16 and bfloat16, not {dtype.name}; disabling", stacklevel=3)
+    if device_type == "cuda":
+        if not registry.available("cuda"):
+            warnings.warn("[autocast] CUDA is not available. Disabling autocast.", stacklevel=3)
+            return False
+    elif dtype not in HALVES:
+        warnings.warn(
+            f"[autocast] In {device_type.upper()} autocast the target dtype is not supported: got {dtype}, and "
+            "it takes bfloat16 and float16. Disabling autocast.",
+            stacklevel=3,
+        )
         return False
     return True
 
 
-def is_autocast_available(device_type: str) -> bool:
-    """Whether autocast can be used on this device type."""
-    return device_type in registry.names() and registry.available(device_type)
+def _active(device_type: str) -> AutocastLayer | None:
+    """The layer that serves this device type now, if any."""
+    for layer in current().layers:
+        if isinstance(layer, AutocastLayer) and layer.device_type == device_type:
+            return layer
+    return None
 
 
-def is_autocast_enabled(device_type: str | None = None) -> bool:
-    """Whether this thread is in an enabled region now: for this device type, or for any if none is named."""
-    return any(
-        isinstance(layer, AutocastLayer) and device_type in (None, layer.device_type)
-        for layer in current().layers
-    )
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether this thread is in an enabled region of this device type now.
+
+    Errors: ArgumentError for a device type that is not known.
+    """
+    return _active(known("is_autocast_enabled", device_type)) is not None
 
 
-def get_autocast_dtype(device_type: str) -> DType:
-    """The dtype of the region this thread is in, or of the next one that names none."""
-    active = _active(_known(device_type))
-    if active:
-        return active[0].dtype
-    chosen = _defaults.get().get(device_type)
-    if chosen is not None:
-        return chosen
-    follows_cpu = registry.available(device_type) and table_of(resolve(device_type)) is not None
-    return bfloat16 if follows_cpu else float16
+def is_any_autocast_enabled() -> bool:
+    """Whether this thread is in an enabled region of any device type."""
+    return any(isinstance(layer, AutocastLayer) for layer in current().layers)
+
+
+def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -> None:
+    """Switch autocast on or off in this thread; without a device type, for CUDA.
+
+    Errors: ArgumentError for a device type that is not known, ArgumentTypeError for a switch that is no bool.
+    """
+    if enabled is None:
+        device_type, enabled = "cuda", device_type  # type: ignore[assignment]
+    if not isinstance(enabled, bool):
+        raise ArgumentTypeError(f"[set_autocast_enabled] enabled must be a bool, got {type(enabled).__name__}")
+    device = known("set_autocast_enabled", device_type)
+    active = _active(device)
+    dtype = get_autocast_dtype(device)
+    if (active is not None) is enabled and (active is None or active.dtype is dtype):
+        return
+    replace(layers=tuple([layer for layer in current().layers if layer is not active]))
+    if enabled:
+        AutocastLayer(device, dtype).__enter__()
 
 
 def set_autocast_dtype(device_type: str, dtype: Any) -> None:
-    """The dtype of this thread's later regions that name none.
+    """The dtype of this thread's region from here on, and of later ones that name none.
 
-    Errors: ArgumentError unless it is float16 or bfloat16.
+    Errors: ArgumentError for a device type that is not known, ArgumentTypeError for what is no dtype.
     """
-    dtype = as_dtype(dtype)
-    if dtype not in HALVES:
-        raise ArgumentError(f"[set_autocast_dtype] got {dtype.name}; use float16 or bfloat16")
-    _defaults.set(_defaults.get() | {_known(device_type): dtype})
+    if not isinstance(dtype, (DType, str)):
+        raise ArgumentTypeError(f"[set_autocast_dtype] dtype must be a dtype, got {type(dtype).__name__}")
+    remember_dtype(known("set_autocast_dtype", device_type), as_dtype(dtype))
+    set_autocast_enabled(device_type, is_autocast_enabled(device_type))
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether autocast knows this device type; whether there is such a device is another question.
+
+    Errors: ArgumentTypeError for what is no text, ArgumentError for what is no device type at all.
+    """
+    if isinstance(device_type, str) and device_type == "meta":
+        return False
+    return bool(known("is_autocast_available", device_type))
+
+

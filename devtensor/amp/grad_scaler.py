@@ -8,20 +8,30 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from devtensor.amp.autocast import host_reads_refused
+from devtensor.amp.casts import host_reads_refused
 from devtensor.amp.masked_writes import masked_writes
+from devtensor.amp.unscaling import (
+    PerDevice,
+    ScalerError,
+    adapt,
+    checked_scale,
+    combined,
+    gradients_of,
+    masks_every_effect,
+    unscale,
+)
 from devtensor.backend import registry
-from devtensor.core.dtype import float16, float32, float64, int32
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError
-from devtensor.core.feed import depend
+from devtensor.core.compiled import parameters_of
+from devtensor.core.dtype import float32, float64, int32
+from devtensor.core.errors import ArgumentError, AutogradError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import full
-from devtensor.ops.compare import isfinite, logical_and, logical_not, logical_or, where
-from devtensor.ops.reduce import all as all_of
+
+__all__ = ["GradScaler", "OptState"]
 
 
-class Stage(Enum):
+class OptState(Enum):
     """How far an optimizer is in this iteration."""
 
     READY = 0
@@ -29,8 +39,8 @@ class Stage(Enum):
     STEPPED = 2
 
 
-def _fresh() -> dict[str, Any]:
-    return {"stage": Stage.READY, "found_inf_per_device": {}}
+def _refresh_per_optimizer_state() -> dict[str, Any]:
+    return {"stage": OptState.READY, "found_inf_per_device": {}}
 
 
 class GradScaler:
@@ -43,7 +53,7 @@ class GradScaler:
     parameters, state and step counts as they were, bit for bit (masked, all of them that are tensors).
 
     Source: Micikevicius et al. 2018; messages and state as in PyTorch.
-    Errors: AutogradError for calls out of order, ArgumentError for factors that cannot work and float16
+    Errors: AutogradError for calls out of order and factors that cannot work, ArgumentError for float16
     gradients, whose parameters should be float32.
     Example: `scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update()`.
     """
@@ -58,22 +68,40 @@ class GradScaler:
         enabled: bool = True,
     ) -> None:
         self._device = device
-        self._enabled = bool(enabled)
-        if enabled and not (device in registry.names() and registry.available(device)):
-            warnings.warn(f"GradScaler is enabled, but {device!r} is not available; disabling", stacklevel=2)
+        self._enabled = enabled
+        if enabled and device == "cuda" and not registry.available("cuda"):
+            warnings.warn("[GradScaler] is enabled, but CUDA is not available. Disabling.", stacklevel=2)
             self._enabled = False
-        if enabled and growth_factor <= 1.0:
-            raise ArgumentError(f"[GradScaler] The growth factor must be > 1.0; got {growth_factor}")
-        if enabled and backoff_factor >= 1.0:
-            raise ArgumentError(f"[GradScaler] The backoff factor must be < 1.0; got {backoff_factor}")
+        if self._enabled and growth_factor <= 1.0:
+            raise ScalerError(f"[GradScaler] The growth factor must be > 1.0; got {growth_factor}")
+        if self._enabled and backoff_factor >= 1.0:
+            raise ScalerError(f"[GradScaler] The backoff factor must be < 1.0; got {backoff_factor}")
         self._init_scale = init_scale
-        self._init_growth_tracker = 0
+        self._scale: Any = None
         self._growth_factor = growth_factor
         self._backoff_factor = backoff_factor
         self._growth_interval = growth_interval
-        self._scale: Any = None
+        self._init_growth_tracker = 0
         self._growth_tracker: Any = None
-        self._per_optimizer_states: defaultdict[int, dict[str, Any]] = defaultdict(_fresh)
+        self._per_optimizer_states: defaultdict[int, dict[str, Any]] = defaultdict(
+            _refresh_per_optimizer_state
+        )
+
+    def _check_scale_growth_tracker(self, funcname: str) -> tuple[Any, Any]:
+        """Scale and count, once there are any."""
+        for name in ("_scale", "_growth_tracker"):
+            if getattr(self, name) is None:
+                raise ScalerError(
+                    f"[{funcname}] Attempted {funcname} but {name} is None: call scaler.scale(loss or outputs) "
+                    "before it in the iteration"
+                )
+        return self._scale, self._growth_tracker
+
+    def _lazy_init_scale_growth_tracker(self, dev: Any) -> None:
+        if self._growth_tracker is not None:
+            raise ScalerError("[GradScaler] _growth_tracker initialized before _scale")
+        self._scale = full((), self._init_scale, dtype=float32, device=dev)
+        self._growth_tracker = full((), self._init_growth_tracker, dtype=int32, device=dev)
 
     def scale(self, outputs: Any) -> Any:
         """The outputs, a tensor or an iterable of them, times the scale."""
@@ -81,43 +109,39 @@ class GradScaler:
             return outputs
         if isinstance(outputs, Tensor):
             if self._scale is None:
-                self._begin(outputs.device)
+                self._lazy_init_scale_growth_tracker(outputs.device)
             return outputs * self._scale.to(outputs.device)  # type: ignore[operator]
         if isinstance(outputs, (list, tuple)):
-            return type(outputs)(self.scale(output) for output in outputs)
+            return type(outputs)(map(self.scale, outputs))
         if isinstance(outputs, Iterable):
-            return (self.scale(output) for output in outputs)
-        raise ArgumentTypeError(
-            f"[scale] outputs must be a Tensor or an iterable of Tensors; got {type(outputs)}"
-        )
+            return map(self.scale, outputs)
+        raise ArgumentError(f"[scale] outputs must be a Tensor or an iterable of Tensors; got {type(outputs)}")
 
-    def _begin(self, device: Any) -> None:
-        self._scale = full((), self._init_scale, dtype=float32, device=device)
-        self._growth_tracker = full((), self._init_growth_tracker, dtype=int32, device=device)
-
-    def _check_begun(self, name: str) -> None:
-        if self._scale is None:
-            raise AutogradError(
-                f"[{name}] Attempted {name} but _scale is None.  This may indicate your script did not use "
-                "scaler.scale(loss or outputs) earlier in the iteration."
-            )
+    def _unscale_grads_(
+        self, optimizer: Any, inv_scale: Any, found_inf: Any, allow_fp16: bool
+    ) -> dict[Any, Any]:
+        """Multiply an optimizer's gradients by `inv_scale`; gives, by device, what `found_inf` becomes."""
+        with no_grad():
+            gradients = gradients_of(optimizer, allow_fp16)
+            return unscale(gradients, PerDevice(inv_scale), PerDevice(found_inf))
 
     def unscale_(self, optimizer: Any) -> None:
         """Divide the optimizer's gradients by the scale, so that they can be clipped, say, before `step`."""
         if not self._enabled:
             return
-        self._check_begun("unscale_")
+        scale, _ = self._check_scale_growth_tracker("unscale_")
         state = self._per_optimizer_states[id(optimizer)]
-        if state["stage"] is Stage.UNSCALED:
+        if state["stage"] is OptState.UNSCALED:
             raise AutogradError(
                 "[unscale_] unscale_() has already been called on this optimizer since the last update()."
             )
-        if state["stage"] is Stage.STEPPED:
+        if state["stage"] is OptState.STEPPED:
             raise AutogradError("[unscale_] unscale_() is being called after step().")
         with no_grad():
-            inverse = (1.0 / self._scale.to(float64)).to(float32)
-            state["found_inf_per_device"] = _unscale(optimizer, inverse)
-        state["stage"] = Stage.UNSCALED
+            inverse = (1.0 / scale.to(float64)).to(float32)
+        found = full((), 0.0, dtype=float32, device=scale.device)
+        state["found_inf_per_device"] = self._unscale_grads_(optimizer, inverse, found, False)
+        state["stage"] = OptState.UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """`optimizer.step(...)`, without effect if a gradient is inf or NaN; unscales first if nobody has."""
@@ -125,56 +149,75 @@ class GradScaler:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
             raise AutogradError("[step] Closure use is not currently supported if GradScaler is enabled.")
-        self._check_begun("step")
+        self._check_scale_growth_tracker("step")
         state = self._per_optimizer_states[id(optimizer)]
-        if state["stage"] is Stage.STEPPED:
+        if state["stage"] is OptState.STEPPED:
             raise AutogradError("[step] step() has already been called since the last update().")
-        if state["stage"] is Stage.READY:
-            self.unscale_(optimizer)
-        if not state["found_inf_per_device"]:
-            raise AutogradError(
-                "[step] No inf checks were recorded for this optimizer; no parameter has a gradient."
-            )
-        result = self._step_where_finite(
-            optimizer, _combined(state["found_inf_per_device"].values()), args, kwargs
-        )
-        state["stage"] = Stage.STEPPED
+        if getattr(optimizer, "_step_supports_amp_scaling", False):
+            result = self._step_that_unscales(optimizer, state, args, kwargs)
+        else:
+            if state["stage"] is OptState.READY:
+                self.unscale_(optimizer)
+            if not state["found_inf_per_device"]:
+                raise ScalerError(
+                    "[step] No inf checks were recorded for this optimizer; no parameter has a gradient."
+                )
+            result = self._maybe_opt_step(optimizer, state, *args, **kwargs)
+        state["stage"] = OptState.STEPPED
         return result
 
-    def _step_where_finite(self, optimizer: Any, found_inf: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if host_reads_refused() or not _reads_freely(found_inf.device):
-            with masked_writes(found_inf != 0):
+    def _step_that_unscales(self, optimizer: Any, state: dict, args: tuple, kwargs: dict) -> Any:
+        """A step of an optimizer that divides and skips by itself: it finds scale and flag as attributes, or
+        takes the scaler."""
+        if "grad_scaler" in parameters_of(optimizer.step).names:
+            warnings.warn(
+                "[step] an argument `grad_scaler` of an optimizer's step is deprecated; read the attributes "
+                "`grad_scale` and `found_inf` in it",
+                FutureWarning,
+                stacklevel=3,
+            )
+            return optimizer.step(*args, **kwargs, grad_scaler=self)
+        unscaled = state["stage"] is OptState.UNSCALED
+        if not unscaled:
+            self._check_inf_per_device(optimizer)
+        own = getattr(optimizer, "grad_scale", None)
+        optimizer.grad_scale = own if unscaled else self._scale * (1 if own is None else own)
+        found = state["found_inf_per_device"].values()
+        optimizer.found_inf = combined(found, self._scale.device) if found else 0
+        result = optimizer.step(*args, **kwargs)
+        del optimizer.grad_scale, optimizer.found_inf
+        return result
+
+    def _maybe_opt_step(self, optimizer: Any, optimizer_state: dict, *args: Any, **kwargs: Any) -> Any:
+        """Step where no gradient was inf or NaN: read the flag once, or mask the step's writes with it."""
+        found = combined(optimizer_state["found_inf_per_device"].values())
+        waits = not _reads_freely(found.device) and masks_every_effect(optimizer)
+        if host_reads_refused() or waits:
+            with masked_writes(found != 0):
                 return optimizer.step(*args, **kwargs)
         # A schedule need not warn of a step that was skipped on purpose.
         optimizer._opt_called = True
-        return None if found_inf.item() else optimizer.step(*args, **kwargs)
+        return None if found.item() else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Adapt the scale to what this iteration found, or set it."""
         if not self._enabled:
             return
-        self._check_begun("update")
+        scale, _ = self._check_scale_growth_tracker("update")
         with no_grad():
             if new_scale is None:
-                self._adapt()
+                states = self._per_optimizer_states.values()
+                found = [flag for state in states for flag in state["found_inf_per_device"].values()]
+                if not found:
+                    raise ScalerError("[update] No inf checks were recorded prior to update.")
+                adapt(self, combined(found, scale.device))
             else:
-                self._scale.copy_(_checked_scale(new_scale))
-        self._per_optimizer_states = defaultdict(_fresh)
+                scale.copy_(checked_scale(new_scale, self._device))
+        self._per_optimizer_states = defaultdict(_refresh_per_optimizer_state)
 
-    def _adapt(self) -> None:
-        found = [
-            f for state in self._per_optimizer_states.values() for f in state["found_inf_per_device"].values()
-        ]
-        if not found:
-            raise AutogradError("[update] No inf checks were recorded prior to update.")
-        skipped = _combined(found).to(self._scale.device) != 0
-        count = self._growth_tracker + 1
-        due = count == depend(lambda: self._growth_interval)
-        grown = self._scale * depend(lambda: self._growth_factor)
-        grown = where(logical_and(due, isfinite(grown)), grown, self._scale)
-        reduced = self._scale * depend(lambda: self._backoff_factor)
-        self._scale.copy_(where(skipped, reduced, grown))
-        self._growth_tracker.copy_(where(logical_or(skipped, due), 0, count))
+    def _get_scale_async(self) -> Any:
+        """The scale, where it is."""
+        return self._scale
 
     def get_scale(self) -> float:
         """The scale, read from the device."""
@@ -248,14 +291,25 @@ class GradScaler:
 
     def __getstate__(self) -> dict[str, Any]:
         if self._per_optimizer_states:
-            raise AutogradError(
+            raise ScalerError(
                 "[GradScaler] A GradScaler instance may only be pickled at the beginning of an iteration, "
                 "or at the end after scaler.update()."
             )
         numbers = {"_init_scale": self.get_scale(), "_init_growth_tracker": self._get_growth_tracker()}
         return self.__dict__ | numbers | {"_scale": None, "_growth_tracker": None}
 
-    def _found_inf_per_device(self, optimizer: Any) -> dict[Any, Tensor]:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def _check_inf_per_device(self, optimizer: Any) -> dict[Any, Any]:
+        """Look for inf and NaN in an optimizer's gradients and leave them scaled."""
+        scale, _ = self._check_scale_growth_tracker("_check_inf_per_device")
+        one, zero = (full((), value, dtype=float32, device=scale.device) for value in (1.0, 0.0))
+        found = self._unscale_grads_(optimizer, one, zero, True)
+        self._per_optimizer_states[id(optimizer)]["found_inf_per_device"] = found
+        return found
+
+    def _found_inf_per_device(self, optimizer: Any) -> dict[Any, Any]:
         """What `unscale_` found: device -> 1.0 if a gradient there was inf or NaN, else 0.0."""
         return self._per_optimizer_states[id(optimizer)]["found_inf_per_device"]
 
@@ -263,41 +317,3 @@ class GradScaler:
 def _reads_freely(device: Any) -> bool:
     """Whether the host reads the device's numbers without waiting."""
     return getattr(device.backend, "host_reads_are_free", False)
-
-
-def _unscale(optimizer: Any, inverse: Any) -> dict[Any, Tensor]:
-    """Multiply all gradients in place; gives, per device, whether a result is not finite, as 0.0 or 1.0."""
-    inverses = {inverse.device: inverse}
-    finite: dict[Any, Any] = {}
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    if any(g.dtype is float16 for g in gradients):
-        raise ArgumentError(
-            "[unscale_] Attempting to unscale FP16 gradients; keep the parameters in float32 and let "
-            "autocast choose float16 for the ops"
-        )
-    for g in gradients:
-        device = g.device
-        if device not in inverses:
-            inverses[device] = inverse.to(device)
-        g.mul_(inverses[device])
-        good = all_of(isfinite(g))
-        finite[device] = logical_and(finite[device], good) if device in finite else good
-    return {device: logical_not(good).to(float32) for device, good in finite.items()}
-
-
-def _combined(found: Iterable[Any]) -> Any:
-    """Flags of several devices and optimizers in one: above 0 if any is set."""
-    first, *others = found
-    for flag in others:
-        first = first + flag.to(first.device)
-    return first
-
-
-def _checked_scale(new_scale: Any) -> Any:
-    if isinstance(new_scale, (float, int)) and not isinstance(new_scale, bool):
-        return float(new_scale)
-    if isinstance(new_scale, Tensor) and new_scale.shape.numel() == 1 and not new_scale.requires_grad:
-        return new_scale.reshape(())  # type: ignore[attr-defined]
-    raise ArgumentTypeError(
-        "[update] new_scale should be a float or a 1-element Tensor with requires_grad=False."
-    )

@@ -1,6 +1,8 @@
 """Gradients: backward(), grad(), functions of users' own, and checks of derivatives."""
 
-from devtensor.autograd import anomaly_mode, functional, grad_mode, graph
+import importlib
+
+from devtensor.autograd import anomaly_mode, forward_ad, functional, grad_mode, graph
 from devtensor.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -28,6 +30,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "functional",
     "grad",
     "grad_mode",
@@ -45,3 +48,10 @@ __all__ = [
     "set_grad_enabled",
     "variable",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the profiler when it is first asked for."""
+    if name == "profiler":
+        return importlib.import_module("devtensor.autograd.profiler")
+    raise AttributeError(f"module 'devtensor.autograd' has no attribute {name!r}")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devtensor.autograd import engine
+from devtensor.batching.levels import raised
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.tensor import Tensor, describe, share
 from devtensor.ops.compare import eq
 from devtensor.ops.create import arange, cast, full_of
-from devtensor.ops.shape import permute, reshape
+from devtensor.ops.shape import getitem, permute, reshape
 
 
 class Evaluated:
@@ -94,29 +95,34 @@ class Evaluated:
             return slope
         return pushed(slope, self.inputs, along, self.create_graph, materialize=False)
 
-    def by_outputs(self) -> tuple:
-        """The Jacobian, one pass for each element of the outputs."""
+    def by_outputs(self, each: Callable) -> tuple:
+        """The Jacobian, row by row; `each` runs a function on all rows."""
         rows = []
         for place, out in enumerate(self.outputs):
-            passes = [self.filled(self.gradients((out,), (unit,)), self.inputs, place) for unit in units(out)]
-            columns = zip(*passes, strict=True) if passes else ([],) * len(self.inputs)
+
+            def row(unit: Tensor, place: int = place, out: Tensor = out) -> tuple:
+                return self.filled(self.gradients((out,), (unit,)), self.inputs, place)
+
+            columns = each(row, units(out))
             rows.append(
                 tuple(
-                    joined(list(column), (*out.array.shape, *value.array.shape), value)
+                    reshape(column, (*out.array.shape, *value.array.shape))
                     for column, value in zip(columns, self.inputs, strict=True)
                 )
             )
         return tuple(rows)
 
-    def by_inputs(self) -> tuple:
-        """The Jacobian, one pass for each element of the inputs."""
+    def by_inputs(self, each: Callable) -> tuple:
+        """The Jacobian, column by column."""
         rows: list[list[Tensor]] = [[] for _ in self.outputs]
         for place, value in enumerate(self.inputs):
             still = [filled(t, 0) for t in self.inputs]
-            passes = [self.along((*still[:place], unit, *still[place + 1 :])) for unit in units(value)]
-            columns = zip(*passes, strict=True) if passes else ([],) * len(self.outputs)
-            for row, column, out in zip(rows, columns, self.outputs, strict=True):
-                row.append(turned(list(column), value, out))
+
+            def column(unit: Tensor, place: int = place, still: list[Tensor] = still) -> tuple:
+                return self.along((*still[:place], unit, *still[place + 1 :]))
+
+            for row, found, out in zip(rows, each(column, units(value)), self.outputs, strict=True):
+                row.append(turned(found, value, out))
         return tuple(map(tuple, rows))
 
     def filled(
@@ -181,6 +187,7 @@ def pushed(
 
 def watched(value: Tensor, create_graph: bool) -> Tensor:
     """The same numbers, as a tensor whose gradient is wanted; with its history if that is to be kept."""
+    value = raised(value)
     if create_graph and value.requires_grad:
         return reshape(value, tuple(value.array.shape))
     made = share(value)
@@ -204,20 +211,16 @@ def filled(like: Tensor, number: int) -> Tensor:
     return full_of(like.array.shape, number, like.kind)
 
 
-def units(like: Tensor) -> list[Tensor]:
-    """For each element, a tensor of zeros with a one there."""
-    count, shape = like.shape.numel(), tuple(like.array.shape)
+def units(like: Tensor) -> Tensor:
+    """For each element, in front, a tensor of zeros with a one there."""
+    count = like.shape.numel()
     places = arange(0, 1, count, int64, like.kind.device)
-    return [reshape(cast(eq(places, k), like.kind.dtype), shape) for k in range(count)]
+    same = eq(getitem(places, (slice(None), None)), places)
+    return reshape(cast(same, like.kind.dtype), (count, *like.array.shape))
 
 
-def turned(rows: list[Tensor], value: Tensor, out: Tensor) -> Tensor:
-    """Rows by elements of an input, as what has the output's dims first."""
-    made = joined(rows, (*value.array.shape, *out.array.shape), out)
+def turned(columns: Tensor, value: Tensor, out: Tensor) -> Tensor:
+    """Derivatives by elements of an input, in front, as what has the output's dims first."""
+    made = reshape(columns, (*value.array.shape, *out.array.shape))
     order = tuple(range(value.array.ndim, made.array.ndim)) + tuple(range(value.array.ndim))
     return permute(made, order)
-
-
-def joined(rows: list[Tensor], shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """The rows one after the other, in this shape."""
-    return reshape(engine.stacked(rows), shape) if rows else full_of(shape, 0, like.kind)

@@ -7,7 +7,7 @@ from typing import Any
 from devtensor.autograd.saved import Packed, forget_unpacked
 from devtensor.core.errors import VersionError
 from devtensor.core.node import Node, Output
-from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OUT, PARAMETER, REST, SAVED, Formula
+from devtensor.core.op import GRADIENT, GRADIENTS, LIKE, OUT, PARAMETER, REST, SAVED, SECOND, Formula
 from devtensor.core.tensor import Tensor, describe, share
 from devtensor.ops.create import full_of
 from devtensor.ops.parts import conjugate
@@ -61,6 +61,8 @@ def _arguments(node: Node, formula: Formula, gs: list) -> list:
             values.append(node.params[place])
         elif code == OUT:
             values.append(saved_out(node, 0))
+        elif code == SECOND:
+            values.append(saved_out(node, 1))
         elif code == LIKE:
             values.append(node.with_extra().specs)
         elif code == GRADIENTS:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.autograd.evaluated import Evaluated
+from devtensor.batching.levels import in_turn, mapped
 from devtensor.core.errors import ArgumentError, AutogradError, Unsupported
 from devtensor.core.state import enable_grad
 from devtensor.core.tensor import Tensor, describe
@@ -103,8 +104,8 @@ def jacobian(
     """The derivatives of every output by every input; a tuple by outputs of tuples by inputs where there are
     several.
 
-    `vectorize` is taken and changes nothing. `strategy` chooses whether a pass is made for every element of
-    the outputs ("reverse-mode") or of the inputs ("forward-mode").
+    `strategy` chooses whether a pass is made for every element of the outputs ("reverse-mode") or of the
+    inputs ("forward-mode"); with `vectorize` all of them are made at once.
 
     Shapes: output (*O), input (*I) -> (*O, *I)
     Errors: AutogradError under strict if an output does not depend on an input.
@@ -119,7 +120,8 @@ def jacobian(
         )
     with enable_grad():
         evaluated = Evaluated("jacobian", func, inputs, create_graph, strict)
-        rows = evaluated.by_inputs() if strategy == "forward-mode" else evaluated.by_outputs()
+        by = evaluated.by_inputs if strategy == "forward-mode" else evaluated.by_outputs
+        rows = by(mapped if vectorize else in_turn)
     rows = tuple(evaluated.handed_out(row, evaluated.one_input) for row in rows)
     return rows[0] if evaluated.one_output else rows
 

@@ -68,8 +68,12 @@ class Backend(Protocol):
     `rerun(kernel, arguments) -> result`: the kernel again with floating-point events ignored; called when a
     kernel raised FloatingPointError or RuntimeWarning because the user made the library raise on such events.
     `out_kernels: frozenset[str]`: kernels that accept `out=array` as keyword.
+    `exact_views: frozenset[str]`: views of arrays in rows whose kernels give each size of 1 the stride that
+    the op's rule says; of other views the strides are compared with the rule.
     `host_reads_are_free: bool`: reading an array's numbers waits for nothing (default False).
     `is_contiguous(array) -> bool`: whether it lies row by row without gaps; else its strides are asked.
+    `as_list(array) -> nested lists, or one number`: its elements as Python numbers, after waiting for it;
+    without it they are read from what `download` gives.
     `array_type`, `as_array`: the class of arrays, and what makes one of a scalar that a kernel chosen with
     all_scalar=False gave.
     `amp_policy: str`: the autocast table to follow, "cpu" or "cuda" (default "cuda").

@@ -11,6 +11,7 @@ from devtensor.core.tensor import Tensor
 __all__ = ["flags", "is_acceptable", "is_available", "set_flags", "version"]
 
 PRECISIONS = ("none", "ieee", "tf32", "bf16")
+KERNELS = ("auto", "native", "cudnn")
 
 enabled = True
 benchmark = False
@@ -18,6 +19,7 @@ benchmark_limit = 10
 deterministic = False
 allow_tf32 = True
 fp32_precision = "none"
+depthwise_kernel = "auto"
 conv = Flags("cudnn.conv", fp32_precision="none")
 rnn = Flags("cudnn.rnn", fp32_precision="none")
 
@@ -28,6 +30,7 @@ _KINDS = {
     "deterministic": bool,
     "allow_tf32": bool,
     "fp32_precision": PRECISIONS,
+    "depthwise_kernel": KERNELS,
 }
 
 
@@ -53,10 +56,12 @@ def set_flags(
     _deterministic: bool | None = None,
     _allow_tf32: bool | None = None,
     _fp32_precision: str | None = None,
+    _depthwise_kernel: str | None = None,
 ) -> tuple:
     """Set what is not None; returns what was."""
-    before = (enabled, benchmark, benchmark_limit, deterministic, allow_tf32, fp32_precision)
-    given = (_enabled, _benchmark, _benchmark_limit, _deterministic, _allow_tf32, _fp32_precision)
+    given = (_enabled, _benchmark, _benchmark_limit, _deterministic, _allow_tf32)
+    given += (_fp32_precision, _depthwise_kernel)
+    before = tuple(globals()[name] for name in _KINDS)
     for name, value in zip(_KINDS, given, strict=True):
         if value is not None:
             setattr(sys.modules[__name__], name, value)
@@ -70,6 +75,7 @@ def flags(
     deterministic: bool = False,
     allow_tf32: bool = True,
     fp32_precision: str = "none",
+    depthwise_kernel: str = "auto",
 ) -> AbstractContextManager[None]:
     """A context within which the settings are these."""
     return held(
@@ -80,6 +86,7 @@ def flags(
         deterministic=deterministic,
         allow_tf32=allow_tf32,
         fp32_precision=fp32_precision,
+        depthwise_kernel=depthwise_kernel,
     )
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from devtensor.core.device import resolve
 from devtensor.core.dtype import as_dtype
-from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.errors import ArgumentTypeError, NotATensor
 from devtensor.core.spec import normalize_dim, normalize_dims
 from devtensor.core.tensor import Tensor, describe
 
 
 def one_dim(op: str, source: Tensor, dim: int) -> int:
     """What an entry does with a parameter marked Dim."""
-    if not isinstance(dim, int):
+    if dim.__class__ is not int:
         dim = as_index(op, "dim", dim)
     return normalize_dim(op, dim, tensor_only(op, source).array.ndim)
 
@@ -22,7 +22,7 @@ def many_dims(op: str, source: Tensor, dims: Any) -> tuple[int, ...]:
     """What an entry does with a parameter marked Dims: None means all."""
     if dims is None:
         return tuple(range(tensor_only(op, source).array.ndim))
-    if not isinstance(dims, (int, tuple, list)):
+    if dims.__class__ is bool or not isinstance(dims, (int, tuple, list)):
         dims = as_index(op, "dim", dims)
     if isinstance(dims, list):
         dims = tuple(dims)
@@ -35,21 +35,23 @@ def as_index(op: str, name: str, value: Any) -> int:
     Errors: ArgumentTypeError that names the parameter.
     """
     try:
-        return value.__index__()
+        if not isinstance(value, bool):
+            return value.__index__()
     except (AttributeError, TypeError):
-        raise ArgumentTypeError(
-            f"[{op}] {name} is {describe(value)} of type {type(value).__name__}; it needs an int"
-        ) from None
+        pass
+    raise ArgumentTypeError(
+        f"[{op}] {name} is {describe(value)} of type {type(value).__name__}; it needs an int"
+    )
 
 
 def tensor_only(op: str, value: Any) -> Tensor:
     """The value, if it is a Tensor.
 
-    Errors: ArgumentTypeError that says what it is instead.
+    Errors: NotATensor that says what it is instead.
     """
     if isinstance(value, Tensor):
         return value
-    raise ArgumentTypeError(
+    raise NotATensor(
         f"[{op}] got a {type(value).__name__}; it needs a Tensor; make one with devtensor.tensor(...)"
     )
 

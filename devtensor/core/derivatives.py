@@ -13,6 +13,7 @@ from devtensor.core.op import (
     PARAMETER,
     REST,
     SAVED,
+    SECOND,
     Formula,
     Op,
     Rule,
@@ -24,7 +25,7 @@ class Plan:
 
     __slots__ = (
         "broadcasts", "conjugates", "formulas", "joint", "keep_extra", "op", "save", "save_out", "save_specs",
-        "unwritten",
+        "skipped_outs", "unwritten",
     )  # fmt: skip
 
     def __init__(self, op: Op, mask: tuple[bool, ...]) -> None:
@@ -40,7 +41,8 @@ class Plan:
             if rule
         )
         self.joint = Formula(-1, op.joint.function, _sources(op, op.joint, self.save)) if op.joint else None
-        self.save_out = bool(needs & {"out", "outs"})
+        self.save_out = bool(needs & {"out", "second", "outs"})
+        self.skipped_outs = 0 if needs & {"out", "outs"} else 1
         self.save_specs = "like" in needs
         self.keep_extra = self.save_out or self.save_specs
         self.conjugates = op.complex == HOLOMORPHIC
@@ -72,7 +74,7 @@ def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:
 
 
 def _sources(op: Op, rule: Rule, save: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    codes = {"g": GRADIENT, "gs": GRADIENTS, "out": OUT, "outs": OUTS, "like": LIKE}
+    codes = {"g": GRADIENT, "gs": GRADIENTS, "out": OUT, "second": SECOND, "outs": OUTS, "like": LIKE}
     found = []
     for need in rule.needs:
         if need in codes:

@@ -10,13 +10,14 @@ from typing import Any
 
 from devtensor.backend import registry
 from devtensor.core.dtype import INTEGER, DType
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DeviceMissing
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DeviceMissing, NumberTooLarge
 
 # Device types that have exactly one device, written without an index as PyTorch does.
 UNINDEXED = frozenset({"cpu", "meta"})
 
-# Device types that have a name in PyTorch; others must be on offer by a plug-in, or stand for another within
-# a graph, as "meta(cuda)" does.
+# Device types that have a name in PyTorch; others must be on offer by a plug-in, or stand for another: within
+# a graph, as "meta(cuda)" does, or over it, as "vmap(cuda)".
+STANDING = ("meta(", "vmap(")
 TYPES = frozenset({"cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "mtia", "ipu", "maia", "vulkan"})
 NUMBER = re.compile("0|[1-9][0-9]*")
 
@@ -34,11 +35,13 @@ class Device:
     Example: `Device("cuda:1")`, `Device("cuda", 1)`, `Device("cpu")`.
     """
 
-    __slots__ = ("__weakref__", "_backend", "_kinds", "index", "type")
+    __slots__ = ("__weakref__", "_backend", "_kinds", "index", "type", "under")
     type: str
     index: int | None
     _backend: Any
     _kinds: dict[DType, Kind]
+    # The devices over which it stands, the nearest first: a level of vmap holds examples that lie on them.
+    under: tuple[Device, ...]
 
     def __new__(cls, type: str | Device, index: int | None = None) -> Device:
         if isinstance(type, Device):
@@ -46,13 +49,14 @@ class Device:
         name, index = _parsed(type, index)
         found = _interned.get((name, index))
         if found is None:
-            if not name.startswith("meta(") and name not in TYPES and name not in registry.names():
+            if not name.startswith(STANDING) and name not in TYPES and name not in registry.names():
                 known = ", ".join(registry.names())
                 raise DeviceMissing(f"[device] {type!r} is no device; known device types are {known}")
             found = object.__new__(cls)
             found.type, found.index = name, index
             found._backend = None
             found._kinds = {}
+            found.under = ()
             _interned[(name, index)] = found
         return found
 
@@ -146,12 +150,22 @@ def _parsed(type: Any, index: Any) -> tuple[str, int | None]:
 class Kind:
     """What tensors of one dtype on one device share: interned, so that one `is` compares both."""
 
-    __slots__ = ("constants", "device", "dtype")
+    __slots__ = ("constants", "device", "dtype", "kernels", "place")
 
     def __init__(self, dtype: DType, device: Device) -> None:
         self.dtype = dtype
         self.device = device
+        # Where users are told that the tensor lies.
+        self.place = device.under[-1] if device.under else device
         self.constants: dict[object, Any] = {}
+        self.kernels: dict[str, Any] = {}
+
+    def kernel(self, name: str) -> Any:
+        """The backend's kernel of this name for arrays of this kind, looked up once."""
+        found = self.kernels.get(name)
+        if found is None:
+            found = self.kernels[name] = self.device.kernel(name, self.dtype)
+        return found
 
     def constant(self, value: float) -> Any:
         """A 0-d array that holds a Python scalar; made once per value.
@@ -162,23 +176,27 @@ class Kind:
         if found is not None and (value or copysign(1.0, value) > 0):
             return found
         if isinstance(value, complex):
-            return self.device.kernel("full", self.dtype)((), value, self.dtype.name)  # type: ignore[misc]
-        held = wrapped(value, self.dtype) if isinstance(value, int) else value
-        array = self.device.kernel("full", self.dtype)((), held, self.dtype.name)  # type: ignore[misc]
+            return self._made(value)
+        array = self._made(wrapped(value, self.dtype) if isinstance(value, int) else value)
         if value == value and (value or copysign(1.0, value) > 0):
             if len(self.constants) > CONSTANTS:
                 self.constants.clear()
             self.constants[value] = array
         return array
 
+    def _made(self, value: float) -> Any:
+        if self.device.under:
+            return self.device.backend.constant(value, self.dtype.name)
+        return self.kernel("full")((), value, self.dtype.name)
+
 
 def wrapped(value: int, dtype: DType) -> int:
     """A Python int as an integer dtype holds it: modulo its width, as in PyTorch.
 
-    Errors: ArgumentError beyond 64 bits.
+    Errors: NumberTooLarge beyond 64 bits.
     """
     if not -(1 << 63) <= value < 1 << 63:
-        raise ArgumentError(f"[{dtype.name}] Overflow when unpacking long: {value} does not fit 64 bits")
+        raise NumberTooLarge(f"[{dtype.name}] Overflow when unpacking long: {value} does not fit 64 bits")
     if dtype.category != INTEGER:
         return value
     value &= (1 << dtype.bits) - 1
@@ -201,6 +219,9 @@ def resolve(value: Device | str | int | None) -> Device:
     """
     if value is None:
         return default_device()
+    if value.__class__ is Device and value.index is None and value._backend is not None:  # type: ignore[union-attr]
+        if value.type == "cpu":  # type: ignore[union-attr]
+            return value  # type: ignore[return-value]
     device = Device("cuda", value) if isinstance(value, int) else Device(value)
     backend = device.backend
     if getattr(backend, "target", None) is not None:
@@ -251,3 +272,4 @@ def forget_devices(type: str) -> None:
             device._backend = None
             for kind in device._kinds.values():
                 kind.constants.clear()
+                kind.kernels.clear()

@@ -10,12 +10,14 @@ from devtensor.core.arguments import python_numbers
 from devtensor.core.device import Kind
 from devtensor.core.errors import DevtensorError
 from devtensor.core.explain import DEBUG, explain, recover, specs_of
-from devtensor.core.layout import descends, elementwise_strides
+from devtensor.core.layout import descends, same_strides
 from devtensor.core.memory import InferenceStorage
 from devtensor.core.op import OPS, Op
+from devtensor.core.placement import ELEMENTWISE
 from devtensor.core.plan import Plan, key_of, make_plan
 from devtensor.core.state import current, switched
-from devtensor.core.tensor import Tensor, share, wrap
+from devtensor.core.tensor import Tensor, share, strides_of, wrap
+from devtensor.core.transfer import move
 from devtensor.core.views import attach_view
 
 new = Tensor.__new__
@@ -64,7 +66,7 @@ def call2(op: Op, a: Any, b: Any) -> Any:
             except Exception as error:
                 data = recover(error, op, plan, (a, b), (a.array, other), ())
             if op.laid_out and not a.array.flags.c_contiguous:
-                data = relaid(plan.single, (a.array, b.array if isinstance(b, Tensor) else None), data)
+                data = relaid(op, plan, (a.array, b.array if isinstance(b, Tensor) else None), (), data)
             out = new(Tensor)
             out.array = data if data.__class__ is plan.array_type else plan.as_array(data)
             out.kind = plan.single
@@ -79,6 +81,33 @@ def call2(op: Op, a: Any, b: Any) -> Any:
     return call(op, (a, b), ())
 
 
+def call_one(op: Op, a: Tensor, params: tuple) -> Any:
+    """An op of one tensor with parameters: `call`, with the memoised path unrolled."""
+    mode = current()
+    if not mode.layers and isinstance(a, Tensor):
+        plan = op.plans.get(a.kind)
+        if plan is not None and plan.direct:
+            array = a.array
+            try:
+                data = plan.kernel(array, *params)
+            except Exception as error:
+                data = recover(error, op, plan, (a,), (array,), params)
+            if op.laid_out and (op.placement.always or not array.flags.c_contiguous):  # type: ignore[union-attr]
+                data = relaid(op, plan, (array,), params, data)
+            out = new(Tensor)
+            out.array = data
+            out.kind = plan.single
+            out.node = out.alias = None
+            out._requires_grad = False
+            if mode.grad:
+                if a._requires_grad:
+                    tape.record(op, (a,), params, out)
+            elif mode.inference:
+                out.alias = InferenceStorage(data)
+            return out
+    return call(op, (a,), params)
+
+
 def call_view(op: Op, source: Tensor, params: tuple) -> Any:
     """A view op: `call`, with the memoised path unrolled."""
     mode = current()
@@ -86,7 +115,7 @@ def call_view(op: Op, source: Tensor, params: tuple) -> Any:
         plan = op.plans.get(source.kind)
         if plan is not None and plan.casts is None:
             if op.eager:
-                op.shape_rule(op.name, specs_of((source,)), params)
+                check_shapes(op, plan, (source,), params)
             try:
                 data = plan.kernel(source.array, *params)
             except Exception as error:
@@ -96,7 +125,7 @@ def call_view(op: Op, source: Tensor, params: tuple) -> Any:
             out.kind = plan.single
             out.node = None
             out._requires_grad = False
-            attach_view(op, source, params, out, mode)
+            attach_view(op, source, params, out, mode, plan.exact)
             if mode.grad and source._requires_grad:
                 tape.record(op, (source,), params, out)
             return out
@@ -135,7 +164,7 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
             # From the top again, so that a layer that listens hears the op with the inputs its kernel gets.
             return call(op, inputs, params)
     if op.eager:
-        op.shape_rule(op.name, specs_of(inputs), params)
+        check_shapes(op, plan, inputs, params)
     wanted = mode.grad and (inputs[0]._requires_grad if alone else needs_gradient(inputs))
     if plan.kernel is None or (wanted and op.differentiable is None):
         return run_body(op, inputs, params, wanted)
@@ -144,12 +173,12 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
         data = plan.kernel(*arrays, *params)
     except Exception as error:
         data = recover(error, op, plan, inputs, arrays, params)
+    if asks_for_layout(op, inputs):
+        data = relaid(op, plan, [i.array if isinstance(i, Tensor) else None for i in inputs], params, data)
     if plan.single is not None:
-        if op.laid_out and any([isinstance(i, Tensor) and not i.array.flags.c_contiguous for i in inputs]):
-            data = relaid(plan.single, [i.array if isinstance(i, Tensor) else None for i in inputs], data)
         out = wrap(data, plan.single)
         if op.view:
-            attach_view(op, inputs[0], params, out, mode)
+            attach_view(op, inputs[0], params, out, mode, plan.exact)
         elif mode.inference:
             out.alias = InferenceStorage(data)
         if wanted:
@@ -164,20 +193,64 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
     return outs
 
 
-def relaid(kind: Kind, arrays: Sequence[Any], data: Any) -> Any:
-    """An elementwise op's result in the layout that its inputs ask for, where the library chose another.
+# How many combinations of shapes and parameters a plan remembers before it starts anew.
+REMEMBERED = 256
+
+
+def check_shapes(op: Op, plan: Plan, inputs: tuple, params: tuple) -> None:
+    """Run the shape rule of an eager op, for each combination of shapes and parameters once.
+
+    Rules of views look at strides too, and those of what cannot be hashed are not remembered.
+    """
+    key = None
+    if not op.view:
+        key = (params, *[i.array.shape if isinstance(i, Tensor) else i.__class__ for i in inputs])
+        try:
+            if key in plan.checked:
+                return
+        except TypeError:
+            key = None
+    op.shape_rule(op.name, specs_of(inputs), params)
+    if key is not None:
+        if len(plan.checked) > REMEMBERED:
+            plan.checked.clear()
+        plan.checked.add(key)
+
+
+def relaid(op: Op, plan: Plan, arrays: Sequence[Any], params: tuple, data: Any) -> Any:
+    """An op's results in the layout that its rule asks for, where the library chose another.
 
     `arrays` holds None for a number.
     """
-    strides_of = kind.device.backend.strides_of
-    shape = tuple(data.shape)
-    operands = [((), ()) if array is None else (array.shape, strides_of(array)) for array in arrays]
-    if data.flags.c_contiguous and all([descends(strides) for _, strides in operands]):
+    strides_of = plan.out[0].device.backend.strides_of
+    operands = [None if array is None else (tuple(array.shape), strides_of(array)) for array in arrays]
+    if (
+        op.placement is ELEMENTWISE
+        and data.flags.c_contiguous
+        and all([operand is None or descends(operand[1]) for operand in operands])
+    ):
         return data
-    wanted, found = elementwise_strides(shape, operands), strides_of(data)
-    if all(w == f for w, f, size in zip(wanted, found, shape, strict=True) if size > 1):
-        return data
-    return kind.device.kernel("lay_out", kind.dtype)(data, wanted)  # type: ignore[misc]
+    made = data if plan.single is None else (data,)
+    wanted = op.placement.rule([tuple(array.shape) for array in made], operands, params)  # type: ignore[union-attr]
+    laid = [
+        array
+        if same_strides(array.shape, strides_of(array), strides)
+        else kind.device.kernel("lay_out", kind.dtype)(array, strides)  # type: ignore[misc]
+        for array, strides, kind in zip(made, wanted, plan.out, strict=True)
+    ]
+    return tuple(laid) if plan.single is None else laid[0]
+
+
+def asks_for_layout(op: Op, inputs: tuple) -> bool:
+    """Whether the op's layout rule has anything to say of these inputs."""
+    if not op.laid_out:
+        return False
+    if op.placement.always:  # type: ignore[union-attr]
+        return True
+    for value in inputs:  # noqa: SIM110 - a generator here costs as much as a kernel
+        if isinstance(value, Tensor) and not value.array.flags.c_contiguous:
+            return True
+    return False
 
 
 def arrays_of(plan: Plan, inputs: tuple) -> tuple:
@@ -202,8 +275,12 @@ def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
     """Run a composite by its body; with a formula of its own it is one node, else autograd sees inside."""
     if not wanted or op.differentiable is None:
         return call_body(op, inputs, params)
-    with switched(grad=False):
-        result = call_body(op, inputs, params)
+    if any([i.kind.device.under for i in inputs if isinstance(i, Tensor)]):
+        # The level below may record what this one does not.
+        result = call_body(op, tuple([share(i) if isinstance(i, Tensor) else i for i in inputs]), params)
+    else:
+        with switched(grad=False):
+            result = call_body(op, inputs, params)
     outs = result if isinstance(result, tuple) else (result,)
     outs = tuple([share(out) if any(out is i for i in inputs) else out for out in outs])
     if isinstance(result, tuple):
@@ -214,9 +291,10 @@ def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
 
 
 def call_body(op: Op, inputs: tuple, params: tuple) -> Any:
-    """Run the body; what goes wrong inside is told in the composite's own terms."""
+    """Run the body and lay out what it gives; what goes wrong inside is told in the composite's terms."""
     try:
-        return op.body(*inputs, *params)  # type: ignore[misc]
+        result = op.body(*inputs, *params)  # type: ignore[misc]
+        return placed(op, inputs, params, result) if asks_for_layout(op, inputs) else result
     except DevtensorError as error:
         explained = explain(error, op, inputs, params)
         if explained is error:
@@ -224,12 +302,29 @@ def call_body(op: Op, inputs: tuple, params: tuple) -> Any:
         raise explained from (error if DEBUG else None)
 
 
+def placed(op: Op, inputs: tuple, params: tuple, result: Any) -> Any:
+    """A body's results in the layout that the op's rule asks for."""
+    outs = result if isinstance(result, tuple) else (result,)
+    operands = [(tuple(i.array.shape), strides_of(i)) if isinstance(i, Tensor) else None for i in inputs]
+    wanted = op.placement.rule([tuple(out.array.shape) for out in outs], operands, params)  # type: ignore[union-attr]
+    laid = [
+        out
+        if same_strides(out.array.shape, strides_of(out), strides)
+        else call(OPS["lay_out"], (out,), (strides,))
+        for out, strides in zip(outs, wanted, strict=True)
+    ]
+    return tuple(laid) if isinstance(result, tuple) else laid[0]
+
+
 def cast_inputs(casts: tuple[Kind | None, ...], inputs: tuple) -> tuple:
     """Bring inputs to the plan's kinds by ops of their own, so that casts are recorded and captured."""
     moved = []
     for kind, value in zip(casts, inputs, strict=True):
         if kind is not None:
-            if value.kind.device is not kind.device:
+            if value.kind.device in kind.device.under:
+                # Not recorded here: its history is the level's on which it was made.
+                value = move(value, kind.device)
+            elif value.kind.device is not kind.device:
                 value = call(OPS["to_device"], (value,), (kind.device,))
             if value.kind.dtype is not kind.dtype:
                 value = call(OPS["cast"], (value,), (kind.dtype,))

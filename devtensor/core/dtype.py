@@ -102,14 +102,13 @@ default_listeners: list[Callable[[], None]] = []
 def as_dtype(value: DType | type | str) -> DType:
     """The DType that a DType, a name or a Python type stands for: of `float`, float64, as in PyTorch.
 
-    Errors: DTypeError if a name stands for none, ArgumentTypeError for anything else.
+    Errors: ArgumentTypeError if it stands for none.
     """
     if isinstance(value, DType):
         return value
     found = PYTHON_TYPES.get(value) if isinstance(value, type) else DTYPES.get(value) or ALIASES.get(value)
     if found is None:
-        error = DTypeError if isinstance(value, str) else ArgumentTypeError
-        raise error(f"[dtype] {value!r} is no dtype; use one of {', '.join(DTYPES)}")
+        raise ArgumentTypeError(f"[dtype] {value!r} is no dtype; use one of {', '.join(DTYPES)}")
     return found
 
 

@@ -11,8 +11,11 @@ class ShapeError(DevtensorError, RuntimeError):
     """Sizes that do not fit together, or a dimension that does not exist."""
 
 
-class DTypeError(DevtensorError, RuntimeError):
-    """A dtype that an op, a device or a conversion does not take."""
+class DTypeError(DevtensorError, NotImplementedError):
+    """A dtype that an op, a device or a conversion does not take.
+
+    PyTorch says RuntimeError where dtypes do not fit together, and that kind of it where one is not taken.
+    """
 
 
 class DeviceError(DevtensorError, RuntimeError):
@@ -35,8 +38,16 @@ class ArgumentError(DevtensorError, ValueError, RuntimeError):
     """An argument whose value is out of its range."""
 
 
+class NumberTooLarge(ArgumentError, OverflowError):
+    """A whole number that 64 bits do not hold."""
+
+
 class ArgumentTypeError(DevtensorError, TypeError):
     """An argument of a kind that the op does not take."""
+
+
+class NotATensor(ArgumentTypeError, AttributeError):
+    """Something else where a Tensor belongs; PyTorch's own functions raise one or the other of its bases."""
 
 
 class AutogradError(DevtensorError, RuntimeError):

@@ -15,6 +15,9 @@ FORMATS = {
     "uint16": "H", "uint32": "I", "uint64": "Q", "float16": "e", "float32": "f", "float64": "d",
 }  # fmt: skip
 
+# Dtypes whose numbers array libraries do not turn into Python's.
+UNKNOWN_TO_PYTHON = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2"})
+
 
 class HostCopy(NamedTuple):
     """The bytes of a tensor on the host, in C order."""
@@ -84,6 +87,29 @@ def host_read(tensor: Tensor, asked: str) -> HostCopy:
     hear_host_read(tensor, asked)
     data = tensor.kind.device.backend.download(tensor.array)
     return HostCopy(data, tuple(tensor.array.shape), tensor.kind.dtype)
+
+
+def read_nested(tensor: Tensor, asked: str) -> Any:
+    """A tensor's elements as lists nested by dimension, or one number.
+
+    Errors: as `host_read`.
+    """
+    as_list = getattr(tensor.kind.device.backend, "as_list", None)
+    if as_list is None or tensor.kind.dtype.name in UNKNOWN_TO_PYTHON:
+        return host_read(tensor, asked).nested()
+    hear_host_read(tensor, asked)
+    return as_list(tensor.array)
+
+
+def read_one(tensor: Tensor, asked: str) -> Any:
+    """The number that a tensor of one element holds.
+
+    Errors: as `host_read`.
+    """
+    found = read_nested(tensor, asked)
+    while isinstance(found, list):
+        found = found[0]
+    return found
 
 
 def hear_host_read(tensor: Tensor, asked: str) -> None:

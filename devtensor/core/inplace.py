@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.dispatch import call
+from devtensor.core.dtype import FLOAT
 from devtensor.core.errors import AutogradError, DTypeError, ShapeError
 from devtensor.core.explain import recover
 from devtensor.core.history import check_leaf, copied_history, keep_written, rebase, snapshot
 from devtensor.core.op import OPS, Op
 from devtensor.core.overlap import is_same_view, refuse_overlap, refuse_partial
+from devtensor.core.precision import dtypes_kept
 from devtensor.core.state import Mode, current
 from devtensor.core.tensor import Storage, Tensor, describe
 from devtensor.core.views import spoil
@@ -32,9 +34,17 @@ def _through(layers: tuple, dst: Tensor, src: Tensor) -> None:
 
 
 def write_now(dst: Tensor, src: Tensor) -> None:
-    """The write itself, beneath all layers."""
+    """The write itself, beneath all layers.
+
+    Errors: AutogradError under vmap, if what differs from example to example would go where all are one.
+    """
+    if src.kind is not dst.kind and dst.kind.device in src.kind.device.under:
+        raise AutogradError(
+            f"[write] vmap: an in-place op would write what differs from example to example, {describe(src)}, "
+            f"into {describe(dst)}, which is the same for all; make that with zeros_like or new_zeros"
+        )
     counter = writable(dst)
-    dst.kind.device.kernel("write", dst.kind.dtype)(dst.array, src.array)  # type: ignore[misc]
+    dst.kind.kernel("write")(dst.array, src.array)
     counter.version += 1
 
 
@@ -74,7 +84,11 @@ def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tenso
     for other in others if target.alias is not None else ():
         refuse_partial(op.name + "_", target, other)
     source = snapshot(op, target, others) if recording else target
-    value = call(op, (source, *others), params)
+    if mode.layers:
+        with dtypes_kept():
+            value = call(op, (source, *others), params)
+    else:
+        value = call(op, (source, *others), params)
     put(op.name + "_", target, value, recording)
     return target
 
@@ -85,7 +99,7 @@ def _written_directly(op: Op, mode: Mode, target: Tensor, other: Any) -> bool:
     if mode.grad and (
         target.requires_grad
         or (isinstance(other, Tensor) and other.requires_grad)
-        or (alias is not None and alias.base is not None and alias.base.requires_grad)
+        or (alias is not None and _base_wants(alias))
     ):
         return False
     kind = target.kind
@@ -162,6 +176,24 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
     if recording:
         rebase(target, copied_history(target, source))
     return target
+
+
+def fill_number(target: Tensor, value: float) -> bool:
+    """Make every element a number that the dtype surely holds, where nobody listens to how; whether it did."""
+    mode, kind, alias = current(), target.kind, target.alias
+    held = value.__class__ in (int, float) and (kind.dtype.category == FLOAT or value == 0)
+    if not held or mode.layers or kind.device.under:
+        return False
+    if mode.grad and (target._requires_grad or (alias is not None and _base_wants(alias))):
+        return False
+    counter = writable(target)
+    kind.kernel("write")(target.array, kind.constant(value))
+    counter.version += 1
+    return True
+
+
+def _base_wants(alias: Any) -> bool:
+    return alias.base is not None and alias.base.requires_grad
 
 
 def fill(target: Tensor, source: Tensor) -> Tensor:

@@ -68,6 +68,11 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
     return True
 
 
+def same_strides(shape: Sequence[int], found: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether both lead to the same places; the strides of sizes of 1 lead nowhere."""
+    return 0 in shape or all(f == w for f, w, n in zip(found, wanted, shape, strict=True) if n > 1)
+
+
 def strides_like(shape: Sequence[int], strides: Strides) -> Strides:
     """The strides of a copy that preserves its source's layout."""
     return tuple(strides) if is_dense(shape, strides) else packed(shape, sorted_dims(shape, [strides]))
@@ -121,6 +126,24 @@ def format_strides(op: str, shape: Sequence[int], name: str) -> Strides | None:
     if len(shape) != ndim:
         raise ShapeError(f"[{op}] required rank {ndim} tensor to use {name} format, got {len(shape)} dims")
     return packed(shape, order[::-1])
+
+
+def suggested_format(shape: Sequence[int], strides: Sequence[int]) -> str | None:
+    """The format with channels innermost in which elements lie, gaps or not; None for rows, and in doubt.
+
+    Strides of sizes of 1 count, for they tell which of two formats was meant.
+    """
+    for name, (ndim, order) in FORMATS.items():
+        if len(shape) != ndim or strides[1] == 0 or 0 in shape:
+            continue
+        least = 0
+        for dim in reversed(order):
+            if strides[dim] < least or (dim == 0 and least == strides[1]):
+                break
+            least = strides[dim] * shape[dim]
+        else:
+            return name
+    return None
 
 
 def is_in_format(shape: Sequence[int], strides: Sequence[int], name: str) -> bool:

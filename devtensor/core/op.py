@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devtensor.core.compiled import compiled, parameters_of
+from devtensor.core.placement import ELEMENTWISE, Placement
 
 if TYPE_CHECKING:
     import inspect
@@ -49,7 +50,7 @@ class Rule(NamedTuple):
 
 
 # Where a formula's argument comes from.
-GRADIENT, GRADIENTS, SAVED, REST, PARAMETER, OUT, OUTS, LIKE = range(8)
+GRADIENT, GRADIENTS, SAVED, REST, PARAMETER, OUT, SECOND, OUTS, LIKE = range(9)
 
 
 class Formula(NamedTuple):
@@ -79,6 +80,7 @@ class Op:
         self.eager: bool = facts["eager"]
         self.data_dependent: bool = facts["data_dependent"]
         self.complex: str | None = facts["complex"]
+        self.placement: Placement | None = facts["placement"]
         self.rounding: float = facts["rounding"]
         self.body: Callable | None = function if facts["composite"] else None
         self.differentiable: bool | None = None
@@ -114,9 +116,13 @@ class Op:
             i for i, n in enumerate(self.inputs) if self.markers.get(n) in (Index, Mask, Raw)
         )
 
-        # Whether libraries may lay out its result in another way than the rule for elementwise ops says: of
-        # one input and no parameters they do not.
-        self.laid_out = self.shape_rule.__name__ == "broadcast" and len(self.declared.names) > 1
+        if self.placement is None and self.shape_rule.__name__ == "broadcast":
+            self.placement = ELEMENTWISE
+        # Whether libraries may lay out its results in another way than the rule says: those of elementwise
+        # ops of one input and no parameters they do not.
+        self.laid_out = self.placement is not None and (
+            self.placement is not ELEMENTWISE or len(self.declared.names) > 1
+        )
 
     @cached_property
     def doc(self) -> str:
@@ -178,6 +184,7 @@ def primitive(
     eager: bool = False,
     data_dependent: bool = False,
     complex: str | None = None,
+    placement: Placement | None = None,
     rounding: float = 4,
 ) -> Callable[[Callable], Any]:
     """Declare an op whose meaning is a kernel of that name in every backend's table.
@@ -186,12 +193,13 @@ def primitive(
     result shares the first input's memory; `eager` runs the shape rule before every call, for ops where a
     library would accept what must be refused; `data_dependent` that the result's shape depends on the
     numbers, so that no graph can hold the op. `complex` says what complex numbers are to the op: one of
-    MOVED, HOLOMORPHIC, OWN, or None where they are refused. `rounding` is how many rounding errors a number
+    MOVED, HOLOMORPHIC, OWN, or None where they are refused. `placement` says where the results' elements
+    lie, if not as the kernel leaves them. `rounding` is how many rounding errors a number
     of the result may hold.
     """
     facts = dict(
         dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=view, eager=eager,
-        data_dependent=data_dependent, complex=complex, rounding=rounding,
+        data_dependent=data_dependent, complex=complex, placement=placement, rounding=rounding,
     )  # fmt: skip
     return lambda function: _declare(function, composite=False, **facts)
 
@@ -205,12 +213,13 @@ def composite(
     inplace: bool = False,
     eager: bool = False,
     complex: str | None = None,
+    placement: Placement | None = None,
     rounding: float = 24,
 ) -> Callable[[Callable], Any]:
     """Declare an op whose meaning is the function's body; a backend's kernel of that name may replace it."""
     facts = dict(
         dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=False, eager=eager,
-        data_dependent=False, complex=complex, rounding=rounding,
+        data_dependent=False, complex=complex, placement=placement, rounding=rounding,
     )  # fmt: skip
     return lambda function: _declare(function, composite=True, **facts)
 
@@ -234,7 +243,7 @@ def _joint_vjp(op: Op, function: Callable) -> None:
 
 def _rule(op: Op, function: Callable) -> Rule:
     needs = parameters_of(function).names
-    known = {"g", "gs", "out", "outs", "like", *op.inputs, *op.parameters}
+    known = {"g", "gs", "out", "second", "outs", "like", *op.inputs, *op.parameters}
     unknown = set(needs) - known
     if unknown:
         raise ValueError(f"[{op.name}] formula asks for {sorted(unknown)}; it may ask for {sorted(known)}")
@@ -257,11 +266,12 @@ NORMALISERS: dict[Any, str] = {
 
 def _entry(op: Op) -> Any:
     """Compile the function that users call: the declared signature, then one call into dispatch."""
-    from devtensor.core import arguments, dispatch
+    from devtensor.core import arguments, dispatch, misfits
 
     scope = {
         "op": op,
-        **{name: getattr(dispatch, name) for name in ("call", "call1", "call2", "call_view")},
+        "misfit": misfits.misfit,
+        **{name: getattr(dispatch, name) for name in ("call", "call1", "call2", "call_one", "call_view")},
         **{name: getattr(arguments, name) for name in ("one_dim", "many_dims", "one_dtype", "one_device")},
     }
     lines = []
@@ -273,10 +283,21 @@ def _entry(op: Op) -> Any:
         if pattern:
             lines.append(pattern.format(n=name, x=first))
     lines.append("return " + _call_text(op))
+    if op.inputs and not op.variadic:
+        lines = telling(lines, "op")
     entry = compiled(op.name, op.declared.declared(), lines, scope, op.defaults)
     entry.__doc__ = op.function.__doc__
     entry.__module__ = op.body.__module__ if op.body else "devtensor"
     return entry
+
+
+def telling(lines: list[str], of: str) -> list[str]:
+    """The lines of a function that tells its failures by the argument that was of a wrong kind.
+
+    Nothing of it costs anything while all is well.
+    """
+    body = [f" {line}" for line in lines]
+    return ["try:", *body, "except Exception:", f" misfit({of}, locals())", " raise"]
 
 
 def _call_text(op: Op) -> str:
@@ -285,5 +306,7 @@ def _call_text(op: Op) -> str:
         return f"call{len(op.inputs)}(op, {', '.join(op.inputs)})"
     if op.view and not op.variadic:
         return f"call_view(op, {op.inputs[0]}, ({parameters}))"
+    if len(op.inputs) == 1 and not op.variadic and not op.type_places:
+        return f"call_one(op, {op.inputs[0]}, ({parameters}))"
     inputs = "".join(f"*{n}, " if n == op.variadic else f"{n}, " for n in op.inputs)
     return f"call(op, ({inputs}), ({parameters}))"

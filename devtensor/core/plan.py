@@ -10,9 +10,13 @@ from devtensor.backend import registry
 from devtensor.core import rules
 from devtensor.core.device import Device, Kind, forget_devices, resolve
 from devtensor.core.dtype import DType, bool_, default_listeners, int64
-from devtensor.core.errors import ArgumentTypeError, DeviceError, DTypeError, KernelMissing
+from devtensor.core.errors import DeviceError, DTypeError, KernelMissing, NotATensor
 from devtensor.core.op import MOVED, OPS, Op
+from devtensor.core.placement import ELEMENTWISE
 from devtensor.core.tensor import Tensor, describe
+
+# Inputs that no op takes a number for.
+NEVER_NUMBERS = frozenset({"tensor1", "tensor2", "src", "end", "mat2", "vec", "vec2", "batch1", "batch2"})
 
 
 def _unchanged(array: Any) -> Any:
@@ -22,7 +26,9 @@ def _unchanged(array: Any) -> Any:
 class Plan:
     """What the rules say of one op for one combination of input kinds; computed once, then looked up."""
 
-    __slots__ = ("array_type", "as_array", "casts", "inplace", "kernel", "literal", "out", "single")
+    __slots__ = (
+        "array_type", "as_array", "casts", "checked", "direct", "exact", "inplace", "kernel", "literal", "out", "single",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.kernel: Any = None
@@ -34,10 +40,26 @@ class Plan:
         # A raw library function may give a scalar for 0-d inputs: then `as_array` makes it an array again.
         self.array_type: Any = None
         self.as_array: Any = _unchanged
+        # Whether an op of one tensor has but to run its kernel, whatever the parameters.
+        self.direct = False
+        # Whether a view's kernel gives sizes of 1 the strides of the rule, where libraries choose freely.
+        self.exact = False
+        # The shapes and parameters that an eager rule has found no fault with.
+        self.checked: set[tuple] = set()
 
 
 def key_of(op: Op, inputs: tuple, params: tuple) -> tuple:
-    """All that the dtype rule may look at: kinds, zero-dimensionality, scalar classes, dtype parameters."""
+    """All that the dtype rule may look at: kinds, zero-dimensionality, scalar classes, dtype parameters.
+
+    Two tensors, the usual case, and none at all have keys of their own form, which are made faster.
+    """
+    places = op.type_places
+    if not inputs:
+        return params[places[0] :] if places and len(params) - places[0] == len(places) else params
+    if len(inputs) == 2 and not places:
+        a, b = inputs
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return a.kind, a.array.ndim == 0, b.kind, b.array.ndim == 0
     parts: list = [
         (i.kind, i.array.ndim == 0) if isinstance(i, Tensor) else None if i is None else i.__class__
         for i in inputs
@@ -49,6 +71,11 @@ def key_of(op: Op, inputs: tuple, params: tuple) -> tuple:
 def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
     """Ask the rules, once per key, and remember what they say."""
     device = common_device(op, inputs, params)
+    if len(op.inputs) == 1 and not op.variadic and not isinstance(inputs[0], Tensor):
+        raise NotATensor(
+            f"[{op.name}] argument '{op.inputs[0]}' must be a Tensor, not {type(inputs[0]).__name__}; "
+            "make one with devtensor.tensor(...)"
+        )
     given = [(place, operand_of(op, place, i)) for place, i in enumerate(inputs) if i is not None]
     operands = [operand for place, operand in given if op.takes_part(place)]
     check_numbers(op, operands)
@@ -62,7 +89,15 @@ def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
     plan.casts = tuple(casts) if any(casts) else None
     basis = cast or (operands[0].dtype if operands else types[0].out)
     plan.literal = device.kind(basis)
-    plan.kernel = find_kernel(op, device, basis)
+    plan.kernel = find_kernel(op, device, basis, params)
+    plan.exact = op.name in getattr(device.backend, "exact_views", ())
+    plan.direct = (
+        plan.kernel is not None
+        and plan.casts is None
+        and plan.single is not None
+        and op.differentiable is not None
+        and not (op.eager or op.view)
+    )
     if len(op.plans) > 512:
         op.plans.clear()
     op.plans[key] = plan
@@ -79,6 +114,7 @@ def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> No
         or op.eager
         or op.view
         or op.differentiable is None
+        or (op.laid_out and op.placement is not ELEMENTWISE)
         or not isinstance(inputs[0], Tensor)
     ):
         return
@@ -103,9 +139,9 @@ def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> No
 def operand_of(op: Op, place: int, value: Any) -> rules.Operand:
     if isinstance(value, Tensor):
         return rules.Operand(value.kind.dtype, rules.TENSOR if value.array.ndim else rules.ZERO_DIM)
-    if isinstance(value, (bool, int, float, complex)):
+    if isinstance(value, (bool, int, float, complex)) and op.input_name(place) not in NEVER_NUMBERS:
         return rules.literal_operand(value.__class__)
-    raise ArgumentTypeError(
+    raise NotATensor(
         f"[{op.name}] {op.input_name(place)} is {describe(value)} of type {type(value).__name__}; "
         "it needs a Tensor or a Python number; make one with devtensor.tensor(...)"
     )
@@ -137,6 +173,9 @@ def common_device(op: Op, inputs: tuple, params: tuple) -> Device:
     if not devices:
         named = [p for p in params if isinstance(p, Device)]
         return named[0] if named else resolve(None)
+    for device in devices:
+        if device.under and devices <= {device, *device.under}:
+            return device
     bound = {i.kind.device for p, i in enumerate(inputs) if isinstance(i, Tensor) and not may_move(op, p, i)}
     if len(bound) == 1:
         return bound.pop()
@@ -173,8 +212,10 @@ def cast_for(op: Op, place: int, value: Any, dtype: DType | None, device: Device
     return None if kind is value.kind else kind
 
 
-def find_kernel(op: Op, device: Device, dtype: DType) -> Callable | None:
+def find_kernel(op: Op, device: Device, dtype: DType, params: tuple) -> Callable | None:
     """The backend's kernel, ready for this op's parameters, or None where the body must do.
+
+    The dtypes and devices among `params` are a part of the plan's key: any other call has the same.
 
     Errors: KernelMissing for a primitive that the backend lacks.
     """
@@ -187,17 +228,21 @@ def find_kernel(op: Op, device: Device, dtype: DType) -> Callable | None:
             f'add "{op.name}" to the kernels of backend {device.type!r}'
         )
     if op.type_places:
-        return _with_names(kernel, len(op.parameters))
+        return _with_names(kernel, params[op.type_places[0] :])
     return kernel
 
 
-def _with_names(kernel: Callable, count: int) -> Callable:
-    """Kernels know dtypes by name, and nothing of devices."""
+def _with_names(kernel: Callable, last: tuple) -> Callable:
+    """Kernels know dtypes by name, and nothing of devices; `last` are a call's parameters from the first on
+    that is either."""
+    count = len(last)
+    if all(isinstance(p, (DType, Device)) for p in last):
+        names = [p.name for p in last if isinstance(p, DType)]
+        return lambda *args: kernel(*args[:-count], *names)
 
     def named(*args: Any) -> Any:
-        arrays, params = args[: len(args) - count], args[len(args) - count :]
-        known = [p.name if isinstance(p, DType) else p for p in params if not isinstance(p, Device)]
-        return kernel(*arrays, *known)
+        known = [p.name if isinstance(p, DType) else p for p in args[-count:] if not isinstance(p, Device)]
+        return kernel(*args[:-count], *known)
 
     return named
 

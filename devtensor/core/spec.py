@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
-from devtensor.core.errors import DimensionError, ShapeError
+from devtensor.core.errors import ArgumentTypeError, DimensionError, ShapeError
 
 
 class Spec(NamedTuple):
@@ -67,6 +67,8 @@ def normalize_dim(op: str, dim: int, ndim: int) -> int:
     Errors: DimensionError if the tensor has no such dimension.
     """
     span = max(ndim, 1)
+    if dim.__class__ is bool:
+        raise ArgumentTypeError(f"[{op}] dim is {dim} of type bool; it needs an int")
     if not -span <= dim < span:
         raise DimensionError(
             f"[{op}] dim {dim} is out of range; a {ndim}-d tensor has dims {-span} to {span - 1}"
@@ -82,7 +84,8 @@ def normalize_dims(op: str, dims: int | Sequence[int] | None, ndim: int) -> tupl
     if dims is None or dims == ():
         return tuple(range(ndim))
     if isinstance(dims, int):
-        return (normalize_dim(op, dims, ndim),) if ndim else ()
+        found = (normalize_dim(op, dims, ndim),)
+        return found if ndim else ()
     found = tuple(sorted(normalize_dim(op, dim, ndim) for dim in dims))
     if len(set(found)) != len(found):
         raise ShapeError(f"[{op}] dims {tuple(dims)} name a dimension twice; name each once")

@@ -195,8 +195,14 @@ class Layer:
         """Handle an in-place write of `src` into `dst`."""
         below(dst, src)
 
+    def whole(self, name: str, amp: str | None, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        """Choose the inputs of a function that is one op to autocast; None leaves them to the ops inside."""
+        return None
+
     # Layers stand in this order, top first; a layer enters above those of its own rank.
     rank = 0
+    # Whether it chooses dtypes, which backward, in-place forms and `out=` take as they are.
+    forward_only = False
 
     def __enter__(self) -> Any:
         layers = current().layers

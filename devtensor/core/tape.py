@@ -89,7 +89,8 @@ def record_many(op: Op, inputs: tuple, params: tuple, outs: tuple[Tensor, ...]) 
     if node is None:
         return
     if node.plan.save_out:
-        keep_outs(node, tuple([share(out) for out in outs]))
+        skipped = node.plan.skipped_outs
+        keep_outs(node, (*((None,) * skipped), *[share(out) for out in outs[skipped:]]))
     node.with_extra().blanks = [(tuple(out.array.shape), out.kind) for out in outs]
     for place, out in enumerate(outs):
         if out.kind.dtype.differentiable:

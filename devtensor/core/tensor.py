@@ -92,7 +92,7 @@ class Tensor(TensorMethods):
     __array_priority__ = 1000
 
     dtype: DType = property(attrgetter("kind.dtype"))  # type: ignore[assignment]
-    device: Device = property(attrgetter("kind.device"))  # type: ignore[assignment]
+    device: Device = property(attrgetter("kind.place"))  # type: ignore[assignment]
 
     def __hash__(self) -> int:
         return id(self)

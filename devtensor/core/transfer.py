@@ -33,8 +33,15 @@ def upload(host: HostData, dtype: DType, device: Device) -> Tensor:
 
 
 def move(source: Tensor, device: Device) -> Tensor:
-    """A copy of the tensor's numbers on another device, through the host if the device types differ."""
+    """A copy of the tensor's numbers on another device, through the host if the device types differ.
+
+    What stands over the device already stays where it is.
+    """
     kind = source.kind
+    if device in kind.device.under:
+        return source
+    if device.under:
+        return device.backend.lift(source, device)
     check_holds(device, kind.dtype)
     backend = device.backend
     if device.type == kind.device.type:

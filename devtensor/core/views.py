@@ -70,10 +70,20 @@ def exactly(op: Any, kind: Kind, source: Any, params: tuple, found: Any) -> Any:
     return kernel(found, shape, wanted, 0, have)
 
 
-def attach_view(op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode) -> None:
-    """Note that `out` sees the memory of `source` through one more view op."""
+def _steps_by_one(array: Any) -> bool:
+    """Whether an array lies in rows, also by the stride of a last size of 1."""
+    return array.flags.c_contiguous and (not array.ndim or array.strides[-1] == array.itemsize)
+
+
+def attach_view(
+    op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode, exact: bool = False
+) -> None:
+    """Note that `out` sees the memory of `source` through one more view op.
+
+    `exact` promises that the kernel gave it the strides of the op's rule, if the source is in rows.
+    """
     shape = out.array.shape
-    if 1 in shape or 0 in shape:
+    if (1 in shape and not (exact and _steps_by_one(source.array))) or 0 in shape:
         out.array = exactly(op, source.kind, source.array, params, out.array)
     alias = source.alias
     if alias is None:

@@ -1,5 +1,6 @@
 """Discrete Fourier transforms."""
 
+from devtensor.core import misfits as _misfits
 from devtensor.fft.frequencies import fftfreq, fftshift, ifftshift, rfftfreq
 from devtensor.fft.transforms import (
     fft,
@@ -49,3 +50,4 @@ __all__ = [
 ]
 
 _out.attach(globals(), _out.FFT)
+_misfits.attach(globals(), __all__)

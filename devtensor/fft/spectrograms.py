@@ -9,6 +9,7 @@ from typing import Any
 from devtensor.core.dtype import int64
 from devtensor.core.errors import DimensionError, OptionError, ShapeError
 from devtensor.core.host import host_read
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
 from devtensor.ops import fourier as ops
 from devtensor.ops import reduce
@@ -37,6 +38,7 @@ TOO_SHORT = (
 )
 
 
+@one_op()
 def stft(
     input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
     window: Tensor | None = None, center: bool = True, pad_mode: str = "reflect", normalized: bool = False,
@@ -68,7 +70,7 @@ def stft(
     found = _spectra(unfold(batch, 1, n_fft, hop), weights, normalized, onesided, complex_given)
     found = transposed(found)
     found = found if input.array.ndim > 1 else as_shape(found, tuple(found.array.shape[1:]))
-    return found if return_complex else view_as_real(found.contiguous())
+    return found if return_complex else view_as_real(found)
 
 
 def _implied(complex_given: bool) -> bool:

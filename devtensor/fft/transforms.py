@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import default_dtype
 from devtensor.core.errors import DimensionError, DTypeError, OptionError, ShapeError
 from devtensor.core.naming import named
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
@@ -110,7 +111,10 @@ def _from_real(op: str, x: Tensor, s: Any, dim: Any, norm: str | None, forward: 
     sizes = [x.array.shape[d] if size is None else size for d, size in zip(dims, wanted, strict=True)]
     _check_sizes(op, sizes)
     x = resized(_numbers(x, False), dims, sizes)
-    return ops.fft_r2c(x, dims, kind) if forward else conjugate(ops.fft_r2c(x, dims, OPPOSITE[kind]))
+    if forward:
+        return ops.fft_r2c(x, dims, kind)
+    half = conjugate(ops.fft_r2c(x, dims[-1:], OPPOSITE[kind]))
+    return ops.fft_c2c(half, dims[:-1], kind, False) if len(dims) > 1 else half
 
 
 def _to_real(op: str, x: Tensor, s: Any, dim: Any, norm: str | None, forward: bool) -> Tensor:
@@ -167,11 +171,8 @@ def _many_dims(name: str, transform: Callable, forward: bool, doc: str) -> Calla
 
 
 def _named(function: Callable, name: str, doc: str) -> Callable:
-    return named(
-        function,
-        name,
-        f"{doc}\n\nUnits: `norm` names the direction that is divided by the count of elements.",
-    )
+    doc = f"{doc}\n\nUnits: `norm` names the direction that is divided by the count of elements."
+    return one_op(name=f"fft_{name}")(named(function, name, doc))
 
 
 # What is transformed, which way, and what it is called.

@@ -1,5 +1,6 @@
 """Transforms of functions: functions in, functions out, that nest in any order."""
 
+from devtensor.func.functionalization import functionalize
 from devtensor.func.jacobians import hessian, jacfwd, jacrev
 from devtensor.func.mapping import vmap
 from devtensor.func.modules import functional_call, stack_module_state
@@ -7,6 +8,7 @@ from devtensor.func.transforms import grad, grad_and_value, jvp, linearize, vjp
 
 __all__ = [
     "functional_call",
+    "functionalize",
     "grad",
     "grad_and_value",
     "hessian",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from devtensor.autograd.evaluated import filled, joined, pushed, turned, units
+from devtensor.autograd.evaluated import filled, pushed, turned, units
+from devtensor.batching.levels import mapped
 from devtensor.core.errors import ArgumentError
 from devtensor.core.state import enable_grad
 from devtensor.core.tensor import Tensor
 from devtensor.func.nests import Level, Nested, chosen_arguments, split_aux
 from devtensor.func.transforms import _gradients, _watched
+from devtensor.ops.shape import reshape
 
 
 def jacrev(
@@ -22,14 +25,14 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable:
-    """A function that gives the derivatives of every output by every element of an argument, a backward pass
-    for each element of the outputs. `chunk_size` is taken and changes nothing.
+    """A function that gives the derivatives of every output by every element of an argument, by a backward
+    pass for each element of the outputs. All passes are made at once, or so many as `chunk_size` says.
 
     Shapes: output (*O), argument (*I) -> (*O, *I), nested as the outputs, and in these as the arguments
     """
     if chunk_size is not None and chunk_size <= 0:
         raise ArgumentError("[jacrev] `chunk_size` should be greater than 0.")
-    return _transform(func, argnums, has_aux, _rows_by_outputs)
+    return _transform(func, argnums, has_aux, partial(_rows_by_outputs, chunk_size=chunk_size))
 
 
 def jacfwd(
@@ -74,30 +77,30 @@ def _as_arguments(row: Iterator[Tensor], nested: list[Nested], argnums: Any) -> 
     return found if isinstance(argnums, tuple) else found[0]
 
 
-def _rows_by_outputs(outs: list[Tensor], leaves: list[Tensor]) -> list[list[Tensor]]:
+def _rows_by_outputs(outs: list[Tensor], leaves: list[Tensor], chunk_size: int | None) -> list[list[Tensor]]:
     """For every output its derivatives by every leaf."""
-    rows = []
-    for out in outs:
-        passes = [_gradients([out], leaves, [unit]) for unit in units(out)]
-        columns = zip(*passes, strict=True) if passes else ([],) * len(leaves)
-        rows.append(
-            [
-                joined(list(column), (*out.array.shape, *leaf.array.shape), leaf)
-                for column, leaf in zip(columns, leaves, strict=True)
-            ]
-        )
-    return rows
+    return [
+        [
+            reshape(column, (*out.array.shape, *leaf.array.shape))
+            for column, leaf in zip(
+                mapped(lambda unit, out=out: _gradients([out], leaves, [unit]), units(out), chunk_size),
+                leaves,
+                strict=True,
+            )
+        ]
+        for out in outs
+    ]
 
 
 def _rows_by_inputs(outs: list[Tensor], leaves: list[Tensor]) -> list[list[Tensor]]:
-    """The same, from the derivatives of all outputs by one element of one leaf at a time."""
+    """The same, from the derivatives of all outputs by the elements of one leaf at a time."""
     rows: list[list[Tensor]] = [[] for _ in outs]
     for place, leaf in enumerate(leaves):
         still = [filled(other, 0) for other in leaves]
-        passes = [
-            pushed(outs, leaves, [*still[:place], unit, *still[place + 1 :]], True) for unit in units(leaf)
-        ]
-        columns = zip(*passes, strict=True) if passes else ([],) * len(outs)
-        for row, column, out in zip(rows, columns, outs, strict=True):
-            row.append(turned(list(column), leaf, out))
+
+        def along(unit: Tensor, place: int = place, still: list[Tensor] = still) -> tuple:
+            return pushed(outs, leaves, [*still[:place], unit, *still[place + 1 :]], True)
+
+        for row, column, out in zip(rows, mapped(along, units(leaf)), outs, strict=True):
+            row.append(turned(column, leaf, out))
     return rows

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from typing import Any
 
+from devtensor.batching.levels import Examples
 from devtensor.core.dispatch import call
 from devtensor.core.errors import ArgumentError, AutogradError
-from devtensor.core.op import OPS, Op
-from devtensor.core.state import Layer
+from devtensor.core.op import OPS
 from devtensor.core.tensor import Tensor
-from devtensor.func.nests import Nested, stacked
-from devtensor.random import fork_rng
+from devtensor.func.nests import Nested
 
 RANDOMNESS = ("error", "different", "same")
 
@@ -28,14 +26,15 @@ def vmap(
 ) -> Callable:
     """A function that applies `func` to every example along a dim of its arguments, and stacks the results.
 
-    The examples are taken one after the other: this is the meaning of vmap, not its speed. `in_dims` tells
-    for every argument, nested as they are or one for all, which dim counts the examples; None passes an
-    argument whole. `out_dims` tells where results get it. Random ops are refused unless `randomness` says
-    whether examples draw "different" numbers or the "same". `chunk_size` is taken and changes nothing.
+    Every op is run once, on all examples. `in_dims` tells for every argument, nested as they are or one for
+    all, which dim counts the examples; None passes an argument whole. `out_dims` tells where results get it.
+    Random ops are refused unless `randomness` says whether examples draw "different" numbers or the "same".
+    `chunk_size` is how many examples go at once, all of them if None.
 
     Shapes: arguments with N examples along in_dims -> results with N along out_dims
     Errors: ArgumentError for dims that do not fit, different numbers of examples, and results that are no
-        tensors; AutogradError for a random op under "error".
+        tensors; AutogradError for a random op under "error", and where Python asks for the numbers of an
+        example, as in `if x.sum() > 0`.
     """
     if randomness not in RANDOMNESS:
         raise AutogradError(
@@ -49,15 +48,59 @@ def vmap(
         given = Nested(args)
         dims = _dims_of(in_dims, args, given)
         count = _count(dims, given.leaves)
-        outs: list[Nested] = []
-        for k in range(max(count, 1)):
-            last = k + 1 >= count
-            with _drawing(randomness, last), nullcontext() if last else KeepsGraphs():
-                values = [_example(v, d, k, count) for v, d in zip(given.leaves, dims, strict=True)]
-                outs.append(Nested(func(*given.like(values), **kwargs)))
-        return _gathered(outs, out_dims, count)
+        size = max(count if chunk_size is None else chunk_size, 1)
+        lots = []
+        for first in range(0, max(count, 1), size):
+            part = given.leaves if size >= count else _lot(given.leaves, dims, slice(first, first + size))
+            lots.append(_on_examples(func, given.like(part), kwargs, dims, out_dims, randomness))
+        return lots[0] if len(lots) == 1 else _together(lots, out_dims)
 
     return mapped
+
+
+def _on_examples(
+    func: Callable, args: Any, kwargs: dict, dims: list[int | None], out_dims: Any, randomness: str
+) -> Any:
+    """What the function gives for all examples at once."""
+    given = Nested(args)
+    with Examples(_count(dims, given.leaves), randomness) as level:
+        values = [v if d is None else level.seen(v, d) for v, d in zip(given.leaves, dims, strict=True)]
+        outs = Nested(func(*given.like(values), **kwargs))
+        places = _spread(out_dims, outs.like(outs.tensors("vmap", "what the function gives")))
+        return outs.like([level.gathered(v, _place(d, v)) for v, d in zip(outs.leaves, places, strict=True)])
+
+
+def _place(dim: int | None, value: Tensor) -> int | None:
+    """Where a result gets the dim that counts examples, non-negative."""
+    if dim is None:
+        return None
+    ndim = value.array.ndim + 1
+    if not -ndim <= dim < ndim:
+        raise IndexError(
+            f"[vmap] Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+        )
+    return dim % ndim
+
+
+def _lot(leaves: list, dims: list[int | None], part: slice) -> list:
+    """Some of the examples."""
+    return [
+        v if d is None else call(OPS["getitem"], (v,), ((*(slice(None),) * d, part),))
+        for v, d in zip(leaves, dims, strict=True)
+    ]
+
+
+def _together(lots: list, out_dims: Any) -> Any:
+    """The results of several lots of examples, joined."""
+    nested = [Nested(lot) for lot in lots]
+    columns = zip(*[one.leaves for one in nested], strict=True)
+    places = _spread(out_dims, lots[0])
+    return nested[0].like(
+        [
+            column[0] if dim is None else call(OPS["cat"], column, (dim % column[0].array.ndim,))
+            for column, dim in zip(columns, places, strict=True)
+        ]
+    )
 
 
 def _dims_of(in_dims: Any, args: tuple, given: Nested) -> list[int | None]:
@@ -126,71 +169,3 @@ def _count(dims: list[int | None], leaves: list) -> int:
             f"{sorted(sizes)}"
         )
     return sizes.pop()
-
-
-def _example(value: Any, dim: int | None, k: int, count: int) -> Any:
-    """The k-th example; of none at all, zeros in the shape of one."""
-    if dim is None:
-        return value
-    if count:
-        return call(OPS["getitem"], (value,), ((*(slice(None),) * dim, k),))
-    kind, shape = value.kind, value.array.shape
-    return call(OPS["full"], (), ((*shape[:dim], *shape[dim + 1 :]), 0, kind.dtype, kind.device))
-
-
-def _gathered(outs: list[Nested], out_dims: Any, count: int) -> Any:
-    """The results of all examples, stacked."""
-    first = outs[0]
-    for leaf in first.leaves:
-        if not isinstance(leaf, Tensor):
-            raise ArgumentError(
-                f"[vmap] vmap(f): `f` must only return Tensors, got type {type(leaf).__name__}"
-            )
-    dims = _spread(out_dims, first.like(first.leaves))
-    found = []
-    for place, dim in enumerate(dims):
-        column = [one.leaves[place] for one in outs]
-        if dim is None:
-            found.append(column[0])
-            continue
-        ndim = column[0].array.ndim + 1
-        if not -ndim <= dim < ndim:
-            raise IndexError(
-                f"[vmap] Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got "
-                f"{dim})"
-            )
-        made = stacked(column, dim)
-        found.append(
-            made if count else call(OPS["getitem"], (made,), ((*(slice(None),) * (dim % ndim), slice(0, 0)),))
-        )
-    return first.like(found)
-
-
-class KeepsGraphs(Layer):
-    """Lets every backward pass keep its graph, which the examples to come share."""
-
-    rank = 27
-    keeps_graphs = True
-
-
-class NoRandom(Layer):
-    """Refuses random ops."""
-
-    rank = 28
-
-    def call(self, op: Op, inputs: tuple, params: tuple, below: Any) -> Any:
-        if op.name.startswith("random_"):
-            raise AutogradError(
-                "[vmap] called random operation while in randomness error mode. Please either use the 'same' "
-                "or "
-                "'different' randomness flags on vmap or perform the randomness operation out of vmap"
-            )
-        return below(op, inputs, params)
-
-
-@contextmanager
-def _drawing(randomness: str, last: bool) -> Iterator[None]:
-    """Within it random numbers are drawn as asked; "same" winds back after every example but the last."""
-    how = {"error": NoRandom, "different": nullcontext, "same": nullcontext if last else fork_rng}[randomness]
-    with how():
-        yield

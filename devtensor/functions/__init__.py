@@ -4,6 +4,7 @@ Each module names in METHODS the functions that are Tensor methods too, and in P
 Its `__all__` names what `devtensor` itself offers.
 """
 
+from devtensor.core import misfits
 from devtensor.functions import (
     activations,
     adding,
@@ -44,6 +45,7 @@ from devtensor.functions import (
     running,
     sampling,
     scattering,
+    segments,
     selecting,
     settings,
     shaping,
@@ -95,6 +97,7 @@ MODULES = (
     running,
     sampling,
     scattering,
+    segments,
     selecting,
     settings,
     resizing,
@@ -111,3 +114,4 @@ MODULES = (
 
 for module in MODULES:
     out.attach(vars(module), out.NAMES.intersection(module.__all__))
+    misfits.attach(vars(module), module.__all__)

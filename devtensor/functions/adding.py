@@ -7,9 +7,12 @@ from typing import Any
 
 from devtensor.core.dtype import BOOL, FLOAT, INTEGER, DType, promote
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.layout import elementwise_strides
+from devtensor.core.precision import one_op
 from devtensor.core.state import current
-from devtensor.core.tensor import Tensor, describe
+from devtensor.core.tensor import Tensor, describe, strides_of
 from devtensor.functions.arithmetic import inplace_form
+from devtensor.functions.formats import placed
 from devtensor.functions.out import into
 from devtensor.functions.products import bmm, mm, outer
 from devtensor.ops import linalg, reduce
@@ -19,6 +22,7 @@ from devtensor.ops.shape import expand
 __all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
 
 
+@one_op("lower")
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -30,6 +34,7 @@ def addmm(
     return into(out, _added("addmm", input, mm(mat1, mat2), beta, alpha))
 
 
+@one_op("lower")
 def addmv(
     input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -41,6 +46,7 @@ def addmv(
     return into(out, _added("addmv", input, linalg.mv(mat, vec), beta, alpha))
 
 
+@one_op("lower")
 def addr(
     input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -56,9 +62,12 @@ def addr(
             "point numbers; convert the tensors with .float()"
         )
     made = made if made.dtype is dtype else cast(made, dtype)
-    return into(out, _added("addr", input, made, beta, alpha))
+    found = _added("addr", input, made, beta, alpha)
+    operands = [(tuple(t.array.shape), strides_of(t)) for t in (input, made)]
+    return into(out, placed(found, elementwise_strides(found.array.shape, operands)))
 
 
+@one_op("lower")
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -70,6 +79,7 @@ def baddbmm(
     return into(out, _added("baddbmm", input, bmm(batch1, batch2), beta, alpha))
 
 
+@one_op("lower")
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import BOOL, FLOAT, complex128, float64
+from devtensor.core.dtype import BOOL, complex128, float64
 from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.naming import named
+from devtensor.core.precision import dtypes_kept
+from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.comparing import result_type
 from devtensor.functions.out import into
 from devtensor.ops import combine, elementwise
-from devtensor.ops.create import cast
+from devtensor.ops.create import cast, copy
 
 __all__ = [
     "add",
@@ -125,14 +127,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
             f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, "
             "'trunc', or 'floor'"
         )
-    if any(_is_float(value) for value in (input, other)):
-        return into(out, elementwise.trunc(elementwise.div(input, other)))
-    rest = elementwise.fmod(input, other)
-    return into(out, elementwise.floor_divide(elementwise.sub(input, rest), other))
-
-
-def _is_float(value: Any) -> bool:
-    return value.dtype.category == FLOAT if isinstance(value, Tensor) else isinstance(value, float)
+    return into(out, elementwise.div_trunc(input, other), (input, other))
 
 
 def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
@@ -188,9 +183,28 @@ def inplace_form(function: Callable) -> Callable:
     """The form with `_` of a function whose result has the input's shape and dtype."""
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return copy_into(self, function(self, *args, **kwargs))
+        # Formulas of the function keep what it was before the result is written over it.
+        source = copy(self) if current().grad and self.requires_grad else self
+        with dtypes_kept():
+            made = function(source, *args, **kwargs)
+        if made.dtype.category > self.dtype.category:
+            raise DTypeError(
+                f"[{function.__name__}_] result type {made.dtype.name} can't be cast to the desired output "
+                f"type {self.dtype.name}; write out of place"
+            )
+        return copy_into(self, made)
 
     return named(inplace, f"{function.__name__}_", f"In-place form of `{function.__name__}`.")
+
+
+def float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """In-place form of `float_power`, of what holds its result."""
+    if self.dtype not in (float64, complex128):
+        raise DTypeError(
+            f"[float_power_] the base given has dtype {self.dtype.name} but the operation's result requires "
+            "float64 or complex128; write out of place"
+        )
+    return inplace_form(float_power)(self, exponent)
 
 
 divide, true_divide, subtract = div, elementwise.div, sub
@@ -200,6 +214,6 @@ METHODS: dict[str, Callable] = {
         add, add_, addcdiv, addcdiv_, addcmul, addcmul_, div, div_, float_power, mul, pow, pow_, sub, sub_,
     )
 } | {
-    "float_power_": inplace_form(float_power), "divide": div, "divide_": div_, "subtract": sub,
+    "float_power_": float_power_, "divide": div, "divide_": div_, "subtract": sub,
     "subtract_": sub_, "true_divide": elementwise.div, "true_divide_": div_,
 }  # fmt: skip

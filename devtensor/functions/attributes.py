@@ -8,10 +8,11 @@ from typing import Any
 from devtensor.core import tensor
 from devtensor.core.device import resolve
 from devtensor.core.dtype import DType
-from devtensor.core.errors import DTypeError, Unsupported
+from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError, Unsupported
+from devtensor.core.layout import is_in_format
 from devtensor.core.overlap import address_of
-from devtensor.core.tensor import Tensor, strides_of
-from devtensor.functions.legacy import LegacyType, legacy_name, legacy_type, strided
+from devtensor.core.tensor import Tensor, describe, strides_of
+from devtensor.functions.legacy import LegacyType, legacy_name, legacy_type, memory_format, strided
 from devtensor.functions.tensors import to
 from devtensor.sharing import is_shared, share_memory_
 from devtensor.storage import is_storage, storage, untyped_storage
@@ -98,8 +99,27 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 
 def dim_order(self: Tensor, ambiguity_check: Any = False) -> tuple[int, ...]:
-    """The dimensions from the one with the longest strides to the one with the shortest."""
+    """The dimensions from the one with the longest strides to the one with the shortest.
+
+    Errors: ShapeError, if `ambiguity_check`, where sizes of 1 or equal strides leave more than one order,
+    unless exactly one of the memory formats that it may name instead fits.
+    """
     strides = strides_of(self)
+    formats = ambiguity_check if isinstance(ambiguity_check, list) else []
+    named = all(isinstance(each, memory_format) for each in formats)
+    if not isinstance(ambiguity_check, (bool, list)) or not named:
+        raise ArgumentTypeError(
+            "[dim_order] The ambiguity_check argument must be a bool or a list of memory formats; got "
+            f"{ambiguity_check!r}"
+        )
+    unclear = 1 in self.array.shape or len(set(strides)) < len(strides)
+    if ambiguity_check and unclear:
+        fitting = [f for f in formats if is_in_format(self.array.shape, strides, f.name)]
+        if len(fitting) != 1:
+            raise ShapeError(
+                f"[dim_order] {describe(self)} with strides {strides}: The tensor does not have unique dim "
+                "order, or cannot map to exact one of the given memory formats."
+            )
     return tuple(sorted(range(self.ndim), key=lambda dim: (-strides[dim], dim)))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from devtensor.core import dtype as dtypes
 from devtensor.core.dtype import BOOL, DType, as_dtype
-from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from devtensor.core.rules import TENSOR, ZERO_DIM, Operand, literal_operand
 from devtensor.core.rules import result_type as _result_type
 from devtensor.core.spec import broadcast_shapes as _broadcast
@@ -79,7 +79,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors stretched to one shape, without copies."""
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     shape = broadcast_shapes(*(tuple(t.array.shape) for t in given))
-    return tuple(expand(t, *shape) for t in given)
+    return tuple(t if t.array.shape == shape else expand(t, *shape) for t in given)
 
 
 def promote_types(type1: DType, type2: DType) -> DType:
@@ -92,9 +92,16 @@ def result_type(tensor1: Any, tensor2: Any) -> DType:
     return _result_type([_operand(tensor1), _operand(tensor2)])
 
 
+def common_dtype(tensors: Sequence[Any]) -> DType:
+    """The dtype in which several tensors or numbers meet."""
+    return _result_type([_operand(one) for one in tensors])
+
+
 def _operand(value: Any) -> Operand:
     if isinstance(value, Tensor):
         return Operand(value.dtype, TENSOR if value.array.ndim else ZERO_DIM)
+    if not isinstance(value, (bool, int, float, complex)):
+        raise ArgumentTypeError(f"[result_type] got {value!r}; it needs Tensors or numbers")
     return literal_operand(type(value))
 
 

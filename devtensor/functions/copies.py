@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import int64
+from devtensor.core.dtype import DType, int64
 from devtensor.core.errors import ShapeError
 from devtensor.core.naming import named
 from devtensor.core.spec import broadcast_shapes
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
 from devtensor.ops.create import cast, copy
 from devtensor.ops.parts import view_as_complex, view_as_real
@@ -19,7 +19,7 @@ from devtensor.ops.reduce import sum_to
 VIEWS = {
     name: name
     for name in (
-        "as_strided", "detach", "diagonal", "expand", "narrow", "permute", "select", "split", "squeeze", "t",
+        "as_strided", "detach", "diagonal", "expand", "permute", "select", "split", "squeeze", "t",
         "transpose", "unbind", "unfold", "unsqueeze", "view",
     )
 } | {"alias": "view_as", "split_with_sizes": "split"}  # fmt: skip
@@ -30,7 +30,9 @@ def _copied(name: str, method: str) -> Callable:
 
     def copied(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         arguments = (input,) if method == "view_as" else args
-        found = getattr(input, method)(*arguments, **kwargs)
+        # What cannot be viewed in another shape is copied anyhow.
+        chosen = "reshape" if method == "view" and not isinstance(args[0], DType) else method
+        found = getattr(input, chosen)(*arguments, **kwargs)
         if isinstance(found, Tensor):
             return into(out, copy(found))
         made = tuple(copy(part) for part in found)
@@ -42,7 +44,19 @@ def _copied(name: str, method: str) -> Callable:
     return named(copied, f"{name}_copy", f"What `{name}` gives, in memory of its own.")
 
 
+def narrow_copy(input: Tensor, dim: int, start: int, length: int, *, out: Tensor | None = None) -> Tensor:
+    """What `narrow` gives, in memory of its own.
+
+    Errors: ShapeError for a dim too large, where `narrow` has an IndexError; IndexError else.
+    """
+    ndim = input.array.ndim
+    if ndim and dim >= ndim:
+        raise ShapeError(f"[narrow_copy] dim {dim} is out of range for {describe(input)}")
+    return into(out, copy(input.narrow(dim, start, length)))
+
+
 COPIES = {f"{name}_copy": _copied(name, method) for name, method in VIEWS.items()}
+COPIES["narrow_copy"] = narrow_copy
 
 
 def view_as_real_copy(input: Tensor, *, out: Tensor | None = None) -> Tensor:

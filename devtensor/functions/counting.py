@@ -12,12 +12,12 @@ from devtensor.core.spec import normalize_dim
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions import results
+from devtensor.functions.formats import copied, in_order
 from devtensor.functions.joining import cat
 from devtensor.functions.shaping import narrow
 from devtensor.ops import reduce
 from devtensor.ops.compare import eq, isfinite, logical_xor, where
 from devtensor.ops.create import arange, cast, copy, full
-from devtensor.ops.elementwise import floor
 from devtensor.ops.functions import log1p
 from devtensor.ops.index import gather
 from devtensor.ops.shape import as_shape, expand, getitem
@@ -30,7 +30,6 @@ __all__ = [
     "diff",
     "mode",
     "multinomial",
-    "poisson",
 ]
 
 
@@ -65,7 +64,8 @@ def multinomial(
     draws = source.uniform(tuple(weights.array.shape), weights.dtype)
     keys = weights / -log1p(-draws)
     keys = where(eq(weights, 0), -1.0, keys)
-    return getitem(sort(keys, -1, True)[1], (*(slice(None),) * (input.array.ndim - 1), slice(0, num_samples)))
+    order = sort(keys, -1, True)[1]
+    return in_order(getitem(order, (*(slice(None),) * (input.array.ndim - 1), slice(0, num_samples))))
 
 
 def _with_replacement(weights: Tensor, num_samples: int, source: Generator) -> Tensor:
@@ -89,25 +89,6 @@ def _check_weights(weights: Tensor) -> None:
             "[multinomial] invalid multinomial distribution (sum of probabilities <= 0); some weight must be "
             "positive"
         )
-
-
-def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Numbers of the Poisson distribution with the rates that `input` gives.
-
-    Shapes: input (*S) -> (*S)
-    Source: exact by counting exponential waits; rates above 500 by the rounded normal of the same mean and
-    variance.
-    """
-    source, rates = generator_for(input.device, generator), input.detach()
-    top = float(reduce.amax(rates)) if rates.shape.numel() else 0.0
-    shape = tuple(rates.array.shape)
-    if top > 500:
-        made = floor(source.normal(shape, rates.dtype) * rates**0.5 + rates + 0.5)
-        return where(made < 0, 0.0, made)
-    steps = int(top + 12 * (top + 1) ** 0.5 + 12)
-    waits = -log1p(-source.uniform((*shape, steps), rates.dtype))
-    arrived = reduce.cumsum(waits, -1) <= as_shape(rates, (*shape, 1))
-    return cast(reduce.sum(cast(arrived, int64), -1), input.dtype)
 
 
 def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any) -> Callable:
@@ -178,8 +159,9 @@ def diff(
     if n < 0:
         raise OptionError(f"[diff] order must be non-negative but got {n}")
     if n == 0:
-        return copy(input)
-    made = cat([t for t in (prepend, input, append) if t is not None], at)
+        return copied("diff", input, "preserve_format")
+    parts = [t for t in (prepend, input, append) if t is not None]
+    made = cat(parts, at) if len(parts) > 1 or not input.array.shape[at] else input
     for _ in range(min(n, made.array.shape[at])):
         size = made.array.shape[at]
         late, early = narrow(made, at, 1, size - 1), narrow(made, at, 0, size - 1)

@@ -97,7 +97,7 @@ def shape_of(size: tuple) -> tuple[int, ...]:
     Errors: ArgumentError for negative ones.
     """
     shape = sizes(size)
-    if any(n < 0 for n in shape):
+    if shape and min(shape) < 0:
         raise ArgumentError(
             f"[create] Trying to create tensor with negative dimension: {shape}; give sizes of at least 0"
         )
@@ -112,7 +112,9 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
         None, layout: Any = None, pin_memory: bool = False, memory_format: Any = None, names: Any = None,
         **other: Any,
     ) -> Tensor:  # fmt: skip
-        shape = shape_of(size or (other.pop("size", ()),))
+        if not size and "size" not in other:
+            raise ArgumentTypeError(f"[{name}] missing 1 required argument: 'size'; for no dims write ()")
+        shape = shape_of(size or (other.pop("size"),))
         if other:
             raise ArgumentTypeError(f"[{name}] {name}() got an unexpected keyword argument {min(other)!r}")
         dtype = agreed(name, dtype, out)
@@ -123,9 +125,14 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any =
         None, memory_format: Any = None, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
-        return full_like(
-            input, value, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+        kind = input.kind
+        made = ops.full(
+            tuple(input.array.shape),
+            value,
+            kind.dtype if dtype is None else as_dtype(dtype),
+            kind.device if device is None else resolve(device),
         )
+        return finish(like(made, input, memory_format), requires_grad)
 
     return named(filled, name, f"A tensor of {doc}."), named(
         similar, f"{name}_like", f"A tensor of {doc}, in the shape of `input`."
@@ -150,7 +157,7 @@ def full_like(
 ) -> Tensor:
     """A tensor of one number in the shape of `input`."""
     dtype = input.dtype if dtype is None else dtype
-    device = input.device if device is None else device
+    device = input.kind.device if device is None else device
     made = full(tuple(input.array.shape), fill_value, dtype=dtype, device=device)
     return finish(like(made, input, memory_format), requires_grad)
 

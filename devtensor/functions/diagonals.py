@@ -8,8 +8,9 @@ from typing import Any
 from devtensor.core.errors import ShapeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.spec import normalize_dim
-from devtensor.core.tensor import Tensor, describe
-from devtensor.ops.create import full, overwrite
+from devtensor.core.tensor import Tensor, describe, strides_of
+from devtensor.functions.formats import placed
+from devtensor.ops.create import cast, full, overwrite
 from devtensor.ops.shape import as_shape, diagonal, getitem
 
 __all__ = ["diag", "diag_embed", "diagflat", "diagonal_scatter"]
@@ -56,7 +57,8 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     """A copy of `input` with `src` on its diagonal."""
     ndim = input.array.ndim
     dims = normalize_dim("diagonal_scatter", dim1, ndim), normalize_dim("diagonal_scatter", dim2, ndim)
-    return overwrite(input, src, (("diagonal", (offset, *dims)),))
+    src = cast(src, input.dtype)
+    return placed(overwrite(input, src, (("diagonal", (offset, *dims)),)), strides_of(input))
 
 
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:

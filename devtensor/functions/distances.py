@@ -7,8 +7,10 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, OptionError, ShapeError
 from devtensor.core.inplace import copy_into
+from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes, normalize_dim
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_order
 from devtensor.functions.out import into
 from devtensor.ops.compare import gt, where
 from devtensor.ops.create import full
@@ -23,11 +25,13 @@ MODES = (
 )  # fmt: skip
 
 
+@one_op("float32")
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
     return vector_norm(input - other, p=p)
 
 
+@one_op("float32")
 def cdist(
     x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
 ) -> Tensor:
@@ -59,6 +63,7 @@ def cdist(
     return vector_norm(left - right, -1, p=p)
 
 
+@one_op("float32")
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None) -> Tensor:
     """Each slice along `dim` scaled down to the p-norm `maxnorm`, where it is longer.
 
@@ -73,7 +78,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | N
     at = normalize_dim("renorm", dim, ndim)
     length = vector_norm(input, tuple(d for d in range(ndim) if d != at), True, p)
     factor = where(gt(length, maxnorm), maxnorm / (length + 1e-7), 1.0)
-    return into(out, input * factor)
+    return into(out, in_order(input * factor))
 
 
 def renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:

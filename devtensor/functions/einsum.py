@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
 from devtensor.ops import reduce
 from devtensor.ops.linalg import matmul
@@ -15,6 +16,7 @@ __all__ = ["einsum"]
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+@one_op("lower")
 def einsum(*args: Any) -> Tensor:
     """Sum of products over named dims: "ij,jk->ik" is the matrix product.
 

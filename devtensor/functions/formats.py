@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import ArgumentTypeError
-from devtensor.core.layout import FORMATS, format_strides, is_in_format, strides_like
+from devtensor.core.layout import (
+    FORMATS,
+    Strides,
+    format_strides,
+    is_in_format,
+    same_strides,
+    strides_like,
+    suggested_format,
+)
+from devtensor.core.placement import column_strides
+from devtensor.core.spec import contiguous_strides
 from devtensor.core.tensor import Tensor, in_rows, strides_of
 from devtensor.ops.create import copy, lay_out
 
@@ -44,6 +54,8 @@ def brought(op: str, source: Tensor, name: str) -> Tensor:
 
 def like(made: Tensor, model: Tensor, memory_format: Any) -> Tensor:
     """A fresh tensor in the layout of `model`, or in the format that is asked for."""
+    if memory_format is None and in_rows(model):
+        return made
     name = format_name("like", memory_format)
     if name in ("preserve_format", "contiguous_format") and (name == "contiguous_format" or in_rows(model)):
         return made
@@ -51,3 +63,27 @@ def like(made: Tensor, model: Tensor, memory_format: Any) -> Tensor:
     strides = format_strides("like", shape, name)
     strides = strides_like(shape, strides_of(model)) if strides is None else strides
     return made if strides == strides_of(made) else lay_out(made, strides)
+
+
+def placed(made: Tensor, strides: Strides) -> Tensor:
+    """A fresh tensor in this layout."""
+    return made if same_strides(made.array.shape, strides_of(made), strides) else lay_out(made, strides)
+
+
+def in_order(made: Tensor) -> Tensor:
+    """A fresh tensor in rows."""
+    return made if in_rows(made) else lay_out(made, contiguous_strides(made.array.shape))
+
+
+def in_columns(made: Tensor) -> Tensor:
+    """Fresh matrices, or a batch of vectors as if it were one, column by column."""
+    return placed(made, column_strides(tuple(made.array.shape))) if made.array.ndim > 1 else made
+
+
+def channels_like(made: Tensor, model: Tensor) -> Tensor:
+    """A fresh tensor with its channels innermost if those of `model` are."""
+    if in_rows(model):
+        return in_order(made)
+    name = suggested_format(model.array.shape, strides_of(model))
+    strides = format_strides("like", made.array.shape, name or "contiguous_format")
+    return placed(made, strides)  # type: ignore[arg-type]

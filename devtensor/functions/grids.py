@@ -10,9 +10,10 @@ from devtensor.core.device import resolve
 from devtensor.core.dtype import default_dtype, int64
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.comparing import common_dtype
 from devtensor.functions.joining import atleast_2d, cat, stack
 from devtensor.interop import tensor
-from devtensor.ops.create import full
+from devtensor.ops.create import cast, full
 from devtensor.ops.index import index_select
 from devtensor.ops.shape import as_shape, expand, pad
 
@@ -77,7 +78,8 @@ def block_diag(*tensors: Tensor) -> Tensor:
             )
     if not tensors:
         return full((1, 0), 0, default_dtype(), resolve(None))
-    blocks = [atleast_2d(t) for t in tensors]
+    dtype = common_dtype(tensors)
+    blocks = [atleast_2d(cast(t, dtype)) for t in tensors]
     width = sum(block.array.shape[1] for block in blocks)
     rows, before = [], 0
     for block in blocks:

@@ -10,6 +10,7 @@ from devtensor.core.dtype import FLOAT, float64, int64
 from devtensor.core.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions import results
+from devtensor.functions.formats import in_order
 from devtensor.ops import reduce
 from devtensor.ops.compare import where
 from devtensor.ops.create import arange, cast, full
@@ -114,7 +115,7 @@ def histogram(
     """
     table = as_shape(input, (input.shape.numel(), 1))
     hist, edges = _histogram("histogram", table, [bins], range, weight, density)
-    return histogram_result(hist, edges[0])
+    return histogram_result(hist, in_order(edges[0]))
 
 
 def histogramdd(

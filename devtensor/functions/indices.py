@@ -158,7 +158,7 @@ def _checked(self: Tensor, entry: Tensor) -> Any:
     if not entry.array.ndim and dtype.category <= int64.category:
         if dtype is uint8:
             return entry != 0
-        if dtype is not bool_:
+        if dtype is not bool_ and not entry.kind.device.under:
             return int(entry)
     device = self.kind.device
     return entry if entry.kind.device is device else to_device(entry, device)

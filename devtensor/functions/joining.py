@@ -62,7 +62,7 @@ def cat(
         raise ShapeError(
             f"[cat] zero-dimensional tensor (at position {ranks.index(0)}) cannot be concatenated; use stack"
         )
-    if any(rank != ranks[0] for rank in ranks):
+    if ranks.count(ranks[0]) != len(ranks):
         found = _without_legacy(found)
     return into_another(out, join.cat(*found, dim=dim if axis is None else axis), tuple(found))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import COMPLEX, bool_, uint8
+from devtensor.core.dtype import COMPLEX, FLOAT, bool_, uint8
 from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.overlap import refuse_overlap, refuse_partial
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.arithmetic import number
+from devtensor.functions.formats import in_order
 from devtensor.functions.indexing import get
 from devtensor.functions.out import into
 from devtensor.functions.selecting import nonzero, values_are_free
@@ -53,13 +54,17 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     Shapes: input (*A), mask (*B) -> broadcast(*A, *B)
     Errors: ShapeError for a value with dimensions, DTypeError unless the mask is bool.
     """
+    return in_order(_filled(input, mask, value))
+
+
+def _filled(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     _only_bool("masked_fill", mask)
     return compare.where(mask, _single("masked_fill", input, value), input)
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place form of `masked_fill`."""
-    return _replaced("masked_fill_", self, mask, masked_fill(self, mask, value))
+    return _replaced("masked_fill_", self, mask, _filled(self, mask, value))
 
 
 def _replaced(op: str, self: Tensor, mask: Tensor, made: Tensor) -> Tensor:
@@ -83,6 +88,8 @@ def _only_bool(op: str, mask: Tensor) -> None:
 def _single(op: str, input: Tensor, value: Any) -> Any:
     """A value in the input's dtype, so that filling never widens."""
     value = number(value)
+    if value.__class__ in (int, float) and input.kind.dtype.category == FLOAT:
+        return value
     if not isinstance(value, Tensor):
         if isinstance(value, complex) and input.dtype.category != COMPLEX:
             _refuse_complex(op, input, value)
@@ -131,11 +138,11 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     if values_are_free(mask) and int(reduce.sum(mask)) > count:
         raise ShapeError("[masked_scatter] Number of elements of source < number of ones in mask")
     if not count:
-        return compare.where(mask, input, input)
+        return in_order(compare.where(mask, input, input))
     order = cumsum(as_shape(mask, (mask.shape.numel(),)), 0) - 1
     order = compare.where(order < 0, 0, order)
     taken = index_select(as_shape(source, (count,)), order, 0)
-    return compare.where(mask, as_shape(taken, shape), input)
+    return in_order(compare.where(mask, as_shape(taken, shape), input))
 
 
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:

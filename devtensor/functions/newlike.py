@@ -20,7 +20,7 @@ def _new(name: str, function: Callable) -> Callable:
 
     def new(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
         dtype = self.dtype if dtype is None else dtype
-        return function(*args, dtype=dtype, device=self.device if device is None else device, **kwargs)
+        return function(*args, dtype=dtype, device=self.kind.device if device is None else device, **kwargs)
 
     return named(
         new,
@@ -42,7 +42,7 @@ def new_tensor(
 
     kind: DType = self.dtype if dtype is None else dtype
     return tensor(
-        data, dtype=kind, device=self.device if device is None else device, requires_grad=requires_grad
+        data, dtype=kind, device=self.kind.device if device is None else device, requires_grad=requires_grad
     )
 
 

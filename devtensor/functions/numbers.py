@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from numbers import Number
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError, DTypeError, ShapeError
-from devtensor.core.host import host_read
+from devtensor.core.host import host_read, read_nested, read_one
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor, describe
 from devtensor.interop.making import from_numbers
@@ -25,25 +26,25 @@ def item(self: Tensor) -> Any:
 
 
 def _only(self: Tensor, asked: str, error: type[Exception], refusal: str) -> Any:
-    count = self.shape.numel()
+    count = prod(self.array.shape)
     if count != 1:
         raise error(f"[{asked}] a Tensor with {count} elements {refusal}; it needs exactly one")
-    return host_read(self, asked).numbers()[0]
+    return read_one(self, asked)
 
 
 def tolist(self: Tensor) -> Any:
     """The numbers as nested lists, or one number."""
-    return host_read(self, "tolist").nested()
+    return read_nested(self, "tolist")
 
 
 def truth(self: Tensor) -> bool:
     """What `if tensor:` asks: whether its one element is non-zero."""
-    if self.shape.numel() != 1:
+    if prod(self.array.shape) != 1:
         raise ShapeError(
             f"[bool] Boolean value of Tensor with {self.shape.numel()} values is ambiguous; use .any() or "
             ".all()"
         )
-    return host_read(self, "bool").numbers()[0] != 0
+    return read_one(self, "bool") != 0
 
 
 def _number(self: Tensor, kind: type) -> Any:

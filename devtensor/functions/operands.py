@@ -15,7 +15,8 @@ __all__: list[str] = []
 # Both operands must be tensors, of the method too.
 BOTH = frozenset(
     """
-    arctan2 atan2 complex fmax fmin gcd heaviside hypot igamma igammac isclose lcm ldexp logaddexp logaddexp2
+    arctan2 atan2 complex dist fmax fmin gcd heaviside hypot igamma igammac isclose lcm ldexp
+    logaddexp logaddexp2
     logical_and logical_or logical_xor maximum minimum nextafter polar
     """.split()  # noqa: SIM905 - a page of names reads better than a column
 )
@@ -44,7 +45,7 @@ def attach(namespace: dict[str, Any]) -> None:
 
 def attach_methods() -> None:
     """The same for methods whose operand must be a tensor."""
-    for name in BOTH:
+    for name in BOTH | {f"{name}_" for name in BOTH}:
         if hasattr(Tensor, name):
             setattr(Tensor, name, checked(name, getattr(Tensor, name), _refuse_any))
 

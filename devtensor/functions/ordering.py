@@ -11,6 +11,7 @@ from devtensor.core.rules import literal_operand
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions import results
+from devtensor.functions.reducing import UNNAMED, without_dim
 from devtensor.ops import reduce
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import eq, isnan, where
@@ -89,13 +90,14 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     return _nth(input, k - 1, at, keepdim, results.kthvalue)
 
 
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def median(input: Tensor, dim: Any = UNNAMED, keepdim: bool = False) -> Any:
     """The middle value, the lower of two; NaN if there is one. With `dim`, its place too.
 
-    Errors: DTypeError for bool.
+    Errors: DTypeError for bool, ArgumentTypeError for keepdim without dim.
     """
     _ordered("median", input)
-    if dim is None:
+    if dim is UNNAMED:
+        without_dim("median", None, keepdim)
         flat = as_shape(input, (input.shape.numel(),))
         return _shared(flat, _median(flat, 0, False).values) if flat.array.shape[0] else _nothing(input)
     return _median(input, _not_empty("median", input, dim), keepdim)

@@ -10,7 +10,10 @@ from typing import Any
 from devtensor.core.compiled import compiled, parameters_of, wrapping
 from devtensor.core.errors import ArgumentTypeError, AutogradError, DeviceError, DTypeError, ShapeError
 from devtensor.core.inplace import write
+from devtensor.core.misfits import FLAGS, flag, misfit_of_function
+from devtensor.core.op import telling
 from devtensor.core.overlap import refuse_overlap, refuse_partial
+from devtensor.core.precision import dtypes_kept
 from devtensor.core.spec import contiguous_strides
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
@@ -64,7 +67,18 @@ LINALG = frozenset(LINALG_TEXT.split())
 SPECIAL = frozenset(SPECIAL_TEXT.split())
 FFT = frozenset(FFT_TEXT.split())
 NN = frozenset(NN_TEXT.split())
-EXACT = frozenset({"aminmax", "gather", "multinomial", "take"})
+EXACT_TEXT = """
+abs absolute addbmm addmm addmv aminmax argmax argmin baddbmm bmm bucketize ceil conj_physical cross
+cummax cummin diag dot fix float_power floor frac frobenius_norm gather heaviside histc histogram
+index_select inner inverse isin isneginf isposinf kthvalue lerp log_softmax logcumsumexp matmul median mm
+mode msort multinomial mv nan_to_num nanmedian nanquantile neg negative nonzero norm qr quantile round
+searchsorted sgn sign signbit slice_scatter slogdet softmax sort svd take take_along_dim tensordot topk
+triangular_solve tril triu trunc vdot cholesky_ex det eigh eigvalsh inv inv_ex lu lu_factor lu_factor_ex
+matrix_norm multi_dot solve solve_ex svdvals vecdot vector_norm
+"""
+# Functions that PyTorch lets write into its own dtype alone, and those that take no input as `out`.
+EXACT = frozenset(EXACT_TEXT.split())
+ALONE = frozenset({"aminmax", "gather", "multinomial", "take"})
 
 
 def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
@@ -98,19 +112,36 @@ def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
 
 
 def into_exactly(out: Any, made: Any, inputs: tuple = ()) -> Any:
-    """`into` of the functions that take an `out` of the result's own dtype alone, and no input as `out`."""
+    """`into` of the functions that take an `out` of the result's own dtype alone."""
     pairs = zip(out, made, strict=False) if isinstance(made, tuple) else ((out, made),)
     for given, result in pairs:
         if isinstance(given, Tensor) and given.dtype is not result.dtype:
             raise DTypeError(f"[out] expected out to have dtype {result.dtype.name}, got {given.dtype.name}")
-    return into_another(out, made, inputs)
+    return into(out, made, inputs)
 
 
 def into_another(out: Any, made: Any, inputs: tuple) -> Any:
     """`into` of the functions that take no input as `out`."""
+    _refuse_inputs(out, inputs)
+    return into(out, made, inputs)
+
+
+def into_exactly_another(out: Any, made: Any, inputs: tuple) -> Any:
+    """`into_exactly` of the functions that take no input as `out`."""
+    _refuse_inputs(out, inputs)
+    return into_exactly(out, made, inputs)
+
+
+def _refuse_inputs(out: Any, inputs: tuple) -> None:
     if any(value is out for value in inputs) and isinstance(out, Tensor):
         raise ShapeError(f"[out] unsupported operation: {describe(out)} is an input; clone() it first")
-    return into(out, made, inputs)
+
+
+def _writer(name: str) -> Callable:
+    """How the function of this name writes into `out`."""
+    if name in ALONE:
+        return into_exactly_another
+    return into_exactly if name in EXACT else into
 
 
 def check_out(out: Tensor, made: Tensor) -> None:
@@ -147,10 +178,17 @@ def accepting(function: Callable) -> Callable:
     parameters = parameters_of(function)
     inputs = "".join(f"*{n}, " if n == parameters.rest else f"{n}, " for n in parameters.names)
     lines = [
-        f"made = function({parameters.passed_on()})",
-        f"return made if out is None else into(out, made, ({inputs}))",
+        *[f"if {n}.__class__ is not bool: flag({n!r}, {n})" for n in parameters.names if n in FLAGS],
+        f"if out is None: return function({parameters.passed_on()})",
+        f"with dtypes_kept(): made = function({parameters.passed_on()})",
+        f"return into(out, made, ({inputs}))",
     ]
-    scope = {"function": function, "into": into_exactly if function.__name__ in EXACT else into}
+    if parameters.rest is None and parameters.names:
+        lines = telling(lines, "function")
+    scope = {
+        "function": function, "into": _writer(function.__name__),
+        "misfit": misfit_of_function, "flag": flag, "dtypes_kept": dtypes_kept,
+    }  # fmt: skip
     made = compiled(function.__name__, parameters.declared("out"), lines, scope, parameters.defaults)
     made.__kwdefaults__ = {**(made.__kwdefaults__ or {}), "out": None}
     return wrapping(function, made)

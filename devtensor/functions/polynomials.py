@@ -9,7 +9,8 @@ from devtensor.core.dtype import default_dtype, int64
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.naming import named
 from devtensor.core.state import no_grad
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, strides_of
+from devtensor.functions.formats import placed
 from devtensor.functions.out import into
 from devtensor.ops.compare import eq, ge, where
 from devtensor.ops.create import cast, full
@@ -96,7 +97,7 @@ def evaluate(family: Family, input: Any, n: Any) -> Tensor:
     for k in range(1, highest + 1):
         result = where(eq(degrees, k), p, result)
         before, p = p, family.following(x, p, before, k)
-    return where(ge(degrees, 0), result, 0.0)
+    return placed(where(ge(degrees, 0), result, 0.0), strides_of(wanted))
 
 
 (

@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.dtype import BOOL
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes, normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+@one_op("lower")
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of two matrices.
 
@@ -43,6 +45,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, matmul(input, mat2))
 
 
+@one_op("lower")
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of matrices, pair by pair.
 
@@ -56,6 +59,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, matmul(input, mat2))
 
 
+@one_op("lower")
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix times vector.
 
@@ -72,6 +76,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, linalg.dot(input, tensor))
 
 
+@one_op("widest")
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sum of the products of the elements of conj(input) and other.
 
@@ -104,6 +109,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, tensordot(input, other, ([-1], [-1])))
 
 
+@one_op("widest")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Sums of products over pairs of dims: the last of `a` with the first of `b`, or those listed.
 
@@ -117,6 +123,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     rows = tuple(a.array.shape[d] for d in free_a)
     columns = tuple(b.array.shape[d] for d in free_b)
     middle = prod([a.array.shape[d] for d in left])
+    if left and prod(rows) == prod(columns) == 1:
+        # One number: a scalar product, which autocast on the CPU leaves in its dtype.
+        orders = ((a, (*free_a, *left)), (b, (*right, *free_b)))
+        lines = [as_shape(permute(t, order), (middle,)) for t, order in orders]
+        return into(out, as_shape(linalg.dot(*lines), (*rows, *columns)))
     first = as_shape(permute(a, (*free_a, *left)), (prod(rows), middle))
     second = as_shape(permute(b, (*right, *free_b)), (middle, prod(columns)))
     return into(out, as_shape(matmul(first, second), (*rows, *columns)))
@@ -169,6 +180,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return as_shape(thin * wide, tuple(a * b for a, b in zip(left, right, strict=True)))
 
 
+@one_op()
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.array.ndim != 2:
@@ -178,6 +190,7 @@ def trace(input: Tensor) -> Tensor:
     return reduce.sum(diagonal(input))
 
 
+@one_op("widest")
 def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
     """Cross products of three-dimensional vectors along `dim`; without it, the first dim of size 3.
 

@@ -9,9 +9,9 @@ from devtensor.core.dtype import int64
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import copied, like
 from devtensor.functions.indexing import set, write_at
 from devtensor.functions.indices import read
-from devtensor.ops.create import copy
 from devtensor.ops.index import index_put as put_at
 from devtensor.ops.shape import as_shape
 
@@ -20,7 +20,7 @@ __all__ = ["index_put", "index_put_", "put"]
 
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of `input` with `values` written, or added, where `input[indices]` reads."""
-    return index_put_(copy(input), indices, values, accumulate)
+    return index_put_(copied("index_put", input, "preserve_format"), indices, values, accumulate)
 
 
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
@@ -64,7 +64,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     flat = as_shape(input, (input.shape.numel(),))
     values, places = (as_shape(t, (t.shape.numel(),)) for t in (source, index))
     made = put_at(flat, values, places, places=(0,), accumulate=bool(accumulate))
-    return as_shape(made, tuple(input.array.shape))
+    return like(as_shape(made, tuple(input.array.shape)), input, None)
 
 
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:

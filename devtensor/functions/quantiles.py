@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import float32, float64, int64
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.selecting import values_are_free
@@ -23,6 +24,7 @@ __all__ = ["nanquantile", "quantile"]
 ROUNDINGS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
+@one_op()
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -33,6 +35,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, ignore_nan=False)
 
 
+@one_op()
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

@@ -40,6 +40,10 @@ def arange(
     Errors: ArgumentError if the step is 0 or leads away from the end.
     """
     start, end = (0, start) if end is None else (start, end)
+    plain = start.__class__ is int and end.__class__ is int and step.__class__ is int
+    if plain and step * (end - start) > 0 and dtype is None and out is None:
+        count = -((start - end) // step)
+        return finish(ops.arange(start, step, count, int64, resolve(device)), requires_grad)
     start, end, step = (_number(value) for value in (start, end, step))
     whole = all(isinstance(v, int) for v in (start, end, step))
     dtype = agreed("arange", dtype, out)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import ShapeError
+from devtensor.core.errors import ArgumentTypeError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import copied
 from devtensor.functions.shaping import ravel, reshape, sizes
 from devtensor.functions.transposing import transpose
 from devtensor.ops import shape as ops
@@ -41,10 +42,19 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     return repeat(input, *(1,) * (input.array.ndim - len(counts)), *counts)
 
 
-def flip(input: Tensor, dims: Any, *more: int) -> Tensor:
+def flip(input: Tensor, dims: Any) -> Tensor:
+    """The order of elements reversed along `dims`, which is a sequence."""
+    if not isinstance(dims, (tuple, list)):
+        raise ArgumentTypeError(
+            f"[flip] argument 'dims' must be tuple of ints, not {type(dims).__name__}; write ({dims!r},)"
+        )
+    return flip_method(input, dims)
+
+
+def flip_method(self: Tensor, dims: Any, *more: int) -> Tensor:
     """The order of elements reversed along `dims`, given one by one or as one sequence."""
-    chosen = sizes((dims, *more))
-    return ops.flip(input, chosen) if chosen else copy(input)
+    input, chosen = self, sizes((dims, *more))
+    return ops.flip(input, chosen) if chosen else copied("flip", input, "preserve_format")
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -92,8 +102,8 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         return ops.flip(input, (first, second))
     if turns == 0:
         return copy(input)
-    turned = transpose(input, first, second)
-    return ops.flip(turned, first if turns == 1 else second)
+    return transpose(ops.flip(input, second if turns == 1 else first), first, second)
 
 
-METHODS: dict[str, Callable] = {f.__name__: f for f in (flip, fliplr, flipud, repeat, roll, rot90, tile)}
+METHODS: dict[str, Callable] = {f.__name__: f for f in (fliplr, flipud, repeat, roll, rot90, tile)}
+METHODS["flip"] = flip_method

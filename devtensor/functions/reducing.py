@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import BOOL, FLOAT, as_dtype, uint8
+from devtensor.core.dtype import BOOL, FLOAT, as_dtype, bool_, uint8
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, ShapeError
 from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
+from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.functions.results import aminmax as aminmax_result
 from devtensor.functions.results import max as max_result
 from devtensor.functions.results import min as min_result
@@ -54,33 +55,64 @@ def as_type(input: Tensor, dtype: Any) -> Tensor:
     return input if dtype is None else cast(input, as_dtype(dtype))
 
 
-def _reducer(function: Callable, name: str, doc: str, typed: bool = False) -> Callable:
+class Unnamed:
+    """The default of `dim` where PyTorch tells apart whether all dims were named, by None, or none at all."""
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+UNNAMED: Any = Unnamed()
+
+
+def without_dim(name: str, axis: Any, keepdim: bool) -> None:
+    """What stands for a dim that was not named.
+
+    Errors: ArgumentTypeError for keepdim without one.
+    """
+    if keepdim and axis is None:
+        raise ArgumentTypeError(f"[{name}] got keepdim without dim; name the dim, or dim=None for all")
+
+
+def _reducer(
+    function: Callable, name: str, doc: str, typed: bool = False, default: Any = None, write: Callable = into
+) -> Callable:
     """A reduction of one kind with all of PyTorch's keyword names."""
 
     def reduce(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
+        input: Tensor, dim: Any = default, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
         keepdims: bool = False, out: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
+        if dim is UNNAMED:
+            dim = without_dim(name, axis, keepdim or keepdims)
         if dtype is not None and typed:
             input = as_type(input, dtype)
-            return into(out, as_type(function(input, either(dim, axis), keepdim or keepdims), dtype))
-        return into(out, function(input, either(dim, axis), keepdim or keepdims))
+            return write(out, as_type(function(input, either(dim, axis), keepdim or keepdims), dtype))
+        return write(out, function(input, either(dim, axis), keepdim or keepdims))
 
     return named(reduce, name, doc + "\n\nShapes: input (*S) -> S without dim; all dims if dim is None")
 
 
-sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True)
-mean = _reducer(ops.mean, "mean", "Mean over `dim`.", typed=True)
+sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True, default=UNNAMED)
+mean = _reducer(ops.mean, "mean", "Mean over `dim`.", typed=True, default=UNNAMED)
 nansum = _reducer(
     lambda input, dim, keepdim: ops.sum(_without_nan(input), dim, keepdim),
     "nansum",
     "Sum over `dim` of what is not NaN.",
     typed=True,
 )
-nanmean = _reducer(
-    lambda input, dim, keepdim: nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim),
-    "nanmean", "Mean over `dim` of what is not NaN.", typed=True,
-)  # fmt: skip
+
+
+def _nanmean(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    if not input.dtype.differentiable:
+        raise DTypeError(
+            f"[nanmean] expected input to have floating point or complex dtype but got {input.dtype.name}; "
+            "convert it with .float()"
+        )
+    return nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim)
+
+
+nanmean = _reducer(_nanmean, "nanmean", "Mean over `dim` of what is not NaN.", typed=True)
 
 
 def _some(name: str, input: Tensor, dim: Any) -> Any:
@@ -106,11 +138,13 @@ amax = _reducer(
     lambda input, dim, keepdim: ops.amax(input, _some("amax", input, dim), keepdim),
     "amax",
     "Largest value over `dim`.",
+    write=into_exactly,
 )
 amin = _reducer(
     lambda input, dim, keepdim: ops.amin(input, _some("amin", input, dim), keepdim),
     "amin",
     "Smallest value over `dim`.",
+    write=into_exactly,
 )
 
 
@@ -126,10 +160,51 @@ def _truth(function: Callable) -> Callable:
     return truth
 
 
-any = _reducer(_truth(ops.any), "any", "Whether any value over `dim` is non-zero.")
-all = _reducer(_truth(ops.all), "all", "Whether all values over `dim` are non-zero.")
-logsumexp = _reducer(ops.logsumexp, "logsumexp", "log(sum(exp(input))) over `dim`, without overflow.")
-prod = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True)
+def _into_truth(out: Any, made: Tensor) -> Tensor:
+    """`into` for truths, which bool and uint8 alone hold."""
+    if isinstance(out, Tensor) and out.kind.dtype not in (bool_, uint8):
+        raise DTypeError(f"[out] only bool and uint8 hold truths, got {out.kind.dtype.name}")
+    return into(out, made)
+
+
+any = _reducer(_truth(ops.any), "any", "Whether any value over `dim` is non-zero.", write=_into_truth)
+all = _reducer(_truth(ops.all), "all", "Whether all values over `dim` are non-zero.", write=_into_truth)
+
+
+def _named_dim(function: Callable, name: str) -> Callable:
+    """The reduction, whose dim must be named.
+
+    Errors: ArgumentTypeError if it is not.
+    """
+
+    def reduce(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+        if dim is None:
+            raise ArgumentTypeError(f"[{name}] missing 1 required positional argument: dim")
+        return function(input, dim, keepdim)
+
+    return reduce
+
+
+logsumexp = _reducer(
+    _named_dim(ops.logsumexp, "logsumexp"), "logsumexp", "log(sum(exp(input))) over `dim`, without overflow."
+)
+_product = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True, default=UNNAMED)
+
+
+def prod(
+    input: Tensor, dim: Any = UNNAMED, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
+    keepdims: bool = False, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Product over `dim`, or of all elements.
+
+    Shapes: input (*S) -> S without dim
+    Errors: ArgumentTypeError for None as dim.
+    """
+    if dim is None:
+        raise ArgumentTypeError("[prod] dim is None; name an int, or leave it out for the product of all")
+    return _product(input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims, out=out)
+
+
 count_nonzero = _reducer(
     lambda input, dim, keepdim: ops.sum(ne(input, 0), dim, keepdim),
     "count_nonzero", "How many values over `dim` are not 0.",
@@ -183,10 +258,14 @@ def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, resul
             return into(out, pair(input, other))
         dim = either(dim, axis)
         if dim is None:
+            without_dim(name, None, keepdim or keepdims)
             _some(name, input, None)
             return into(out, whole(input, None, False))
         place = normalize_dim(name, dim, input.array.ndim)
         _not_empty(name, input, input.shape[place] if input.array.ndim else 1)
+        if not input._requires_grad and not current().layers and not input.kind.device.under:
+            keepdim = keepdim or keepdims
+            return into(out, result(whole(input, place, keepdim), choose(input, place, keepdim)))
         return into(out, _chosen(input, dim, keepdim or keepdims, choose, result))
 
     return named(

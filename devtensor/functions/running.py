@@ -70,6 +70,8 @@ def _one_by_one(input: Tensor, dim: int, size: int) -> Tensor:
 
 def _running(function: Callable, name: str) -> Callable:
     def running(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+        if dtype is not None and dtype is not self.dtype:
+            raise DTypeError(f"[{name}] {describe(self)} holds no {dtype}; write out of place")
         return copy_into(self, function(self, dim, dtype=dtype))
 
     return named(running, name, f"In-place form of `{function.__name__}`.")

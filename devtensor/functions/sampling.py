@@ -13,6 +13,7 @@ from devtensor.core.naming import named
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import agreed, finish, shape_of
+from devtensor.functions.formats import like as in_layout_of
 from devtensor.ops.compare import lt
 from devtensor.ops.create import cast
 from devtensor.ops.parts import view_as_complex
@@ -69,7 +70,8 @@ def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callabl
         pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         shape = tuple(input.array.shape)
-        return drawn(shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device))
+        made = drawn(shape, generator=generator, **_like(input, dtype, device))
+        return finish(in_layout_of(made, input, memory_format), requires_grad)
 
     return named(drawn, name, f"{doc}."), named(like, f"{name}_like", f"{doc}, in the shape of `input`.")
 
@@ -142,9 +144,8 @@ def randint_like(
     """Integers spread evenly over [low, high), in the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (low, high)
     shape = tuple(input.array.shape)
-    return randint(
-        low, high, shape, generator=generator, requires_grad=requires_grad, **_like(input, dtype, device)
-    )
+    made = randint(low, high, shape, generator=generator, **_like(input, dtype, device))
+    return finish(in_layout_of(made, input, memory_format), requires_grad)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:

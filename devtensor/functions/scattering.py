@@ -10,6 +10,7 @@ from devtensor.core.dtype import BOOL, COMPLEX
 from devtensor.core.errors import (
     ArgumentTypeError,
     DTypeError,
+    NotATensor,
     OptionError,
 )
 from devtensor.core.inplace import apply_inplace
@@ -64,6 +65,15 @@ def same_dtype(op: str, input: Tensor, src: Tensor) -> None:
         )
 
 
+def _summand(op: str, src: Any) -> Tensor:
+    """What is added, which is a tensor."""
+    if isinstance(src, Tensor):
+        return src
+    raise NotATensor(
+        f"[{op}] argument 'src' must be a Tensor, not {type(src).__name__}; make one with devtensor.full_like"
+    )
+
+
 def _brought(op: str, input: Tensor, index: Tensor, src: Any, value: Any) -> Tensor:
     """What is scattered: a tensor as it is, a number as what fills every place that `index` names."""
     refuse_other_indices(op, index, empty_too=False)
@@ -108,12 +118,14 @@ def scatter_(
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of `input` with `src` added where `index` names places along `dim`."""
-    return made_by(input, _scatter("scatter_add", input, dim, index, src, None, "add"))
+    summand = _summand("scatter_add", src)
+    return made_by(input, _scatter("scatter_add", input, dim, index, summand, None, "add"))
 
 
 def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """In-place form of `scatter_add`."""
-    return written_by(self, _scatter("scatter_add_", self, dim, index, src, None, "add"))
+    summand = _summand("scatter_add_", src)
+    return written_by(self, _scatter("scatter_add_", self, dim, index, summand, None, "add"))
 
 
 def _reduce(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, whole: bool) -> Step:

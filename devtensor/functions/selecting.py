@@ -18,6 +18,8 @@ from devtensor.core.inplace import apply_inplace
 from devtensor.core.spec import broadcast_shapes, normalize_dim
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_order
+from devtensor.functions.joining import stack
 from devtensor.ops import index as ops
 from devtensor.ops import reduce
 from devtensor.ops.compare import where
@@ -107,7 +109,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     found = ops.nonzero(input)
     count, ndim = found.array.shape
     if count >= size:
-        return getitem(found, (slice(0, size),))
+        return in_order(getitem(found, (slice(0, size),)))
     return cat(found, full((size - count, ndim), fill_value, int64, input.device), dim=0)
 
 
@@ -170,7 +172,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     for size in reversed(sizes):
         places.append(remainder(indices, size))
         indices = floor_divide(indices, size)
-    return tuple(reversed(places))
+    return stack(places[::-1], -1).unbind(-1) if places else ()
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from devtensor.core.arguments import as_index
 from devtensor.core.dtype import INTEGER, DType
-from devtensor.core.errors import IndexingError, ShapeError
+from devtensor.core.errors import ArgumentTypeError, IndexingError, ShapeError
 from devtensor.core.history import check_leaf, views_of
 from devtensor.core.inplace import writable
 from devtensor.core.naming import named
@@ -38,12 +38,16 @@ def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
+    elif not args:
+        raise ArgumentTypeError("[size] missing 1 required positional argument; for no dims write ()")
     for size in args:
         if size.__class__ is not int:
             break
     else:
         return args
-    return tuple([a if a.__class__ is int else as_index("size", "a size", a) for a in args])
+    # As in PyTorch, which looks at the first alone, True is a size of 1 further on.
+    first, rest = as_index("size", "a size", args[0]), args[1:]
+    return first, *[int(a) if isinstance(a, int) else as_index("size", "a size", a) for a in rest]
 
 
 def fitted(op: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -51,6 +55,8 @@ def fitted(op: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
 
     Errors: ShapeError if no size fits.
     """
+    if shape == (-1,):
+        return (count,)
     return shape if prod(shape) == count and count else infer_size(op, shape, count)
 
 
@@ -72,6 +78,8 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: DType | None = None
     """The same memory in another shape, or read as another dtype; refused where that needs a copy."""
     if dtype is not None or (shape and isinstance(shape[0], DType)):
         return _read_as(self, shape[0] if dtype is None else dtype)
+    if not shape and size is None:
+        raise ArgumentTypeError("[view] got no arguments; it needs sizes or a dtype")
     wanted = fitted("view", sizes(shape if size is None else (size,)), prod(self.array.shape))
     if not in_rows(self) and view_strides(self.array.shape, strides_of(self), wanted) is None:
         raise ShapeError(
@@ -142,12 +150,12 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """A run of dimensions made into one."""
-    shape = input.shape
+    shape = tuple(input.array.shape)
     start = normalize_dim("flatten", start_dim, len(shape))
     end = normalize_dim("flatten", end_dim, len(shape))
     if start > end:
         raise ShapeError(f"[flatten] start_dim {start_dim} cannot come after end_dim {end_dim}")
-    return ops.as_shape(input, (*shape[:start], shape[start : end + 1].numel(), *shape[end + 1 :]))
+    return ops.as_shape(input, (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 def ravel(input: Tensor) -> Tensor:
@@ -177,6 +185,8 @@ def _whole(parts: tuple) -> tuple[int, ...]:
 def expand(self: Tensor, *sizes_: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of size 1 stretched without a copy; -1 keeps a size."""
     wanted = sizes(sizes_ if size is None else (size,))
+    if -1 not in wanted:
+        return ops.expand(self, wanted)
     extra = len(wanted) - self.array.ndim
     shape = tuple(
         self.array.shape[d - extra] if size == -1 and d >= extra else size for d, size in enumerate(wanted)
@@ -191,7 +201,7 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """Dimensions of size 1 stretched to a shape."""
-    return expand(input, *size)
+    return expand(input, tuple(size))
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import BOOL, INTEGER, bool_, int64
 from devtensor.core.errors import DimensionError, DTypeError, IndexingError, OptionError, ShapeError
 from devtensor.core.inplace import copy_into
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.indexing import write_at
@@ -106,6 +107,7 @@ def _copy(op: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> St
     return Step(ops.index_put.op, (source, lifted(index)), (_places(place), False))
 
 
+@one_op()
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of `input` with the slices of `source` at the places along `dim` that `index` names.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from devtensor.autograd import engine
@@ -11,9 +12,9 @@ from devtensor.core.arguments import is_scalar
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
-from devtensor.core.layout import is_in_format
+from devtensor.core.layout import is_in_format, suggested_format
 from devtensor.core.spec import normalize_dim
-from devtensor.core.tensor import Tensor, describe, share, strides_of
+from devtensor.core.tensor import Tensor, describe, in_rows, share, strides_of
 from devtensor.functions.formats import brought, copied, format_name
 from devtensor.ops.create import cast, full, to_device
 
@@ -27,7 +28,7 @@ def is_tensor(obj: Any) -> bool:
 
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    return input.shape.numel()
+    return prod(input.array.shape)
 
 
 def dim(self: Tensor) -> int:
@@ -37,7 +38,7 @@ def dim(self: Tensor) -> int:
 
 def size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the size of one dim."""
-    return self.shape if dim is None else self.shape[normalize_dim("size", dim, self.array.ndim)]
+    return self.shape if dim is None else self.array.shape[normalize_dim("size", dim, self.array.ndim)]
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
@@ -69,6 +70,8 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 
     Errors: ShapeError for `preserve_format`, unless the elements lie in row-major order already.
     """
+    if memory_format is None and in_rows(self):
+        return self
     name = format_name("contiguous", memory_format, "contiguous_format")
     if name == "preserve_format":
         if self.array.flags.c_contiguous:
@@ -79,7 +82,8 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 
 def detach(input: Tensor) -> Tensor:
     """The same memory without history."""
-    return share(input)
+    device = input.kind.device
+    return device.backend.detached(input) if device.under else share(input)
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -127,7 +131,13 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _in_format(made: Tensor, source: Tensor, name: str, fresh: bool) -> Tensor:
-    return copied("to", made, name) if fresh and made is source else brought("to", made, name)
+    if made is not source:
+        return brought("to", made, name)
+    if fresh:
+        return copied("to", made, name)
+    # A tensor that stays as it is may have its dims in any order but those of the other formats.
+    unnamed = name == "contiguous_format" and suggested_format(made.array.shape, strides_of(made)) is None
+    return made if unnamed else brought("to", made, name)
 
 
 def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType | None, bool]:
@@ -165,8 +175,12 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 def _converter(name: str) -> Callable[..., Tensor]:
+    dtype = as_dtype(name)
+
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to(self, as_dtype(name), memory_format=memory_format)
+        if memory_format is None:
+            return self if self.kind.dtype is dtype else cast(self, dtype)
+        return to(self, dtype, memory_format=memory_format)
 
     convert.__doc__ = f"The tensor as {name}."
     return convert
@@ -186,6 +200,8 @@ def _like_number(self: Tensor, value: Any) -> Tensor:
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Make every element `value`, a number or a tensor without dimensions."""
     if not isinstance(value, Tensor):
+        if inplace.fill_number(self, value):
+            return self
         return inplace.fill(self, _like_number(self, value))
     if value.array.ndim:
         raise ShapeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import ShapeError
+from devtensor.core.errors import ArgumentTypeError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.shaping import alias, in_place, sizes
@@ -60,6 +60,10 @@ def t(input: Tensor) -> Tensor:
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Dimensions moved to new places; the others keep their order."""
+    if isinstance(source, int) is not isinstance(destination, int):
+        raise ArgumentTypeError(
+            f"[movedim] source is {source!r} and destination {destination!r}; give two ints, or two tuples"
+        )
     ndim = input.array.ndim
     old = [normalize_dim("movedim", d, ndim) for d in sizes((source,))]
     new = [normalize_dim("movedim", d, ndim) for d in sizes((destination,))]
@@ -117,7 +121,7 @@ METHODS: dict[str, Callable] = {
 }  # fmt: skip
 PROPERTIES = {
     "T": property(
-        lambda self: permute(self, *reversed(range(self.array.ndim))) if self.array.ndim else alias(self)
+        lambda self: ops.permute(self, tuple(range(self.array.ndim))[::-1]) if self.array.ndim else alias(self)
     ),
     "mT": _transposed("mT", 64),
     "H": _transposed("H", 2, conjugate),

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import FLOAT, default_dtype, finfo
-from devtensor.core.errors import ArgumentError
+from devtensor.core.dtype import BOOL, COMPLEX, FLOAT, INTEGER, default_dtype, finfo
+from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.tensor import Tensor
 from devtensor.functions.arithmetic import inplace_form, number
+from devtensor.functions.comparing import result_type
 from devtensor.functions.out import into
 from devtensor.ops import combine, compare, elementwise, parts
 from devtensor.ops import functions as real
@@ -40,18 +41,43 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     Errors: ArgumentError if neither is given.
     """
     _some_limit(min, max)
-    return into(out, combine.clamp(input, number(min), number(max)))
+    return into(out, combine.clamp(input, *_limits(input, min, max)))
 
 
 def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place form of `clamp`."""
     _some_limit(min, max)
-    return apply_inplace(combine.clamp.op, self, (number(min), number(max)), ())
+    return apply_inplace(combine.clamp.op, self, _limits(self, min, max), ())
 
 
 def _some_limit(min: Any, max: Any) -> None:
     if min is None and max is None:
         raise ArgumentError("[clamp] At least one of 'min' or 'max' must not be None")
+    if min is not None and max is not None and _is_field(min) is not _is_field(max):
+        raise ArgumentTypeError(
+            f"[clamp] received an invalid combination of arguments - got ({type(min).__name__}, "
+            f"{type(max).__name__}); both limits must be numbers, or both Tensors"
+        )
+
+
+# A Python number of each kind.
+KINDS = {BOOL: False, INTEGER: 0, FLOAT: 0.0, COMPLEX: 0j}
+
+
+def _limits(input: Tensor, min: Any, max: Any) -> tuple:
+    """The limits as the op takes them; a tensor beside a number counts as a number does in promotion."""
+    least, most = number(min), number(max)
+    if isinstance(least, Tensor) is isinstance(most, Tensor) or least is None or most is None:
+        return least, most
+    return tuple(
+        cast(limit, result_type(input, KINDS[limit.dtype.category])) if isinstance(limit, Tensor) else limit
+        for limit in (least, most)
+    )
+
+
+def _is_field(limit: Any) -> bool:
+    """Whether a limit differs from place to place: one tensor without dims stands for a number."""
+    return isinstance(limit, Tensor) and limit.array.ndim > 0
 
 
 def clamp_min(input: Tensor, min: Any) -> Tensor:

@@ -10,7 +10,6 @@ from typing import Any
 from devtensor.core.device import Device
 from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import DeviceError
-from devtensor.core.layout import elementwise_strides
 from devtensor.core.op import OPS, Op
 from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
 
@@ -91,14 +90,16 @@ def _kernel(op: Op) -> Callable:
         result = op.shape_rule(op.name, specs, params)
         if op.view:
             return MetaArray(*result)
-        if isinstance(result, list):
-            return tuple(MetaArray(shape) for shape in result)
-        if op.shape_rule.__name__ == "broadcast":
-            operands = [((), ()) if s is None else (s.shape, s.strides) for s in specs]
-            return MetaArray(result, elementwise_strides(result, operands))
+        shapes = result if isinstance(result, list) else [result]
         if op.name == "lay_out":
-            return MetaArray(result, params[0])
-        return MetaArray(result)
+            strides = [params[0]]
+        elif op.placement is None:
+            strides = [contiguous_strides(shape) for shape in shapes]
+        else:
+            operands = [None if s is None else (s.shape, s.strides) for s in specs]
+            strides = op.placement.rule(shapes, operands, params)
+        made = tuple([MetaArray(*each) for each in zip(shapes, strides, strict=True)])
+        return made if isinstance(result, list) else made[0]
 
     return kernel
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.device import Kind
-from devtensor.core.dispatch import relaid
+from devtensor.core.dispatch import call_body, relaid
 from devtensor.core.explain import recover
 from devtensor.core.op import OPS, Op
 from devtensor.core.plan import key_of, make_plan
@@ -78,6 +78,7 @@ def kernel_of(node: GraphNode) -> Callable:
         kernel = _reshaping(kernel, device)
     fixed = [None if isinstance(i, Value) or i is None else plan.literal.constant(i) for i in node.inputs]
     holes = [isinstance(i, Value) for i in node.inputs]
+    always = op.placement is not None and op.placement.always
 
     def step(*arrays: Any) -> Any:
         given = iter(arrays)
@@ -88,11 +89,10 @@ def kernel_of(node: GraphNode) -> Callable:
             data = kernel(*values, *params)
         except Exception as error:
             return recover(error, op, plan, _as_tensors(node, arrays), values, params)
-        pairs = zip(values, holes, strict=True)
-        if op.laid_out and any([hole and not value.flags.c_contiguous for value, hole in pairs]):
-            return relaid(
-                plan.out[0], [v if hole else None for v, hole in zip(values, holes, strict=True)], data
-            )
+        if op.laid_out:
+            given = [v if hole else None for v, hole in zip(values, holes, strict=True)]
+            if always or any([v is not None and not v.flags.c_contiguous for v in given]):
+                return relaid(op, plan, given, params, data)
         return data
 
     return step
@@ -141,7 +141,7 @@ def _by_body(node: GraphNode) -> Callable:
     def step(*arrays: Any) -> Any:
         inputs = _as_tensors(node, arrays)
         with switched(grad=False, layers=()):
-            result = op.body(*inputs, *node.params)  # type: ignore[misc]
+            result = call_body(op, inputs, node.params)
         return tuple(t.array for t in result) if isinstance(result, tuple) else result.array
 
     return step

@@ -85,11 +85,39 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     return made.clone() if copy else made
 
 
+class _Capsule:
+    """A producer that hands out one capsule."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
+def _writable(array: Any) -> Any:
+    """The same memory to be written to, which NumPy denies where an older capsule cannot say so."""
+    import ctypes
+
+    import numpy
+
+    reach = sum((size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True))
+    memory: Any = (ctypes.c_char * (reach + array.itemsize)).from_address(array.ctypes.data)
+    memory.owner = array
+    return numpy.ndarray(array.shape, array.dtype, memory, strides=array.strides)
+
+
 def _taken_in(ext_tensor: Any) -> Tensor:
     if isinstance(ext_tensor, Tensor):
         if ext_tensor.requires_grad:
             raise ExportError("[from_dlpack] Can't export tensors that require gradient, use tensor.detach()")
         return share(ext_tensor)
+    if type(ext_tensor).__name__ == "PyCapsule":
+        # A capsule alone does not say where its memory lies: the host's.
+        ext_tensor = _Capsule(ext_tensor)
     if not hasattr(ext_tensor, "__dlpack_device__"):
         raise ArgumentTypeError(f"[from_dlpack] {type(ext_tensor).__name__} has no __dlpack__; give an array")
     place = _device(*ext_tensor.__dlpack_device__())
@@ -99,6 +127,8 @@ def _taken_in(ext_tensor: Any) -> Tensor:
 
     array = numpy.from_dlpack(ext_tensor)
     check_layout("from_dlpack", array)
+    if isinstance(ext_tensor, _Capsule) and array.size:
+        array = _writable(array)
     return adopt("from_dlpack", array, place)
 
 

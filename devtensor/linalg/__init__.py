@@ -1,5 +1,6 @@
 """Linear algebra: decompositions, equations, norms and products of matrices in the last two dims."""
 
+from devtensor.core import misfits as _misfits
 from devtensor.core.errors import LinAlgError
 from devtensor.core.refusal import refused as _refused
 from devtensor.functions import out as _out
@@ -93,3 +94,4 @@ ldl_factor, ldl_factor_ex, ldl_solve = (
 )
 
 _out.attach(globals(), _out.LINALG)
+_misfits.attach(globals(), __all__)

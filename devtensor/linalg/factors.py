@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.batching.levels import all_examples
 from devtensor.core.dtype import bool_
 from devtensor.core.errors import LinAlgError, OptionError, ShapeError
 from devtensor.core.host import host_read
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_columns
 from devtensor.functions.out import into
 from devtensor.linalg import results
 from devtensor.linalg.results import NOT_POSITIVE, ZERO_PIVOT, all_into, require_solved
@@ -71,7 +74,7 @@ def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def _eigen(A: Tensor) -> tuple:
-    if A.dtype.differentiable and not host_read(reduce.all(isfinite(A)), "linalg_eig").numbers()[0]:
+    if A.dtype.differentiable and not host_read(reduce.all(isfinite(all_examples(A))), "linalg_eig").numbers()[0]:
         raise LinAlgError(
             f"[linalg_eig] {describe(A)}: input tensor should not contain infs or NaNs; clean it"
         )
@@ -174,6 +177,7 @@ def _factored(op: str, A: Tensor, pivot: bool) -> tuple:
     return ops.linalg_lu_factor_ex(A)
 
 
+@one_op(name="linalg_householder_product")
 def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The first columns of the product of Householder's reflections, whose vectors stand below A's diagonal.
 
@@ -181,7 +185,7 @@ def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) ->
     """
     _check_reflections(A, tau)
     start = constant_of(A, identity_like(A, *A.array.shape[-2:]))
-    return into(out, reflected(A, tau, start))
+    return into(out, in_columns(reflected(A, tau, start)))
 
 
 def constant_of(A: Tensor, value: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ from typing import Any
 from devtensor.core.dtype import finfo, int64
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
 from devtensor.core.host import host_read
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_columns
 from devtensor.functions.out import into
 from devtensor.linalg import results
 from devtensor.ops import decompositions, reduce
@@ -52,6 +54,7 @@ def _none_given(atol: Tensor, usual: float) -> Tensor:
     return given.logical_not() * usual
 
 
+@one_op(name="linalg_matrix_rank")
 def matrix_rank(
     A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None,
     out: Tensor | None = None,
@@ -80,6 +83,7 @@ def _beside(limit: Any) -> Any:
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
+@one_op(name="linalg_lstsq")
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """The X for which A X is nearest to B.
 
@@ -96,7 +100,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     height, width = A.array.shape[-2:]
     limit = finfo.of(A.dtype).eps * max(height, width) if rcond is None else rcond
     limit = finfo.of(A.dtype).eps if limit < 0 else limit
-    solution = pinv(A, rtol=0.0 if driver == "gels" else limit) @ right
+    solution = in_columns(pinv(A, rtol=0.0 if driver == "gels" else limit) @ right)
     nothing = full((0,), 0, A.dtype.to_real(), A.device)
     rank = full((0,), 0, int64, A.device) if driver == "gels" else matrix_rank(A, rtol=limit)
     values = decompositions.linalg_svd(A, False)[1].detach() if driver in ("gelsd", "gelss") else nothing

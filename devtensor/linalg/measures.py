@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.dtype import as_dtype
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim, normalize_dims
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
@@ -93,6 +94,7 @@ def _length(x: Tensor, ord: float, dim: Any, keepdim: bool) -> Tensor:
     return lengths.vector_norm(x, dims, keepdim, ord)
 
 
+@one_op("float32", name="linalg_matrix_norm")
 def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None,
     out: Tensor | None = None,
@@ -178,7 +180,7 @@ def norm(
     Shapes: input (*S) -> S without dim; all dims if dim and ord are None
     """
     dims = (dim,) if isinstance(dim, int) else dim
-    if ord is None:
+    if ord is None and dims != ():
         return vector_norm(input, 2, dims, keepdim, dtype=dtype, out=out)
     if dims is not None and len(dims) not in (1, 2):
         raise ShapeError(f"[linalg_norm] If dim is specified, it must be of length 1 or 2. Got {list(dims)}")
@@ -192,6 +194,7 @@ def norm(
     return vector_norm(input, ord, dims, keepdim, dtype=dtype, out=out)
 
 
+@one_op(name="linalg_cond")
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """The condition number: the norm of A times that of its inverse; infinite for singular matrices.
 

@@ -7,15 +7,17 @@ from itertools import pairwise
 
 from devtensor.core.dtype import BOOL, int64
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import copied, in_order
 from devtensor.functions.out import into
 from devtensor.functions.products import cross_product
 from devtensor.linalg.factors import constant_of
 from devtensor.linalg.solutions import check_square, inv
 from devtensor.ops import linalg as ops
 from devtensor.ops import reduce, solvers
-from devtensor.ops.create import copy, full
+from devtensor.ops.create import full
 from devtensor.ops.join import cat
 from devtensor.ops.matrices import identity_like
 from devtensor.ops.parts import conjugate
@@ -30,6 +32,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     return into(out, ops.matmul(input, other))
 
 
+@one_op("lower", name="linalg_vecdot")
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """The sums of conj(x) times y along `dim`.
 
@@ -86,14 +89,14 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     check_square("matrix_power", A)
     if n == 0:
         size = A.array.shape[-1]
-        return into(out, constant_of(A, identity_like(A, size, size)))
+        return into(out, in_order(constant_of(A, identity_like(A, size, size))))
     return into(out, _power(A if n > 0 else inv(A), abs(n)))
 
 
 def _power(A: Tensor, n: int) -> Tensor:
     """By squares: as many products as n has binary digits, and ones among them."""
     if n == 1:
-        return copy(A)
+        return copied("matrix_power", A, "preserve_format")
     made: Tensor | None = None
     while True:
         if n % 2:
@@ -104,6 +107,7 @@ def _power(A: Tensor, n: int) -> Tensor:
         A = A @ A
 
 
+@one_op("lower", name="linalg_multi_dot")
 def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """The product of matrices in a row, taken in the order that needs the fewest multiplications; the first
     and the last may be vectors.

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_columns
 from devtensor.functions.out import into
 from devtensor.linalg import results
 from devtensor.linalg.factors import householder_product, reflected
@@ -26,11 +28,13 @@ def geqrf(input: Tensor, *, out: Any = None) -> Any:
     return all_into(out, decompositions.geqrf(input), results.geqrf)
 
 
+@one_op()
 def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Q of reflections: `linalg.householder_product`."""
     return householder_product(input, input2, out=out)
 
 
+@one_op()
 def ormqr(
     input: Tensor, input2: Tensor, input3: Tensor, left: bool = True, transpose: bool = False, *,
     out: Tensor | None = None,
@@ -43,8 +47,8 @@ def ormqr(
     """
     _check_reflections(input, input2, input3, left)
     if left:
-        return into(out, reflected(input, input2, input3, transpose))
-    return into(out, adjoint(reflected(input, input2, adjoint(input3), not transpose)))
+        return into(out, in_columns(reflected(input, input2, input3, transpose)))
+    return into(out, in_columns(adjoint(reflected(input, input2, adjoint(input3), not transpose))))
 
 
 def _check_reflections(A: Tensor, tau: Tensor, other: Tensor, left: bool) -> None:

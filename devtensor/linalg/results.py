@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.batching.levels import all_examples
 from devtensor.core.errors import LinAlgError
 from devtensor.core.host import host_read
 from devtensor.core.tensor import Tensor
@@ -40,9 +41,9 @@ def require_solved(op: str, info: Tensor, message: str) -> None:
 
     Errors: LinAlgError that names the first matrix that failed.
     """
-    for batch, place in enumerate(host_read(info, op).numbers()):
+    for batch, place in enumerate(host_read(all_examples(info), op).numbers()):
         if place:
-            which = f"(Batch element {batch}): " if info.array.ndim else ""
+            which = f"(Batch element {batch}): " if all_examples(info).array.ndim else ""
             raise LinAlgError(f"[{op}] {which}{message.format(place)}")
 
 

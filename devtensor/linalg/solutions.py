@@ -6,8 +6,10 @@ from math import prod
 from typing import Any
 
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_columns
 from devtensor.functions.out import into
 from devtensor.linalg import results
 from devtensor.linalg.results import NO_INVERSE, SINGULAR, all_into, require_solved
@@ -18,6 +20,7 @@ from devtensor.ops.matrices import adjoint, identity_like
 from devtensor.ops.shape import as_shape, expand
 
 
+@one_op(name="linalg_inv")
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverse.
 
@@ -29,6 +32,7 @@ def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, inverse)
 
 
+@one_op(name="linalg_inv_ex")
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """`inv` beside `info`, 0 or the place of the first zero pivot."""
     check_square("linalg_inv", A)
@@ -48,6 +52,7 @@ def check_square(op: str, A: Tensor) -> None:
         raise ShapeError(f"[{op}] {describe(A)}: A must be batches of square matrices; pad or cut it")
 
 
+@one_op(name="linalg_solve")
 def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
     """X with A X = B, or with X A = B if not `left`; B may be one vector for each matrix.
 
@@ -77,7 +82,8 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
         found = transposed(found)
     if check_errors:
         require_solved("linalg_solve_ex", info, SINGULAR)
-    return all_into(out, (found[..., 0] if vector else found, info), results.linalg_solve_ex)
+    made = in_columns(found[..., 0]) if vector else found
+    return all_into(out, (made, info), results.linalg_solve_ex)
 
 
 def is_vector(A: Tensor, B: Tensor) -> bool:
@@ -113,7 +119,7 @@ def solve_triangular(
     check_square("linalg_solve_triangular", A)
     _check_columns("linalg_solve_triangular", A, B)
     found = solvers.linalg_solve_triangular(transposed(A), transposed(B), not upper, unitriangular)
-    return into(out, transposed(found))
+    return into(out, in_columns(transposed(found)))
 
 
 def lu_solve(
@@ -157,12 +163,13 @@ def _substituted(packed: Tensor, pivots: Tensor, right: Tensor, turned: bool) ->
     if turned:
         back = adjoint(packed)
         found = triangular(back, triangular(back, right, False, False), True, True)
-        return decompositions.put_rows(found, order)
+        return in_columns(decompositions.put_rows(found, order))
     places = expand(as_shape(order, (*order.array.shape, 1)), tuple(right.array.shape))
     moved = gather(right, places, right.array.ndim - 2)
     return triangular(packed, triangular(packed, moved, False, True), True, False)
 
 
+@one_op(name="linalg_tensorinv")
 def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse of the map from the last dims of A to its first `ind`.
 
@@ -181,6 +188,7 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     return into(out, as_shape(inv(as_shape(A, (prod(first), prod(last)))), (*last, *first)))
 
 
+@one_op(name="linalg_tensorsolve")
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
     """X with tensordot(A, X, X.ndim) = B.
 

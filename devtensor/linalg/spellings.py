@@ -8,8 +8,10 @@ from typing import Any
 
 from devtensor.core.dtype import int32
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.refusal import refused
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_columns
 from devtensor.functions.out import into
 from devtensor.linalg import factors, measures, products, results, solutions
 from devtensor.linalg.factors import halves
@@ -59,6 +61,7 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return inv(input, out=out)
 
 
+@one_op()
 def pinverse(input: Tensor, rcond: Any = 1e-15) -> Tensor:
     """The pseudoinverse: `linalg.pinv`."""
     return pinv(input, rcond)
@@ -109,6 +112,7 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -
     return factors.cholesky(input, upper=upper, out=out)
 
 
+@one_op()
 def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of A, for its factor `input`.
 
@@ -120,6 +124,7 @@ def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None =
     return into(out, cholesky_solve(right, input, upper))
 
 
+@one_op()
 def triangular_solve(
     input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *,
     out: Any = None,
@@ -135,7 +140,7 @@ def triangular_solve(
             )
     left, triangle = (transposed(A), not upper) if transpose else (A, upper)
     found = solvers.linalg_solve_triangular(left, input, triangle, unitriangular)
-    copied = A.expand(*found.array.shape[:-2], *A.array.shape[-2:]).clone()
+    copied = in_columns(A.expand(*found.array.shape[:-2], *A.array.shape[-2:]).clone())
     return all_into(out, (found, copied), results.triangular_solve)
 
 
@@ -146,6 +151,7 @@ def lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = No
     return into(out, tuple(factors.lu_factor(input, pivot=pivot)))
 
 
+@one_op()
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
     """X with A X = input: `linalg.lu_solve`."""
     if input.array.ndim < 2 or LU_data.array.ndim < 2:
@@ -184,6 +190,7 @@ def lu_unpack(
     return all_into(out, (order, lower, upper), results.lu_unpack)
 
 
+@one_op("lower")
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     """The product of matrices in a row: `linalg.multi_dot`."""
     listed = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices

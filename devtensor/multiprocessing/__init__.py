@@ -1,4 +1,4 @@
-"""The standard library's multiprocessing with PyTorch's additions: tensors cross as copies of their numbers.
+"""The standard library's multiprocessing with PyTorch's additions: both sides see a tensor that is sent.
 
 `spawn` starts a function in several processes and passes their errors on.
 """
@@ -11,6 +11,7 @@ import multiprocessing
 from multiprocessing import *  # pyright: ignore[reportWildcardImportFromLibrary]
 
 from devtensor.core.errors import SettingError
+from devtensor.multiprocessing.reductions import init_reductions
 from devtensor.multiprocessing.spawn import (
     ProcessContext,
     ProcessException,
@@ -35,6 +36,7 @@ __all__ = [
 ]
 __all__ += multiprocessing.__all__  # type: ignore[attr-defined]
 
+init_reductions()
 _strategy = ["file_descriptor"]
 
 
@@ -53,7 +55,7 @@ def get_sharing_strategy() -> str:
 
 
 def set_sharing_strategy(new_strategy: str) -> None:
-    """Kept and given back; tensors cross as copies, which takes neither.
+    """Kept and given back; tensors go by file descriptors.
 
     Errors: UnknownStrategy for an unknown name.
     """

@@ -2,8 +2,9 @@
 
 # ruff: noqa: F403 - the layers' names stand in `modules.__all__`
 
-from devtensor.nn import functional, init, modules, parallel, parameter, utils
+from devtensor.nn import attention, functional, grad, init, modules, parallel, parameter, utils
 from devtensor.nn.modules import *
+from devtensor.nn.modules.fresh import factory_kwargs
 from devtensor.nn.parallel import DataParallel
 from devtensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
@@ -13,7 +14,10 @@ __all__ = [
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",
+    "attention",
+    "factory_kwargs",
     "functional",
+    "grad",
     "init",
     "modules",
     "parallel",

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import float64
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.dtype import complex64, complex128, float32, float64
+from devtensor.core.errors import ArgumentError
 from devtensor.core.naming import named
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.functions import sampling
-from devtensor.ops.create import arange, full
+from devtensor.linalg.factors import qr
+from devtensor.ops.create import arange
 from devtensor.ops.functions import erfinv
 from devtensor.random import Generator
 
 __all__ = [
     "calculate_gain",
+    "constant",
     "constant_",
+    "dirac",
     "dirac_",
+    "eye",
     "eye_",
+    "kaiming_normal",
     "kaiming_normal_",
+    "kaiming_uniform",
     "kaiming_uniform_",
+    "normal",
     "normal_",
     "ones_",
+    "orthogonal",
     "orthogonal_",
+    "sparse",
     "sparse_",
     "trunc_normal_",
+    "uniform",
     "uniform_",
+    "xavier_normal",
     "xavier_normal_",
+    "xavier_uniform",
     "xavier_uniform_",
     "zeros_",
 ]
@@ -82,6 +95,12 @@ def trunc_normal_(
 
     Units: a and b are values, not multiples of std.
     """
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn(
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+            "incorrect.",
+            stacklevel=2,
+        )
     low, high = (math.erf((limit - mean) / std / math.sqrt(2.0)) for limit in (a, b))
     kind = tensor.kind
     with no_grad():
@@ -122,10 +141,10 @@ def _identity(rows: int, columns: int, kind: Any) -> Any:
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix.
 
-    Errors: ShapeError unless there are 2 dims.
+    Errors: ArgumentError unless there are 2 dims.
     """
     if tensor.array.ndim != 2:
-        raise ShapeError(
+        raise ArgumentError(
             f"[eye_] Only tensors with 2 dimensions are supported, got {tuple(tensor.array.shape)}"
         )
     return _fill(tensor, _identity(tensor.array.shape[0], tensor.array.shape[1], tensor.kind))
@@ -134,11 +153,11 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Convolution weights that pass channels on unchanged, as many as there are.
 
-    Errors: ShapeError unless there are 3 to 5 dims and outputs divide by groups.
+    Errors: ArgumentError unless there are 3 to 5 dims and outputs divide by groups.
     """
     shape = tuple(tensor.array.shape)
     if len(shape) not in (3, 4, 5) or shape[0] % groups:
-        raise ShapeError(
+        raise ArgumentError(
             "[dirac_] Only tensors with 3, 4, or 5 dimensions are supported, and dim 0 must be divisible by "
             f"groups; got {shape} and groups={groups}"
         )
@@ -155,11 +174,11 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """How many inputs an output sums over, and how many outputs an input reaches.
 
-    Errors: ShapeError for fewer than 2 dims.
+    Errors: ArgumentError for fewer than 2 dims.
     """
     shape = tuple(tensor.array.shape)
     if len(shape) < 2:
-        raise ShapeError(
+        raise ArgumentError(
             "[init] Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got "
             f"{shape}"
         )
@@ -173,6 +192,14 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
         raise ArgumentError(f"[init] Mode {mode} not supported, please use one of fan_in, fan_out")
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return fan_in if mode == "fan_in" else fan_out
+
+
+def _is_empty(tensor: Tensor) -> bool:
+    """Whether there is nothing to fill, which is worth a warning."""
+    if 0 not in tensor.array.shape:
+        return False
+    warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    return True
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -204,7 +231,7 @@ def kaiming_uniform_(
 
     Source: He et al. 2015.
     """
-    if 0 in tensor.array.shape:
+    if _is_empty(tensor):
         return tensor
     std = calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode))
     return uniform_(tensor, -math.sqrt(3.0) * std, math.sqrt(3.0) * std, generator)
@@ -221,7 +248,7 @@ def kaiming_normal_(
 
     Source: He et al. 2015.
     """
-    if 0 in tensor.array.shape:
+    if _is_empty(tensor):
         return tensor
     std = calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode))
     return normal_(tensor, 0.0, std, generator)
@@ -230,46 +257,36 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """Orthonormal rows, or columns if there are fewer of them, times gain; dims after the first count as one.
 
-    Source: Saxe, McClelland and Ganguli 2014; normal vectors made orthonormal one after the other, each
-    projection
-    done twice.
-    Errors: ShapeError for fewer than 2 dims.
+    Source: Saxe, McClelland and Ganguli 2014; the factor Q of a normal matrix, turned so that R's diagonal is
+    positive (Mezzadri 2007), which makes all such matrices equally likely.
+    Errors: ArgumentError for fewer than 2 dims.
     """
     shape = tuple(tensor.array.shape)
     if len(shape) < 2:
-        raise ShapeError(f"[orthogonal_] Only tensors with 2 or more dimensions are supported, got {shape}")
+        raise ArgumentError(
+            f"[orthogonal_] Only tensors with 2 or more dimensions are supported, got {shape}"
+        )
     if 0 in shape:
         return tensor
     rows, columns = shape[0], math.prod(shape[1:])
+    size = (max(rows, columns), min(rows, columns))
+    dtype = tensor.kind.dtype if tensor.kind.dtype in (float64, complex64, complex128) else float32
     with no_grad():
-        size = (min(rows, columns), max(rows, columns))
-        drawn = sampling.randn(size, dtype=float64, device=tensor.kind.device, generator=generator)
-        basis = _orthonormal(drawn)
-        basis = basis if rows <= columns else basis.transpose(0, 1)
+        drawn = sampling.randn(size, dtype=dtype, device=tensor.kind.device, generator=generator)
+        basis, upper = qr(drawn)
+        basis = basis * upper.diagonal().sgn()
+        basis = basis if rows >= columns else basis.transpose(0, 1)
         return _fill(tensor, basis.reshape(shape) * gain)
-
-
-def _orthonormal(vectors: Any) -> Any:
-    """Rows made orthonormal by Gram and Schmidt's way."""
-    count, size = vectors.shape
-    basis: Any = full((count, size), 0, float64, vectors.device)
-    for place in range(count):
-        row = vectors[place]
-        for _ in range(2 if place else 0):
-            known = basis[:place]
-            row = row - (known @ row) @ known
-        basis[place].copy_(row / (row * row).sum().sqrt())
-    return basis
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Normal numbers of which a share `sparsity` of each column, chosen at random, is zero.
 
     Source: Martens 2010.
-    Errors: ShapeError unless there are 2 dims.
+    Errors: ArgumentError unless there are 2 dims.
     """
     if tensor.array.ndim != 2:
-        raise ShapeError(
+        raise ArgumentError(
             f"[sparse_] Only tensors with 2 dimensions are supported, got {tuple(tensor.array.shape)}"
         )
     rows, columns = tensor.array.shape
@@ -282,10 +299,17 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
 
 
 def _old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def renamed(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return function(tensor, *args, **kwargs)
+    new = function.__name__
 
-    return named(renamed, function.__name__[:-1], f"Old name of `{function.__name__}`.")
+    def renamed(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(
+            f"`nn.init.{new[:-1]}` is now deprecated in favor of `nn.init.{new}`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return function(*args, **kwargs)
+
+    return named(renamed, new[:-1], f"Old name of `{new}`.")
 
 
 uniform, normal, constant, eye, dirac = map(_old_name, (uniform_, normal_, constant_, eye_, dirac_))

@@ -12,7 +12,7 @@ from devtensor.core.tensor import Tensor, share
 from devtensor.ops.create import copy, full
 
 
-def _handle(cls: type, data: Tensor | None) -> Any:
+def handle(cls: type, data: Tensor | None) -> Any:
     """A new leaf of class `cls` on the memory of `data`."""
     if data is None:
         data = full((0,), 0, default_dtype(), resolve(None))
@@ -69,7 +69,7 @@ class Parameter(Owned):
     """
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
-        made = _handle(cls, data)
+        made = handle(cls, data)
         if requires_grad and not made.kind.dtype.differentiable:
             raise AutogradError(
                 f"[Parameter] Only Tensors of floating point and complex dtype can require gradients, got "
@@ -94,7 +94,7 @@ class Buffer(Owned):
     persistent: bool
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
-        made = _handle(cls, data)
+        made = handle(cls, data)
         made.persistent = persistent
         return made
 
@@ -135,7 +135,7 @@ class Uninitialized:
 
 def _nothing(cls: type, requires_grad: bool, device: Any, dtype: Any) -> Any:
     found = default_dtype() if dtype is None else as_dtype(dtype)
-    made = _handle(cls, full((0,), 0, found, resolve(device)))
+    made = handle(cls, full((0,), 0, found, resolve(device)))
     made.requires_grad = requires_grad
     return made
 

@@ -68,12 +68,26 @@ def _total(g: Any, dim: int) -> Any:
     return _sum(g, (dim,) if g.array.ndim else (), True)
 
 
-def _softmax_gradient(g: Any, out: Any, dim: int) -> Any:
-    weighted = g * out
-    return weighted - out * _total(weighted, dim)
+@composite(dtype=one_floating, shape=same_shape, amp="widest")
+def softmax_gradient(grad_output, output, dim: Dim = -1):
+    """The gradient of a softmax's input, from that of its output: output * (grad_output - their dot product).
+
+    Shapes: grad_output (*S), output (*S) -> (*S)
+    """
+    weighted = grad_output * output
+    return weighted - output * _total(weighted, dim)
 
 
-softmax.vjp(input=_softmax_gradient)
+@softmax_gradient.examples
+def _(make):
+    yield case(make(2, 3), make(2, 3))
+    yield case(make(2, 3, 4), make(2, 3, 4), dim=1)
+    yield case(make(4, 3, layout="transposed"), make(4, 3, layout="sliced"), dim=0)
+    yield case(make(), make())
+    yield case(make(2, 0), make(2, 0), dim=1)
+
+
+softmax.vjp(input=lambda g, out, dim: softmax_gradient(g, out, dim))
 log_softmax.vjp(input=lambda g, out, dim: g - exp(out) * _total(g, dim))
 for _op in (softmax, log_softmax):
     _op.examples(along_a_dim())

@@ -6,16 +6,21 @@ import math
 from typing import Any
 
 from devtensor.core.errors import ShapeError
-from devtensor.core.op import Plain, Raw, composite
-from devtensor.core.spec import broadcast_shapes
-from devtensor.ops.activation import one_floating, softmax
+from devtensor.core.layout import Strides, strides_like
+from devtensor.core.op import Dim, Plain, Raw, composite
+from devtensor.core.placement import Placement
+from devtensor.core.rules import only_floating, same_shape
+from devtensor.core.spec import broadcast_shapes, contiguous_strides
+from devtensor.ops.activation import one_floating, softmax, softmax_gradient
 from devtensor.ops.compare import eq, where
-from devtensor.ops.create import cast, full
-from devtensor.ops.examples import case, fails, mask
-from devtensor.ops.index import tril
+from devtensor.ops.create import full
+from devtensor.ops.examples import along_a_dim, case, fails, mask
+from devtensor.ops.functions import exp
+from devtensor.ops.index import triu
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.norm import in_dtype
 from devtensor.ops.reduce import amax, widened
+from devtensor.ops.reduce import sum as _sum
 
 
 def _attended(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
@@ -31,26 +36,48 @@ def _attended(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return (*lead, query[-2], value[-1])
 
 
+@composite(dtype=only_floating, shape=same_shape, amp="widest")
+def safe_softmax(scores, dim: Dim = -1):
+    """`softmax`, and zeros where all along `dim` is minus infinity.
+
+    Shapes: scores (*S) -> (*S)
+    """
+    if 0 in scores.array.shape:
+        return scores
+    dims = (dim,) if scores.array.ndim else ()
+    top = amax(scores, dims, True)
+    powers = exp(scores - where(eq(top, -math.inf), 0.0, top))
+    total = _sum(powers, dims, True)
+    return powers / where(eq(total, 0.0), 1.0, total)
+
+
+safe_softmax.vjp(scores=lambda g, out, dim: softmax_gradient(g, out, dim))
+safe_softmax.examples(along_a_dim())
+
+
 def attention_weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float | None) -> Any:
     """Softmax of query @ key.T * scale plus the mask; rows that may look nowhere are 0."""
     scale = 1.0 / math.sqrt(query.array.shape[-1]) if scale is None else scale
     scores = matmul(query * scale, transposed(key))
+    kind = scores.kind
     if is_causal:
-        ones = full(tuple(scores.array.shape[-2:]), 1, "uint8", query.kind.device)
-        mask = cast(tril(ones, 0), "bool")
+        hidden = triu(full(tuple(scores.array.shape[-2:]), -math.inf, kind.dtype, kind.device), 1)
+        scores = scores + hidden
     if mask is None:
         return softmax(scores, -1)
-    if mask.kind.dtype.is_floating_point:
-        scores = scores + in_dtype(mask, scores.kind.dtype)
-    else:
-        scores = where(mask, scores, -math.inf)
-    if not scores.array.shape[-1]:
-        return scores
-    blind = eq(amax(scores, (scores.array.ndim - 1,), True), -math.inf)
-    return where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
+    if not mask.kind.dtype.is_floating_point:
+        mask = where(mask, full((), 0, kind.dtype, kind.device), -math.inf)
+    return safe_softmax(scores + in_dtype(mask, kind.dtype), -1)
 
 
-@composite(dtype=one_floating, shape=_attended, amp="lower", eager=True)
+def _like_query(shapes: Any, operands: Any, params: tuple) -> list[Strides]:
+    """As the queries, where the numbers of each stand side by side."""
+    own, strides = operands[0]
+    alike = shapes[0] == own and len(own) == 4 and strides[-1] == 1
+    return [strides_like(own, strides) if alike else contiguous_strides(shapes[0])]
+
+
+@composite(dtype=one_floating, shape=_attended, amp="lower", eager=True, placement=Placement(_like_query))
 def attention(query, key, value, mask: Raw, is_causal: Plain = False, scale: Plain = None):
     """Means of `value` weighted by softmax(query @ key.T * scale + mask); scale is 1/sqrt(E) unless given.
 

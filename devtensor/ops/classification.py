@@ -6,6 +6,7 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.op import Index, composite
+from devtensor.core.placement import IN_ROWS
 from devtensor.ops.activation import log_softmax, one_floating, softmax
 from devtensor.ops.compare import ne, where
 from devtensor.ops.create import cast, zeros_like_spec
@@ -68,7 +69,7 @@ def _nll(logs: Any, valid: Any, places: Any, weights: Any) -> Any:
     return -where(valid, as_shape(picked, tuple(places.array.shape)), 0.0) * weights
 
 
-@composite(dtype=one_floating, shape=_classified, amp="float32", eager=True)
+@composite(dtype=one_floating, shape=_classified, amp="float32", eager=True, placement=IN_ROWS)
 def nll_loss(input, target: Index, weight, reduction="mean", ignore_index=-100):
     """Minus the log-probability that `input` gives to the class `target`, times that class's weight.
 
@@ -82,15 +83,16 @@ def nll_loss(input, target: Index, weight, reduction="mean", ignore_index=-100):
 
 
 def _nll_gradient(g: Any, target: Any, weight: Any, like: Any, reduction: str, ignore_index: int) -> Any:
-    _, places, weights = _chosen(target, weight, ignore_index, g.kind.dtype)
-    share = -_shared(g, weights, reduction) * weights
+    valid, places, weights = _chosen(target, weight, ignore_index, g.kind.dtype)
+    # Where nothing counts the mean is NaN, and still has no slope.
+    share = where(valid, -_shared(g, weights, reduction) * weights, 0.0)
     return scatter_add(zeros_like_spec(like.input), _over_classes(places), _over_classes(share), 1)
 
 
 nll_loss.vjp(input=_nll_gradient)
 
 
-@composite(dtype=one_floating, shape=_classified, amp="float32", eager=True)
+@composite(dtype=one_floating, shape=_classified, amp="float32", eager=True, placement=IN_ROWS)
 def cross_entropy(input, target: Index, weight, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """Minus the logarithm of the probability that softmax(input) gives to the class `target`.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from builtins import abs as _abs
 from typing import Any
 
+from devtensor.core.errors import DTypeError
 from devtensor.core.op import HOLOMORPHIC, composite
-from devtensor.core.rules import broadcast, floating, promoted
+from devtensor.core.rules import TENSOR, broadcast, floating, promoted
 from devtensor.core.tensor import Tensor
 from devtensor.ops.compare import where
 from devtensor.ops.elementwise import maximum, minimum
@@ -14,7 +15,23 @@ from devtensor.ops.examples import case, fails
 from devtensor.ops.parts import abs
 
 
-@composite(dtype=floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
+def _ends_alike(op, operands, params):
+    """Like `floating`, of ends of one dtype, and of a weight that has it too, unless it is one number.
+
+    Errors: DTypeError for others.
+    """
+    start, end, weight = operands
+    checked = {"end": end} if weight.level < TENSOR else {"end": end, "weight": weight}
+    for name, other in checked.items():
+        if other.dtype is not start.dtype:
+            raise DTypeError(
+                f"[{op}] expected dtype {start.dtype.name} for `{name}` but got dtype {other.dtype.name}; "
+                "convert it with .to(dtype)"
+            )
+    return floating(op, operands, params)
+
+
+@composite(dtype=_ends_alike, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
 def lerp(input, end, weight):
     """The point `weight` of the way from `input` to `end`; exact at both ends.
 

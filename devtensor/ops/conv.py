@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import HOLOMORPHIC, Plain, composite
+from devtensor.core.placement import CONVOLVED
 from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.linear import one_numeric
@@ -127,7 +128,9 @@ def _by_group(weight: Any, groups: int) -> Any:
     return as_shape(weight, (groups, shape[0] // groups, prod(shape[1:])))
 
 
-@composite(dtype=one_numeric, shape=_convolved, amp="lower", eager=True, complex=HOLOMORPHIC)
+@composite(
+    dtype=one_numeric, shape=_convolved, amp="lower", eager=True, complex=HOLOMORPHIC, placement=CONVOLVED
+)
 def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, groups=1):
     """Cross-correlation of `input` with `weight` over all spatial dims, with zeros around the input.
 
@@ -141,7 +144,14 @@ def convolution(input, weight, stride: Plain, padding: Plain, dilation: Plain, g
     return as_shape(product, (input.array.shape[0], weight.array.shape[0], *counts))
 
 
-@composite(dtype=one_numeric, shape=_for_input_shape, amp="lower", eager=True, complex=HOLOMORPHIC)
+@composite(
+    dtype=one_numeric,
+    shape=_for_input_shape,
+    amp="lower",
+    eager=True,
+    complex=HOLOMORPHIC,
+    placement=CONVOLVED,
+)
 def convolution_grad_input(
     grad_output, weight, input_shape: Plain, stride: Plain, padding: Plain, dilation: Plain, groups=1
 ):

@@ -10,7 +10,7 @@ from devtensor.core.dtype import bool_, int64
 from devtensor.core.errors import DTypeError
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, promoted
-from devtensor.ops.compare import eq, isfinite, where
+from devtensor.ops.compare import eq, isfinite, logical_not, where
 from devtensor.ops.examples import pairs, singles
 from devtensor.ops.functions import log
 
@@ -86,9 +86,23 @@ def floor_divide(input, other):
     """
 
 
-# 0 almost everywhere: what div(rounding_mode="floor") gives in PyTorch.
-floor_divide.vjp(input=lambda g: g * 0, other=lambda g: g * 0)
-floor_divide.examples(pairs(low=-9, high=9, right_apart=0.9))
+@composite(dtype=numeric, shape=broadcast, amp="widest")
+def div_trunc(input, other):
+    """Quotient of `input` and `other`, rounded towards zero.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Errors: ArgumentError for an integer divided by zero.
+    """
+    rest = fmod(input, other)
+    if rest.kind.dtype.is_floating_point:
+        return trunc(div(input, other))
+    return floor_divide(input - rest, other)
+
+
+# 0 almost everywhere: what div(rounding_mode=...) gives in PyTorch.
+for _op in (floor_divide, div_trunc):
+    _op.vjp(input=lambda g: g * 0, other=lambda g: g * 0)
+    _op.examples(pairs(low=-9, high=9, right_apart=0.9))
 
 
 @elementwise(dtype=numeric, operator="%")
@@ -195,8 +209,8 @@ def maximum(input, other):
 
 
 maximum.vjp(
-    input=lambda g, input, other: _share(g, input > other, eq(input, other)),
-    other=lambda g, input, other: _share(g, input < other, eq(input, other)),
+    input=lambda g, input, other: _share(g, logical_not(input < other), eq(input, other)),
+    other=lambda g, input, other: _share(g, logical_not(input > other), eq(input, other)),
 )
 maximum.examples(pairs())
 
@@ -211,8 +225,8 @@ def minimum(input, other):
 
 
 minimum.vjp(
-    input=lambda g, input, other: _share(g, input < other, eq(input, other)),
-    other=lambda g, input, other: _share(g, input > other, eq(input, other)),
+    input=lambda g, input, other: _share(g, logical_not(input > other), eq(input, other)),
+    other=lambda g, input, other: _share(g, logical_not(input < other), eq(input, other)),
 )
 minimum.examples(pairs())
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from devtensor.core.dtype import FLOAT
 from devtensor.core.errors import DTypeError
+from devtensor.core.layout import Strides, packed
 from devtensor.core.op import OWN, Plain, primitive
+from devtensor.core.placement import Placement
 from devtensor.core.rules import Operand, Types
 from devtensor.ops.examples import case
 from devtensor.ops.join import cat
@@ -54,7 +56,25 @@ def _unchanged(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return inputs[0].shape
 
 
-@primitive(dtype=_complex_only, shape=_unchanged, complex=OWN, amp="float32")
+def _transformed(fixed: int) -> Placement:
+    """The dims that are transformed innermost, and the rest around them; both in the input's order, save for
+    the last `fixed` of the former."""
+
+    def rule(shapes: Any, operands: Any, params: tuple) -> list[Strides]:
+        strides, dims = operands[0][1], params[0]
+
+        def outermost_first(some: Sequence[int]) -> list[int]:
+            return sorted(some, key=lambda d: -strides[d])
+
+        cut = len(dims) - fixed
+        batch = outermost_first([d for d in range(len(strides)) if d not in dims])
+        order = [*batch, *outermost_first(dims[:cut]), *dims[cut:]]
+        return [packed(shapes[0], order[::-1])]
+
+    return Placement(rule, always=True)
+
+
+@primitive(dtype=_complex_only, shape=_unchanged, complex=OWN, amp="float32", placement=_transformed(0))
 def fft_c2c(spectrum, dims: Plain, norm: Plain = "backward", forward: Plain = True):
     """The Fourier transform over `dims`, or the inverse one; `norm` says which of the two is divided by the
     number of elements, "ortho" both by its root.
@@ -77,7 +97,7 @@ def _half_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return tuple(shape)
 
 
-@primitive(dtype=_real_only, shape=_half_shape, complex=OWN, amp="float32")
+@primitive(dtype=_real_only, shape=_half_shape, complex=OWN, amp="float32", placement=_transformed(1))
 def fft_r2c(signal, dims: Plain, norm: Plain = "backward"):
     """The Fourier transform of real numbers over `dims`, of the last dim without the half that mirrors.
 
@@ -101,7 +121,7 @@ def _full_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return tuple(shape)
 
 
-@primitive(dtype=_real_result, shape=_full_shape, complex=OWN, amp="float32")
+@primitive(dtype=_real_result, shape=_full_shape, complex=OWN, amp="float32", placement=_transformed(1))
 def fft_c2r(spectrum, dims: Plain, norm: Plain, size: Plain):
     """The inverse Fourier transform over `dims` of a spectrum that mirrors: `size` real numbers along the
     last dim.

@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError
 from devtensor.core.op import Plain, composite, primitive
+from devtensor.core.placement import IN_ROWS
 from devtensor.core.rules import broadcast, floating
 from devtensor.ops.examples import case, fails, pairs, singles
 from devtensor.ops.functions import exp
@@ -86,7 +87,7 @@ def _(make):
     yield fails(make(3), n=-1, error="negative n")
 
 
-@composite(dtype=floating, shape=broadcast, inplace=True, rounding=160)
+@composite(dtype=floating, shape=broadcast, inplace=True, rounding=160, placement=IN_ROWS)
 def mvlgamma(input, p: Plain):
     """Logarithm of the multivariate gamma function of dimension `p`.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import IndexingError, ShapeError
+from devtensor.core.layout import Strides, elementwise_strides
 from devtensor.core.op import HOLOMORPHIC, MOVED, OWN, Dim, Index, Plain, primitive
+from devtensor.core.placement import IN_COLUMNS, IN_ROWS, Placement
 from devtensor.core.rules import index64, same, same_shape
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.create import zeros_like_spec
@@ -82,7 +84,7 @@ def _gathered(op, inputs, params):
     return places.shape
 
 
-@primitive(dtype=same, shape=_gathered, eager=True, complex=MOVED)
+@primitive(dtype=same, shape=_gathered, eager=True, complex=MOVED, placement=IN_ROWS)
 def gather(input, index: Index, dim: Dim):
     """For each element of `index`, that of `input` at its place with `dim` replaced by the index.
 
@@ -200,7 +202,20 @@ def _got(op, inputs, params):
     return indexed_shape(op, inputs[0].shape, list(inputs[1:]), params[0])
 
 
-@primitive(dtype=same, shape=_got, complex=MOVED)
+def _in_place(shapes: Any, operands: Any, params: tuple) -> list[Strides]:
+    """As an elementwise op of the input, which stands still where it is indexed, and of the indices."""
+    (source, strides), *indices = operands
+    named = [d for d, place in enumerate(params[0]) if place is not None]
+    rest = [d for d in range(len(source)) if d not in named]
+    at = named[0] if named == list(range(named[0], named[0] + len(named))) else 0
+    inner = len(shapes[0]) - len(rest)
+    kept = (*[strides[d] for d in rest[:at]], *(0,) * inner, *[strides[d] for d in rest[at:]])
+    after = len(rest) - at
+    places = [((*own, *(1,) * after), (*steps, *(0,) * after)) for own, steps in indices]
+    return [elementwise_strides(shapes[0], [(shapes[0], kept), *places])]
+
+
+@primitive(dtype=same, shape=_got, complex=MOVED, placement=Placement(_in_place))
 def index_get(input, *indices: Index, places: Plain):
     """Elements of `input` at places named by index tensors: entry k of `places` says which stands in dim k,
     or None.
@@ -274,7 +289,7 @@ def by_values(op, inputs, params):
     raise ShapeError(f"[{op}] the result's shape depends on values, which are not known here")
 
 
-@primitive(dtype=index64, shape=by_values, data_dependent=True, complex=OWN)
+@primitive(dtype=index64, shape=by_values, data_dependent=True, complex=OWN, placement=IN_COLUMNS)
 def nonzero(input):
     """The places of all elements that are not 0, one a row, in C order.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import MOVED, Dim, primitive
+from devtensor.core.placement import JOINED
 from devtensor.core.rules import promoted
 from devtensor.ops.examples import case, fails
 from devtensor.ops.shape import getitem
@@ -34,7 +35,7 @@ def _split_gradient(g: Any, like: Any, dim: int) -> tuple:
     return tuple(parts)
 
 
-@primitive(dtype=promoted, shape=_joined, amp="widest", eager=True, complex=MOVED)
+@primitive(dtype=promoted, shape=_joined, amp="widest", eager=True, complex=MOVED, placement=JOINED)
 def cat(*tensors, dim: Dim = 0):
     """Tensors one after the other along `dim`.
 

@@ -10,6 +10,7 @@ from devtensor.core.op import OWN, composite
 from devtensor.core.rules import only_floating, real_of
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.activation import logsigmoid
+from devtensor.ops.combine import clamp
 from devtensor.ops.compare import eq, where
 from devtensor.ops.elementwise import maximum, square
 from devtensor.ops.examples import case, fails
@@ -91,8 +92,10 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     distance = _abs(input - target)
     if beta == 0:
         return reduce_loss(distance, reduction)
+    # Held, so that infinity has no slope in the part that is not chosen.
+    near = clamp(distance, None, beta)
     return reduce_loss(
-        where(distance < beta, square(distance) * (0.5 / beta), distance - 0.5 * beta), reduction
+        where(distance < beta, square(near) * (0.5 / beta), distance - 0.5 * beta), reduction
     )
 
 
@@ -104,8 +107,9 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     Source: Huber 1964.
     """
     distance = _abs(input - target)
+    near = clamp(distance, None, delta)
     return reduce_loss(
-        where(distance > delta, (distance - 0.5 * delta) * delta, square(distance) * 0.5), reduction
+        where(distance > delta, (distance - 0.5 * delta) * delta, square(near) * 0.5), reduction
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from devtensor.core.dtype import FLOAT, int32, int64
 from devtensor.core.errors import DTypeError, ShapeError
 from devtensor.core.op import OWN, primitive
+from devtensor.core.placement import MATRICES
 from devtensor.core.rules import Operand, Types
 from devtensor.core.spec import Spec
 from devtensor.ops.compare import eq, where
@@ -17,7 +18,7 @@ from devtensor.ops.linalg import transposed
 from devtensor.ops.parts import conjugate
 from devtensor.ops.shape import as_shape, getitem
 
-matrices = partial(primitive, eager=True, complex=OWN, amp="float32")
+matrices = partial(primitive, eager=True, complex=OWN, amp="float32", placement=MATRICES)
 
 
 def field(op: str, operands: Sequence[Operand], params: tuple) -> Types:

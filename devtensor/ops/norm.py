@@ -9,6 +9,7 @@ from typing import Any
 from devtensor.core.dtype import FLOAT, DType, float32
 from devtensor.core.errors import DTypeError, ShapeError
 from devtensor.core.op import HOLOMORPHIC, Dims, composite
+from devtensor.core.placement import PLANES
 from devtensor.core.rules import Operand, Types
 from devtensor.ops.create import cast
 from devtensor.ops.examples import case, fails
@@ -98,7 +99,7 @@ def _batch_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return shape
 
 
-@composite(dtype=like_input, shape=_batch_shape, eager=True)
+@composite(dtype=like_input, shape=_batch_shape, eager=True, placement=PLANES)
 def batch_norm(input, mean, var, weight, bias, eps=1e-5):
     """(input - mean) / sqrt(var + eps) * weight + bias for each channel; weight and bias may be None.
 
@@ -181,17 +182,44 @@ def layer_norm(input, weight, bias, count=1, eps=1e-5):
     return in_dtype(result if bias is None else result + bias, input.kind.dtype)
 
 
-def _layer_gradients(g: Any, input: Any, weight: Any, like: Any, count: int, eps: float) -> tuple:
+def _layer_slopes_shape(op: str, inputs: Any, params: tuple) -> list:
+    shape, count = inputs[1].shape, params[0]
+    if inputs[0].shape != shape:
+        raise ShapeError(f"[{op}] grad_output {inputs[0].shape}, input {shape}; both need one shape")
+    return [shape, shape[len(shape) - count :]]
+
+
+@composite(dtype=(statistical, statistical), shape=_layer_slopes_shape, amp="float32", eager=True)
+def layer_norm_gradient(grad_output, input, weight, count=1, eps=1e-5):
+    """The gradients of a layer norm's input and weight, from that of its output.
+
+    Shapes: grad_output (*B, *S), input (*B, *S), weight (*S) or None -> (*B, *S), (*S)
+    """
     dims = _last(input, count)
-    rest = tuple(range(dims[0]))
-    g = widened(g)
-    standard, inverse = _standard(widened(input), dims, eps)
-    weighted = g if weight is None else g * weight
+    standard, inverse = _standard(input, dims, eps)
+    weighted = grad_output if weight is None else grad_output * weight
     slope = weighted - _mean(weighted, dims, True) - standard * _mean(weighted * standard, dims, True)
+    return slope * inverse, _over(grad_output * standard, tuple(range(dims[0])))
+
+
+@layer_norm_gradient.examples
+def _(make):
+    yield case(make(3, 4), make(3, 4), make(4))
+    yield case(make(2, 3, 4), make(2, 3, 4), make(3, 4), count=2, eps=0.1)
+    yield case(make(3, 4), make(3, 4), None)
+    yield case(make(5), make(5), make(5))
+    yield case(make(3, 4, layout="transposed"), make(3, 4), make(4))
+    yield fails(make(3, 4), make(4, 4), None, error="both need one shape")
+
+
+def _layer_gradients(g: Any, input: Any, weight: Any, like: Any, count: int, eps: float) -> tuple:
+    g = widened(g)
+    slope, along = layer_norm_gradient(g, widened(input), weight, count, eps)
+    rest = tuple(range(len(like.input.shape) - count))
     return _fitting(
         (
-            (slope * inverse, like.input),
-            (_over(g * standard, rest) if weight is not None else None, like.weight),
+            (slope, like.input),
+            (along if weight is not None else None, like.weight),
             (_over(g, rest) if like.bias is not None else None, like.bias),
         )
     )
@@ -270,7 +298,7 @@ def _group_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return shape
 
 
-@composite(dtype=like_input, shape=_group_shape, amp="float32", eager=True)
+@composite(dtype=like_input, shape=_group_shape, amp="float32", eager=True, placement=PLANES)
 def group_norm(input, weight, bias, num_groups=1, eps=1e-5):
     """Channels normalised group by group, times weight plus bias for each channel; these may be None.
 

@@ -142,7 +142,7 @@ def frexp(input):
     """
 
 
-frexp.vjp(input=lambda gs, outs: ldexp(gs[0], -outs[1]))
+frexp.vjp(input=lambda gs, second: ldexp(gs[0], -second))
 frexp.examples(singles(apart=0.1))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import Index, Plain, composite
+from devtensor.core.placement import CHANNELS, PICTURES
 from devtensor.core.rules import index64, numeric, only_floating, same
 from devtensor.ops.compare import eq, isnan, logical_and, logical_or
 from devtensor.ops.conv import check_geometry, gather_windows, padded, windows
@@ -80,7 +81,7 @@ def _flat(windows_: Any, count: int) -> Any:
     return as_shape(windows_, (*shape[:-count], math.prod(shape[-count:])))
 
 
-@composite(dtype=(numeric, index64), shape=_max_shape, eager=True)
+@composite(dtype=(numeric, index64), shape=_max_shape, eager=True, placement=CHANNELS)
 def max_pool(input, size: Plain, stride: Plain, padding: Plain, dilation: Plain, ceil_mode: Plain = False):
     """Largest element of each window, and its flat place in the plane; of equals the first; NaN is largest.
 
@@ -140,7 +141,7 @@ def max_pool_grad(grad_output, index: Index, input_shape: Plain):
     return as_shape(scatter_add(zeros, _planes(index), _planes(grad_output), 2), tuple(input_shape))
 
 
-max_pool.vjp(input=lambda g, outs, like: max_pool_grad(g, outs[1], like.input.shape))
+max_pool.vjp(input=lambda g, second, like: max_pool_grad(g, second, like.input.shape))
 max_pool_grad.vjp(
     grad_output=lambda g, index: as_shape(gather(_planes(g), _planes(index), 2), tuple(index.array.shape))
 )
@@ -217,7 +218,7 @@ def _average_geometry(shape: Sizes, size: Sizes, stride: Sizes, padding: Sizes, 
     return spatial, counts, _overhang(spatial, size, stride, padding, near, counts)
 
 
-@composite(dtype=only_floating, shape=_mean_shape, amp="widest", eager=True)
+@composite(dtype=only_floating, shape=_mean_shape, amp="widest", eager=True, placement=PICTURES)
 def avg_pool(
     input,
     size: Plain,
@@ -292,7 +293,7 @@ def _adapted(op: str, inputs: Any, params: tuple) -> Sizes:
     return (*source.shape[:2], *output_size)
 
 
-@composite(dtype=only_floating, shape=_adapted, amp="widest", eager=True)
+@composite(dtype=only_floating, shape=_adapted, amp="widest", eager=True, placement=PICTURES)
 def adaptive_avg_pool(input, output_size: Plain):
     """Means of windows that tile each dim as evenly as they can, so that `output_size` of them come out.
 
@@ -335,7 +336,7 @@ def _adapted_twice(op: str, inputs: Any, params: tuple) -> list:
     return [_adapted(op, inputs, params)] * 2
 
 
-@composite(dtype=(only_floating, index64), shape=_adapted_twice, eager=True)
+@composite(dtype=(only_floating, index64), shape=_adapted_twice, eager=True, placement=PICTURES)
 def adaptive_max_pool(input, output_size: Plain):
     """Largest element, and its flat place in the plane, of windows as those of `adaptive_avg_pool`.
 

@@ -116,11 +116,11 @@ def xlog1py(input, other):
 
 
 xlogy.vjp(
-    input=lambda g, input, other: where(logical_and(eq(input, 0), other <= 0), 0.0, g * log(other)),
+    input=lambda g, input, other: where(logical_and(eq(input, 0), other <= 0), 0.0, xlogy(g, other)),
     other=lambda g, input, other: g * (input / other),
 )
 xlog1py.vjp(
-    input=lambda g, input, other: where(logical_and(eq(input, 0), other <= -1), 0.0, g * log1p(other)),
+    input=lambda g, input, other: where(logical_and(eq(input, 0), other <= -1), 0.0, xlog1py(g, other)),
     other=lambda g, input, other: g * (input / (other + 1)),
 )
 for _op in (xlogy, xlog1py):

@@ -257,7 +257,7 @@ var.vjp(
         spread(g, like, dim, keepdim)
         * (input - mean(input, dim, True))
         * 2.0
-        / max(0.0, _product(like.input.shape[d] for d in dim) - correction)
+        / (_product(like.input.shape[d] for d in dim) - correction)
     )
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.op import Dim, Plain, primitive
+from devtensor.core.placement import PLANES
 from devtensor.core.rules import same
 from devtensor.ops.examples import case, fails
 
@@ -22,7 +23,7 @@ def _resampled(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return (*shape[:dim], wanted, *shape[dim + 1 :])
 
 
-@primitive(dtype=same, shape=_resampled, amp="float32", eager=True)
+@primitive(dtype=same, shape=_resampled, amp="float32", eager=True, placement=PLANES)
 def resample(input, dim: Dim, sampling: Plain, adjoint: Plain = False, fixed: Plain = False):
     """The elements along `dim` at other, evenly spaced places, each a weighted sum of its neighbours.
 

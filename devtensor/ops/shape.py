@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import IndexingError, ShapeError
 from devtensor.core.op import HOLOMORPHIC, MOVED, Dim, Dims, Plain, primitive
+from devtensor.core.placement import LIKE_FIRST, PLANES
 from devtensor.core.rules import same, same_shape
 from devtensor.core.spec import view_strides
 from devtensor.core.tensor import View, strides_of
@@ -123,7 +124,7 @@ def _expanded(op, inputs, params):
     return shape, tuple(strides)
 
 
-@view(shape=_expanded, eager=True)
+@view(shape=_expanded)
 def expand(input, shape: Plain):
     """Dimensions of size 1 stretched without a copy; new ones are added in front.
 
@@ -238,7 +239,7 @@ def _(make):
 def _windows_shape(op, inputs, params):
     (source,), (dim, size, step, dilation) = inputs, params
     reach = dilation * (size - 1) + 1
-    if size < 1 or step < 1 or reach > source.shape[dim]:
+    if size < 0 or step < 1 or reach > source.shape[dim]:
         raise ShapeError(
             f"[{op}] windows of {size} elements, {dilation} apart, reach {reach} places; dim {dim} of shape "
             f"{source.shape} has {source.shape[dim]}"
@@ -296,7 +297,7 @@ def _(make):
     yield case(make(2, 3, 3), size=9, dim=1, step=2, dilation=2)
 
 
-@primitive(dtype=same, shape=same_shape, complex=MOVED)
+@primitive(dtype=same, shape=same_shape, complex=MOVED, placement=LIKE_FIRST)
 def flip(input, dims: Dims):
     """The order of elements reversed along `dims`.
 
@@ -338,7 +339,7 @@ def _padded(op, inputs, params):
     return shape
 
 
-@primitive(dtype=same, shape=_padded, complex=MOVED)
+@primitive(dtype=same, shape=_padded, complex=MOVED, placement=PLANES)
 def pad(input, widths: Plain, value=0):
     """`input` with `value` around it: a pair (before, after) of non-negative widths for each dim.
 

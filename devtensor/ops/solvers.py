@@ -6,6 +6,7 @@ from typing import Any
 
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import OWN, Plain, composite
+from devtensor.core.placement import IN_ROWS, MATRICES
 from devtensor.core.rules import only_floating
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.examples import case, fails
@@ -115,7 +116,7 @@ def _factored_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return (*equations(op, inputs[1], inputs[0]), *inputs[0].shape[-2:])
 
 
-@composite(dtype=field, shape=_factored_shape, eager=True, complex=OWN, amp="float32")
+@composite(dtype=field, shape=_factored_shape, eager=True, complex=OWN, amp="float32", placement=MATRICES)
 def cholesky_solve(input, input2, upper: Plain = False):
     """X with A X = input for the factor `input2` of A, its upper one if `upper`.
 
@@ -149,7 +150,7 @@ def _(make):
     yield fails(make(2, 1), make(3, 3), error="Incompatible shapes")
 
 
-@matrices(dtype=only_floating, shape=same_square)
+@matrices(dtype=only_floating, shape=same_square, placement=IN_ROWS)
 def matrix_exp(A):
     """The exponential of a square matrix: 1 + A + A A / 2 + A A A / 6 + ...
 

@@ -7,6 +7,7 @@ from typing import Any
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import Dim, Plain, primitive
+from devtensor.core.placement import LIKE_FIRST
 from devtensor.core.rules import Operand, Types, index64, promoted, result_type
 from devtensor.ops.create import zeros_like_spec
 from devtensor.ops.examples import along_a_dim, case, fails
@@ -17,7 +18,7 @@ def _both(op, inputs, params):
     return [inputs[0].shape, inputs[0].shape]
 
 
-@primitive(dtype=(promoted, index64), shape=_both)
+@primitive(dtype=(promoted, index64), shape=_both, placement=LIKE_FIRST)
 def sort(input, dim: Dim = -1, descending: Plain = False):
     """Values in order along `dim` and the places they came from; equal values keep their order, NaN is the
     largest.
@@ -26,9 +27,9 @@ def sort(input, dim: Dim = -1, descending: Plain = False):
     """
 
 
-def _back(g: Any, outs: Any, like: Any, dim: int) -> Any:
+def _back(g: Any, second: Any, like: Any, dim: int) -> Any:
     """Each value's gradient goes to the place it came from."""
-    return scatter(zeros_like_spec(like.input), outs[1], g, dim)
+    return scatter(zeros_like_spec(like.input), second, g, dim)
 
 
 sort.vjp(input=_back)

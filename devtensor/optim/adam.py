@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import zeros_like
-from devtensor.ops.create import cast
-from devtensor.optim.update_rule import SETTINGS, Slots, UpdateRule, bias_correction, no_steps
+from devtensor.optim.hyperparameters import bias_correction
+from devtensor.optim.update_rule import Slots, UpdateRule, no_steps, settings
 
 
 class Adam(UpdateRule):
@@ -22,15 +23,38 @@ class Adam(UpdateRule):
     """
 
     defaults: Mapping[str, Any] = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False)
-    settings: Mapping[str, Any] = SETTINGS | dict(decoupled_weight_decay=False)
+    settings: Mapping[str, Any] = {
+        **settings("foreach maximize capturable differentiable fused"),
+        "decoupled_weight_decay": False,
+    }
+    written = (
+        "lr betas eps weight_decay amsgrad maximize foreach capturable differentiable fused "
+        "decoupled_weight_decay"
+    )
     slots: Mapping[str, Any] = dict(step=no_steps, exp_avg=zeros_like, exp_avg_sq=zeros_like)
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        super().check(values)
+        kinds = [isinstance(beta, Tensor) for beta in values["betas"]]
+        self.refuse(any(kinds) and not all(kinds), "betas must be either both floats or both Tensors")
+        loops = values["foreach"] and not values["capturable"]
+        for name, given in (("lr", isinstance(values["lr"], Tensor)), ("betas[0]", any(kinds))):
+            self.refuse(
+                given and loops,
+                f"{name} as a Tensor is not supported for capturable=False and foreach=True",
+            )
 
     def slots_of(self, group: dict[str, Any]) -> Slots:
         """The running means, and with `amsgrad` the largest v."""
         return {**self.slots, "max_exp_avg_sq": zeros_like} if group["amsgrad"] else self.slots
 
+    def factors(self, h: Any) -> tuple[Any, ...]:
+        """The step's length and eps; both corrections meet there, which saves passes over the arrays."""
+        scale = bias_correction(h.betas[1], h.t).sqrt()
+        return scale / bias_correction(h.betas[0], h.t) * h.lr, scale * h.eps
+
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
-        beta1, beta2 = h.betas
+        (beta1, beta2), (length, eps) = h.betas, h.factors
         if h.weight_decay:
             if h.decoupled_weight_decay:
                 p.mul_(1 - h.lr * h.weight_decay)
@@ -41,10 +65,7 @@ class Adam(UpdateRule):
         square = s.exp_avg_sq
         if h.amsgrad:
             square = s.max_exp_avg_sq.maximum_(square)
-        # Both corrections meet in the factor and in eps: fewer passes over the arrays.
-        scale = bias_correction(beta2, h.t).sqrt()
-        root = square.sqrt().add_(cast(scale * h.eps, p.dtype))
-        return (s.exp_avg / root).mul_(cast(scale / bias_correction(beta1, h.t) * h.lr, p.dtype))
+        return (s.exp_avg / (square.sqrt() + eps)).mul_(length)
 
 
 class AdamW(Adam):
@@ -54,4 +75,5 @@ class AdamW(Adam):
     """
 
     defaults: Mapping[str, Any] = {**Adam.defaults, "weight_decay": 1e-2}
-    settings: Mapping[str, Any] = {**Adam.settings, "decoupled_weight_decay": True}
+    settings: Mapping[str, Any] = settings("maximize foreach capturable differentiable fused")
+    fixed: Mapping[str, Any] = {"decoupled_weight_decay": True}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devtensor.core.dtype import float32
-from devtensor.core.errors import ArgumentError
-from devtensor.functions.creation import full, zeros_like
-from devtensor.optim.update_rule import SETTINGS, Slots, UpdateRule, no_steps
+from devtensor.functions.creation import zeros_like
+from devtensor.optim.update_rule import Slots, UpdateRule, no_steps, number, settings
 
 
 class SGD(UpdateRule):
@@ -22,18 +20,29 @@ class SGD(UpdateRule):
     """
 
     defaults: Mapping[str, Any] = dict(lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False)
-    settings: Mapping[str, Any] = {name: value for name, value in SETTINGS.items() if name != "capturable"}
+    settings: Mapping[str, Any] = settings("maximize foreach differentiable fused")
 
-    def check(self, group: dict[str, Any]) -> None:
-        super().check(group)
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ArgumentError("[SGD] Nesterov momentum requires a momentum and zero dampening")
+    def check(self, values: Mapping[str, Any]) -> None:
+        super().check(values)
+        self.refuse(
+            values["nesterov"] and (values["momentum"] <= 0 or values["dampening"] != 0),
+            "Nesterov momentum requires a momentum and zero dampening",
+        )
 
     def slots_of(self, group: dict[str, Any]) -> Slots:
         """A velocity if there is momentum; a step count only where the first step differs from later ones."""
         if not group["momentum"]:
             return {}
         return {"momentum_buffer": zeros_like} | ({"step": no_steps} if group["dampening"] else {})
+
+    def state_dict(self) -> dict[str, Any]:
+        """As for every optimizer; step counts, which PyTorch does not keep, are left out."""
+        packed = super().state_dict()
+        kept = {key: dict(value) for key, value in packed["state"].items()}
+        for key, value in packed["state"].items():
+            if "step" in value and not kept[key].pop("step"):
+                del kept[key]
+        return packed | {"state": kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As for every optimizer; PyTorch counts no steps, but a velocity tells that the first is over."""
@@ -44,7 +53,11 @@ class SGD(UpdateRule):
                 if state.get("momentum_buffer") is None:
                     state.pop("momentum_buffer", None)
                 elif group["dampening"] and "step" not in state:
-                    state["step"] = full((), 1.0, dtype=float32, device=p.device)
+                    state["step"] = number(1.0, p)
+
+    def factors(self, h: Any) -> tuple[Any, ...]:
+        """The weight of the gradient in the velocity; the first is not dampened."""
+        return (1 - h.dampening * (h.t > 1),)
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         if h.weight_decay:
@@ -53,7 +66,7 @@ class SGD(UpdateRule):
             return g * h.lr
         s.momentum_buffer.mul_(h.momentum)
         if h.dampening:
-            s.momentum_buffer.add_(g * (1 - h.dampening * (h.t > 1)))
+            s.momentum_buffer.add_(g * h.factors[0])
         else:
             s.momentum_buffer.add_(g)
         return (g + s.momentum_buffer * h.momentum if h.nesterov else s.momentum_buffer) * h.lr

@@ -6,20 +6,20 @@ import inspect
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import log
 from types import SimpleNamespace
 from typing import Any
 
-from devtensor.core.dtype import float32, float64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
-from devtensor.core.feed import depend, feed
+from devtensor.core.feed import depend
 from devtensor.core.state import enable_grad, set_grad_enabled
 from devtensor.core.tensor import Tensor
-from devtensor.functions.creation import zeros
-from devtensor.ops.create import cast
+from devtensor.functions.creation import full
+from devtensor.ops.parts import view_as_real
+from devtensor.optim.hyperparameters import Hyperparameters, refuse_bad_numbers
 from devtensor.optim.optimizer import Optimizer
+from devtensor.optim.subclassing import _get_scalar_dtype, _to_scalar
 
-# Keyword-only settings of most rules. `maximize` climbs instead of descending, and `differentiable` lets
+# What most optimizers can be asked for. `maximize` climbs instead of descending, and `differentiable` lets
 # autograd see the step; the others choose among PyTorch's implementations, of which there is one here, so
 # they are kept and change nothing.
 SETTINGS: dict[str, Any] = {
@@ -30,50 +30,23 @@ SETTINGS: dict[str, Any] = {
     "fused": None,
 }
 
-# Hyperparameters that must not be negative, and how messages call them.
-NOT_NEGATIVE = {
-    "lr": "learning rate",
-    "eps": "epsilon value",
-    "weight_decay": "weight_decay value",
-    "momentum": "momentum value",
-}
-
-
-# Name in the state -> what makes its first value from the parameter.
+# Name in the state -> what makes its first value from the parameter; None where the parameter has none.
 Slots = Mapping[str, Callable[[Any], Any]]
+
+
+def settings(names: str) -> dict[str, Any]:
+    """These of SETTINGS, in this order."""
+    return {name: SETTINGS[name] for name in names.split()}
+
+
+def number(value: float, p: Any) -> Tensor:
+    """A number that the state of parameter `p` keeps."""
+    return full((), value, dtype=_get_scalar_dtype(), device=p.device)
 
 
 def no_steps(p: Any) -> Tensor:
     """A step count for parameter `p`."""
-    return zeros((), dtype=float32, device=p.device)
-
-
-def bias_correction(beta: Any, t: Any) -> Any:
-    """1 - beta^t: what a running mean that began at zero must be divided by."""
-    if isinstance(beta, Tensor) or beta == 0:
-        return 1 - beta**t
-    return -(t * log(beta)).expm1()
-
-
-class Hyperparameters:
-    """A group's hyperparameters as attributes, and `t`, the number of this step, as a 0-d float64 tensor.
-
-    The learning rate is data, everything else shapes the computation: a captured graph reads the first anew
-    at each replay and checks the others.
-    """
-
-    t: Any
-
-    def __init__(self, group: dict[str, Any]) -> None:
-        self._group = group
-
-    def __getattr__(self, name: str) -> Any:
-        group = self.__dict__["_group"]
-        if name not in group:
-            raise AttributeError(f"the parameter group has no {name!r}; it has {', '.join(sorted(group))}")
-        value = (feed if name == "lr" else depend)(lambda: group[name])
-        setattr(self, name, value)
-        return value
+    return number(0.0, p)
 
 
 def _generation(optimizer: weakref.ref[UpdateRule]) -> int | None:
@@ -86,12 +59,16 @@ class UpdateRule(Optimizer):
     """An optimizer that writes only its mathematics.
 
     A subclass states `defaults` (hyperparameters in the order of its arguments), `settings` (keyword-only
-    ones), `slots` (name in the state -> what makes its first value from the parameter; always zeros; "step"
-    is counted up by itself), and `update`.
+    ones), `fixed` (what groups hold beside them), `written` (in which order groups hold them, where it is
+    another), `unchecked` (those that may be below 0 here, or no number), `slots` (name in the state -> what
+    makes its first value from the parameter, a constant; "step" is counted up by itself), and `update`.
     """
 
     defaults: Mapping[str, Any] = {}
     settings: Mapping[str, Any] = SETTINGS
+    fixed: Mapping[str, Any] = {}
+    written: str = ""
+    unchecked: tuple[str, ...] = ()
     slots: Mapping[str, Any] = {}
 
     def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -107,37 +84,49 @@ class UpdateRule(Optimizer):
                 what = "is given twice" if name in given else f"is unknown; it takes {', '.join(known)}"
                 raise ArgumentTypeError(f"[{type(self).__name__}] argument {name!r} {what}")
             given[name] = value
-        super().__init__(params, known | given)
+        values = {**known, **given, **self.fixed}
+        self.check(values)
+        if "betas" in values:
+            values["betas"] = tuple(_to_scalar(beta) for beta in values["betas"])
+        super().__init__(params, {name: values[name] for name in self.written.split() or values})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         kinds = inspect.Parameter
+        if all(
+            p.kind is not kinds.VAR_POSITIONAL for p in inspect.signature(cls.__init__).parameters.values()
+        ):
+            # A signature written out speaks for itself.
+            cls.__signature__ = None  # type: ignore[attr-defined]
+            return
         parameters = [kinds("params", kinds.POSITIONAL_OR_KEYWORD)]
         parameters += [kinds(n, kinds.POSITIONAL_OR_KEYWORD, default=v) for n, v in cls.defaults.items()]
         parameters += [kinds(n, kinds.KEYWORD_ONLY, default=v) for n, v in cls.settings.items()]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
 
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative rates and decay rates outside [0, 1)."""
-        for name, text in NOT_NEGATIVE.items():
-            value = group.get(name)
-            if value is not None and not isinstance(value, Tensor) and not value >= 0:
-                raise ArgumentError(f"[{type(self).__name__}] Invalid {text}: {value}; it must be at least 0")
-        for place, beta in enumerate(group.get("betas", ())):
-            if not isinstance(beta, Tensor) and not 0 <= beta < 1:
-                raise ArgumentError(
-                    f"[{type(self).__name__}] Invalid beta parameter at index {place}: {beta}; "
-                    "it must be in [0, 1)"
-                )
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Refuse hyperparameters that make no sense; a subclass adds its own."""
+        checked = {name: value for name, value in values.items() if name not in self.unchecked}
+        refuse_bad_numbers(type(self).__name__, checked)
+
+    def refuse(self, wrong: Any, text: str) -> None:
+        """Raise ArgumentError with this text if something is wrong."""
+        if wrong:
+            raise ArgumentError(f"[{type(self).__name__}] {text}")
 
     def slots_of(self, group: dict[str, Any]) -> Slots:
         """The state that parameters of this group have; a subclass may let hyperparameters decide."""
         return self.slots
 
+    def factors(self, h: Any) -> tuple[Any, ...]:
+        """Numbers that follow from the hyperparameters and `h.t` alone; `update` finds them as `h.factors`,
+        in float64 for parameters of double precision, else in float32."""
+        return ()
+
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         """The step to subtract from parameter `p`, given its gradient `g`, state `s` and hyperparameters `h`.
 
-        It must leave `g` alone; state is changed in place.
+        It must leave `g` alone; state is changed in place. Complex numbers come as pairs of real ones.
         """
         raise NotImplementedError(f"[{type(self).__name__}] has no update; write the rule there")
 
@@ -150,24 +139,54 @@ class UpdateRule(Optimizer):
                 with enable_grad():
                     loss = closure()
             for group in self.param_groups:
-                self._step_group(group)
+                h = Hyperparameters(group, self.factors)
+                slots = self.slots_of(group)
+                for p in group["params"]:
+                    g = p.grad
+                    if g is not None:
+                        self._step_parameter(p, g, slots, h)
         return loss
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        h = Hyperparameters(group)
-        slots = self.slots_of(group)
-        for p in group["params"]:
-            g = p.grad
-            if g is None:
-                continue
-            state = self.state[p] if slots else {}
-            for name, born in slots.items():
-                if name not in state:
-                    state[name] = born(p)
-            s = SimpleNamespace(**state)
-            if "step" in slots:
-                s.step.add_(1)
-                h.t = cast(s.step, float64)
-            step = self.update(p, -g if h.maximize else g, s, h)
-            if step is not None:
-                p.sub_(step)
+    def _step_parameter(self, p: Any, g: Any, slots: Slots, h: Hyperparameters) -> None:
+        state = self._begun(p, slots) if slots else {}
+        if h.differentiable:
+            # What autograd has kept of the old state must stay as it was.
+            state.update({name: value.clone() for name, value in state.items()})
+        s = SimpleNamespace(**state)
+        if "step" in slots:
+            s.step.add_(1)
+            h.count(s.step, p.dtype)
+        if h.maximize:
+            g = -g
+        if p.is_complex():
+            p, g = view_as_real(p), view_as_real(g)
+            for name, value in state.items():
+                if value.is_complex():
+                    setattr(s, name, view_as_real(value))
+        step = self.update(p, g, s, h)
+        if step is not None:
+            p.sub_(step)
+
+    def _begun(self, p: Any, slots: Slots) -> dict[str, Any]:
+        """The state of a parameter, with what is missing in it."""
+        state = self.state[p]
+        for name, born in slots.items():
+            if name not in state:
+                first = born(p)
+                if first is not None:
+                    state[name] = first
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state; what older versions of PyTorch did not save, or saved as plain numbers, is made
+        up for."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in {**type(self).defaults, **self.settings}.items():
+                group.setdefault(name, value)
+            group.update(self.fixed)
+            for p in group["params"]:
+                kept = self.state.get(p, {})
+                for name in self.slots_of(group):
+                    if isinstance(kept.get(name), (int, float)):
+                        kept[name] = number(float(kept[name]), p)

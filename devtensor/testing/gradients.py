@@ -151,8 +151,12 @@ class Check:
         leaves, outs = self.outputs(points, wanted)
         tensors = [self.tensor(w, create_graph) for w in weights]
         chosen = [leaf for leaf in leaves if leaf.requires_grad]
-        found = grad(outs, chosen, tensors, create_graph=create_graph, allow_unused=True)
-        return chosen, tensors, found
+        # Of a body that autograd sees inside, a result may have nothing to do with the inputs wanted.
+        reached = [k for k, out in enumerate(outs) if out.requires_grad]
+        if not reached:
+            return chosen, tensors, (None,) * len(chosen)
+        roots, seeds = [outs[k] for k in reached], [tensors[k] for k in reached]
+        return chosen, tensors, grad(roots, chosen, seeds, create_graph=create_graph, allow_unused=True)
 
     def first_order(self) -> None:
         leaves, _, found = self.gradients(self.points, self.weights)

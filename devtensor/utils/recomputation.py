@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from devtensor.amp.autocast import AutocastLayer, autocast
+from devtensor.amp.settings import is_autocast_cache_enabled
 from devtensor.autograd.function import Function
 from devtensor.autograd.graph import saved_tensors_hooks
 from devtensor.core.device import Device, resolve
@@ -38,7 +39,7 @@ class Circumstances:
                 if device.type != "meta":
                     self.states[device] = copy(generator_for(device).state)
         self.casts = [
-            (layer.device_type, layer.dtype, layer.casts is not None)
+            (layer.device_type, layer.dtype, is_autocast_cache_enabled())
             for layer in current().layers
             if isinstance(layer, AutocastLayer)
         ]

@@ -9,6 +9,7 @@ from devtensor import ops
 from devtensor.amp import autocast
 from devtensor.amp.policies import CPU, TABLES, policy_of, table_of
 from devtensor.core.op import OPS
+from devtensor.core.precision import WHOLE
 from devtensor.nn import functional as F
 
 HALVES = ["float16", "bfloat16"]
@@ -109,9 +110,12 @@ def test_mixed_inputs_meet_in_the_widest(half):
 def test_table_decides_every_op_that_has_a_policy():
     """An op that autocast treats on CUDA needs a decision for the CPU: a policy, or None."""
     assert ops.FAMILIES
-    undecided = [name for name, op in OPS.items() if op.amp in ("lower", "float32") and name not in CPU]
+    assert dt.fft and dt.linalg
+    declared = {name: op.amp for name, op in OPS.items()} | WHOLE
+    undecided = [name for name, amp in declared.items() if amp in ("lower", "float32") and name not in CPU]
     assert not undecided, f"name them in devtensor/amp/policies.py: {undecided}"
-    assert not set(CPU) - set(OPS)
+    assert not set(CPU) - set(declared)
+    assert set(WHOLE.values()) == {None, "lower", "float32", "widest", "refused"}
     assert {op.amp for op in OPS.values()} == {None, "lower", "float32", "widest"}
 
 

@@ -86,3 +86,13 @@ def test_nothing_is_recorded_in_inference_mode_whatever_stands_inside():
             assert torch.is_grad_enabled() and (x * 2).requires_grad and not is_inference(torch.ones(3))
         assert torch.is_inference_mode_enabled()
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
+def test_a_generator_first_drawn_from_in_inference_mode_serves_outside():
+    generator = torch.Generator()
+    with torch.inference_mode():
+        first = torch.rand(3, generator=generator)
+        assert is_inference(first)
+    generator.manual_seed(generator.initial_seed())
+    again = torch.rand(3, generator=generator)
+    assert not is_inference(again) and again.tolist() == first.tolist()

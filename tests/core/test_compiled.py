@@ -73,8 +73,13 @@ def test_functions_that_share_code_keep_their_names_and_defaults():
 def test_a_debugger_finds_the_lines_of_an_entry():
     assert inspect.getsource(devtensor.hypot.__wrapped__).splitlines() == [
         "def hypot(input, other, *, out=None):",
-        "    made = function(input, other)",
-        "    return made if out is None else into(out, made, (input, other, ))",
+        "    try:",
+        "     if out is None: return function(input, other)",
+        "     with dtypes_kept(): made = function(input, other)",
+        "     return into(out, made, (input, other, ))",
+        "    except Exception:",
+        "     misfit(function, locals())",
+        "     raise",
     ]
 
 

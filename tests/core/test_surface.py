@@ -102,7 +102,7 @@ INPLACE = [name for name in INPLACE if hasattr(torch.Tensor, name[:-1]) and name
 # What the in-place forms of ops with more arguments take besides the tensor.
 ARGUMENTS = {
     "clamp_": (0.2, 0.8), "clip_": (0.2, 0.8), "clamp_min_": (0.5,), "clamp_max_": (0.5,), "cumsum_": (0,),
-    "cumprod_": (0,), "lerp_": (0.7, 0.3), "masked_fill_": ("mask", 2.0),
+    "cumprod_": (0,), "lerp_": ("other", 0.3), "masked_fill_": ("mask", 2.0),
     "masked_scatter_": ("mask", "other"),
     "index_add_": (0, "rows", "other"), "index_copy_": (0, "rows", "other"), "index_fill_": (0, "rows", 2.0),
     "index_put_": (("rows",), "other"), "put_": ("rows", "row"), "scatter_": (0, "places", "other"),

@@ -238,6 +238,19 @@ def test_what_is_not_saved_may_be_overwritten():
     assert x.grad.tolist() == [2.0, 2.0, 2.0]
 
 
+def test_values_may_be_overwritten_where_their_places_are_kept():
+    plane = leaf(np.arange(16.0).reshape(1, 1, 4, 4))
+    model = devtensor.nn.Sequential(devtensor.nn.MaxPool2d(2), devtensor.nn.ReLU(inplace=True))
+    model(plane).sum().backward()
+    rows = np.array([0.0, 1.0, 0.0, 1.0])
+    assert plane.grad.tolist() == [[np.outer(rows, rows).tolist()]]
+    x = leaf(np.array([3.0, 1.0, 2.0]))
+    values, _ = x.sort()
+    values.mul_(devtensor.tensor([1.0, 2.0, 3.0], dtype=devtensor.float64))
+    values.sum().backward()
+    assert x.grad.tolist() == [3.0, 1.0, 2.0]
+
+
 def prime() -> None:
     """Give in-place ops their memoised plans, so that their short path is what is tested."""
     for _ in range(2):

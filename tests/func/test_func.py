@@ -159,9 +159,79 @@ def test_random_numbers_in_vmap():
     assert not torch.equal(different[0], different[1])
 
 
+def test_gradients_of_vmap():
+    """What stands around vmap sees through it, and what stops gradients inside stops them outside."""
+
+    def still(a):
+        with torch.no_grad():
+            c = a * a
+        return c * a + (a * a).detach() * a
+
+    close(grad(lambda q: vmap(lambda a: a**3)(q).sum())(X), 3 * X**2)
+    close(grad(lambda q: vmap(still)(q).sum())(X), 2 * X**2)
+    w = Y.clone().requires_grad_()
+    vmap(lambda a: (a * w).sum() ** 2)(X).sum().backward()
+    close(w.grad, 2 * ((X @ Y)[:, None] * X).sum(0))
+    close(vmap(vmap(grad(lambda a, b: a * b**2, 1), (0, None)), (None, 0))(Y, Y), 2 * Y[:, None] * Y)
+    with torch.no_grad():
+        assert not vmap(grad(lambda a: (a * w).sum()))(X).requires_grad
+
+
+def test_vmap_over_writes_and_places():
+    def written(a):
+        made = torch.zeros_like(a)
+        made[0] = a[1]
+        made[1:] += a.new_ones(2) * a[0]
+        return made
+
+    close(vmap(written)(X), torch.stack([written(row) for row in X]))
+    places = torch.tensor([2, 0])
+    close(vmap(lambda a, k: a[k])(X, places), torch.stack([X[0, 2], X[1, 0]]))
+    close(vmap(lambda k: Y[k])(places), Y[places])
+    with pytest.raises(RuntimeError, match="in-place"):
+        vmap(lambda a: torch.zeros(3, dtype=torch.float64).add_(a))(X)
+
+
+@pytest.mark.parametrize("ask", [bool, float, torch.Tensor.item, torch.Tensor.tolist, torch.nonzero])
+def test_vmap_cannot_follow_numbers_into_python(ask):
+    with pytest.raises(RuntimeError, match="vmap"):
+        vmap(lambda a: ask(a.sum()))(X)
+
+
+def test_vmap_of_what_asks_all_examples_at_once():
+    square = torch.eye(2, dtype=torch.float64) + torch.arange(12.0).reshape(3, 2, 2)
+    close(vmap(torch.inverse)(square), torch.inverse(square))
+    close(vmap(torch.linalg.solve, (0, None))(square, Y[:2]), torch.linalg.solve(square, Y[:2, None])[..., 0])
+    assert vmap(torch.linalg.eigvals)(square).shape == (3, 2)
+    with pytest.raises(RuntimeError, match="zero"):
+        vmap(torch.inverse)(torch.zeros(2, 3, 3))
+
+
+def test_vmap_in_lots():
+    rows = torch.arange(10.0).reshape(5, 2)
+    seen = []
+    found, total = vmap(lambda a: (seen.append(1) or a * 2, a.sum()), out_dims=(1, 0), chunk_size=2)(rows)
+    close(found, 2 * rows.t())
+    close(total, rows.sum(1))
+    assert len(seen) == 3
+    close(jacrev(lambda a: a**2, chunk_size=2)(Y), (2 * Y).diag())
+
+
+def test_draws_of_nested_examples_are_all_different():
+    torch.manual_seed(0)
+    drawn = vmap(vmap(lambda a: torch.rand(2), randomness="different"), randomness="different")(
+        torch.ones(3, 4)
+    )
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    assert drawn.unique().numel() == 24
+    assert torch.equal(torch.rand(25)[24:], after)
+
+
 @pytest.mark.parametrize(
     ("action", "error"),
     [
+        (lambda: vmap(lambda a: a, out_dims=None)(X), ValueError),
         (lambda: vmap(lambda a: a)(3.0), ValueError),
         (lambda: vmap(lambda a: a, in_dims=5)(X), ValueError),
         (lambda: vmap(lambda a, b: a)(X, Y), ValueError),

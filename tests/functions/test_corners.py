@@ -128,7 +128,8 @@ def test_threshold_lets_nan_through():
 
 
 def test_modules_become_complex():
-    layer = nn.Linear(2, 2).to(torch.complex128)
+    with pytest.warns(UserWarning, match="Complex modules"):
+        layer = nn.Linear(2, 2).to(torch.complex128)
     assert layer.weight.dtype is torch.complex128
     assert layer(torch.ones(3, 2, dtype=torch.complex128)).dtype is torch.complex128
     with pytest.raises(TypeError, match="only accepts"):

@@ -35,6 +35,42 @@ WRONG = {
         RuntimeError,
         "can't be cast",
     ),
+    "number for a tensor": (lambda: torch.mm(X, 5), TypeError, r"\[mm\] argument 'mat2' must be a Tensor"),
+    "number for an index": (lambda: X.gather(0, 3), TypeError, "argument 'index' must be a Tensor, not int"),
+    "tuple for a weight": (lambda: F.linear(X, (1, 2)), TypeError, "argument 'weight' must be a Tensor"),
+    "weight that is a number": (lambda: F.layer_norm(X, (3,), 1e-5), TypeError, "'weight' must be a Tensor"),
+    "number alone": (lambda: torch.exp(1.5), TypeError, "argument 'input' must be a Tensor, not float"),
+    "number in place": (lambda: X.clone().logical_and_(True), TypeError, "stands in the place of a Tensor"),
+    "text in an equation": (lambda: torch.einsum("i,i", "a", X), TypeError, "must be a Tensor, not str"),
+    "method of a number": (lambda: F.softmax(3, 0), AttributeError, "got a int; it needs a Tensor"),
+    "summand": (lambda: X.scatter_add(0, X.long(), 1.0), TypeError, "argument 'src' must be a Tensor"),
+    "flag": (lambda: X.max(0, keepdim=1), TypeError, "argument 'keepdim' must be a bool, not int"),
+    "flag by its place": (lambda: torch.topk(X, 1, 0, 1), TypeError, "'largest' must be a bool"),
+    "truth for a dim": (lambda: X.unsqueeze(True), TypeError, "it needs an int"),
+    "tensor for a count": (
+        lambda: torch.topk(X, X.long()),
+        TypeError,
+        "argument 'k' must be an int, not Tensor",
+    ),
+    "complex numbers compared": (lambda: X.cfloat() > 1, NotImplementedError, r"\[gt\] not implemented"),
+    "number less a truth": (lambda: 1 - (X > 0), RuntimeError, "with a bool is not supported"),
+    "matrix product with a number": (lambda: X @ 2, TypeError, "unsupported operand type"),
+    "the same exchanged": (lambda: 2 @ X, TypeError, "unsupported operand type"),
+    "complex median": (lambda: X.cfloat().median(), NotImplementedError, r"\[median\] not implemented"),
+    "complex maximum": (lambda: torch.max(X.cfloat(), X), RuntimeError, r"\[maximum\] not implemented"),
+    "window": (lambda: F.max_pool2d(X[None], True), TypeError, "kernel_size is True; it needs an int"),
+    "no sizes": (lambda: torch.zeros(), TypeError, "missing 1 required argument: 'size'"),
+    "no sizes to expand to": (lambda: X[0, 0].expand(), TypeError, "missing 1 required positional argument"),
+    "dims of flip": (lambda: torch.flip(X, -1), TypeError, "must be tuple of ints, not int"),
+    "limits of two kinds": (lambda: X.clamp(0, X), TypeError, "both limits must be numbers, or both Tensors"),
+    "ends of two dtypes": (lambda: X.lerp(X.double(), 0.5), RuntimeError, "expected dtype float32 for `end`"),
+    "in place beyond its dtype": (lambda: X.long().deg2rad_(), RuntimeError, "can't be cast"),
+    "power in place": (lambda: X.clone().float_power_(2), RuntimeError, "requires float64"),
+    "running sum in place": (lambda: X.clone().cumsum_(0, dtype=torch.int8), RuntimeError, "out of place"),
+    "mean of integers": (lambda: torch.nanmean(X.long()), RuntimeError, "floating point or complex dtype"),
+    "dim of no dims": (lambda: X[0, 0].sum(7), IndexError, "dim 7 is out of range"),
+    "too large": (lambda: X.long() + 2**70, OverflowError, "does not fit 64 bits"),
+    "dim too large": (lambda: X.unsqueeze(2**70), ValueError, "Overflow when unpacking"),
     "complex loss": (
         lambda: (X * 1j).sum().requires_grad_().backward(),
         RuntimeError,
@@ -58,6 +94,34 @@ def test_what_looks_alike_is_taken():
     assert nn.ModuleList([None, nn.ReLU()])[0] is None
     assert torch.is_complex(X * 1j) and not torch.is_complex(X)
     assert torch.bernoulli(torch.empty(0)).shape == (0,)
+
+
+def test_numbers_stand_for_tensors_where_they_may():
+    boundaries = torch.tensor([1.0, 2.0])
+    assert torch.searchsorted(boundaries, 1.5).item() == 1
+    assert torch.where(X > 0, X, 0).equal(X) and X.scatter(0, torch.zeros(1, 3).long(), 1.0).equal(X)
+    assert X.lerp(X, torch.tensor(0.5, dtype=torch.float64)).equal(X)
+    assert X.clamp(torch.tensor(0.0), 0.5).equal(X / 2)
+    assert X.flip(-1).equal(X) and X.reshape(2, True, 3).shape == (2, 1, 3)
+    assert X.sort(stable=None).values.equal(X) and X.unfold(1, 0, 2).shape == (2, 2, 0)
+
+
+def test_in_place_forms_keep_what_formulas_need():
+    x = torch.tensor([-1.0, 0.5, 2.0], requires_grad=True)
+    (x * 1).clamp_min_(0).sum().backward()
+    assert x.grad.tolist() == [0, 1, 1]
+
+
+def test_slopes_where_numbers_are_none_or_infinite():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    torch.maximum(x, torch.tensor([float("nan"), 3.0])).sum().backward()
+    assert x.grad.tolist() == [1, 0]
+    y = torch.tensor([float("inf"), 0.25], requires_grad=True)
+    F.huber_loss(y, torch.zeros(2), reduction="sum").backward()
+    assert y.grad.tolist() == [1, 0.25]
+    z = torch.zeros(1, 2, requires_grad=True)
+    F.nll_loss(z, torch.tensor([-100])).backward()
+    assert z.grad.tolist() == [[0, 0]]
 
 
 def test_vander():

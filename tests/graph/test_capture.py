@@ -43,6 +43,15 @@ OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=1e-3),
     "amsgrad": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01),
+    "nadam": lambda p: torch.optim.NAdam(p, lr=0.01),
+    "radam": lambda p: torch.optim.RAdam(p, lr=0.01, betas=(0.8, 0.9)),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=0.01),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05, lr_decay=0.1),
+    "adadelta": lambda p: torch.optim.Adadelta(p, weight_decay=1e-3),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, momentum=0.5, centered=True),
+    "rprop": lambda p: torch.optim.Rprop(p),
+    "asgd": lambda p: torch.optim.ASGD(p, t0=2),
+    "adafactor": lambda p: torch.optim.Adafactor(p),
 }
 
 

@@ -11,8 +11,9 @@ import devtensor
 from devtensor import graph
 from devtensor.core.errors import TraceError
 from devtensor.core.op import OPS, Op
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, strides_of
 from devtensor.testing.cases import Sample, as_results, cases_of, dtypes_of, entry_of, sample, to_numpy
+from devtensor.testing.checks import telling
 
 # Ops whose result has as many elements as the numbers decide: a graph of fixed shapes cannot hold them.
 DATA_DEPENDENT = {"nonzero", "unique"}
@@ -36,6 +37,11 @@ def draws(op: Op, device: str, seed: int) -> list[Sample]:
 
 def bits(results: Any) -> list[tuple]:
     return [(t.dtype, tuple(t.shape), to_numpy(t).tobytes()) for t in as_results(results)]
+
+
+def laid_out(results: Any) -> list[list]:
+    """The strides that say something."""
+    return [telling(t.shape, strides_of(t)) for t in as_results(results)]
 
 
 def function_of(drawn: Sample) -> Any:
@@ -68,7 +74,8 @@ def check_capture(op: Op, device: str) -> None:
             )
         assert program.replays == 0 and program.graph is not None, f"{first}: two equal runs gave no graph"
         graph.check(program.graph)
-        assert bits(program(*tensors_of(second))) == bits(second.run()), (
+        replayed, eager = program(*tensors_of(second)), second.run()
+        assert bits(replayed) == bits(eager) and laid_out(replayed) == laid_out(eager), (
             f"{second}: the replay is not eager\n{program.graph}"
         )
         assert program.replays == 1, f"{second}: the graph was not replayed"

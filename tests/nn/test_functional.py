@@ -262,12 +262,6 @@ ERRORS = {
     "Can not infer": (ShapeError, lambda: F.one_hot(devtensor.zeros(0, dtype=devtensor.int64))),
     "divisible by 2": (ArgumentError, lambda: F.pad(devtensor.ones(2), (1,))),
     "Unrecognised padding mode": (Unsupported, lambda: F.pad(devtensor.ones(2), (1, 1), "odd")),
-    "give one of them": (
-        ArgumentError,
-        lambda: F.scaled_dot_product_attention(
-            *(devtensor.ones(1, 2, 2) for _ in range(3)), attn_mask=devtensor.ones(2, 2), is_causal=True
-        ),
-    ),
     "running_mean and running_var to be defined": (
         ArgumentError,
         lambda: F.batch_norm(devtensor.ones(2, 3), None, None),

@@ -9,7 +9,7 @@ import pytest
 
 import devtensor
 from devtensor import nn
-from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.errors import ArgumentError
 
 SHAPE = (200, 100, 3)
 FAN_IN, FAN_OUT = 300, 600
@@ -43,7 +43,12 @@ SPREADS = {
         None,
     ),
     "trunc_normal": (lambda: filled(nn.init.trunc_normal_, std=0.5, a=-1, b=1), 0.5 * 0.87962566, 1),
-    "old name": (lambda: filled(nn.init.kaiming_normal, nonlinearity="tanh"), 5 / 3 / math.sqrt(300), None),
+    "trunc_normal off the middle": (
+        lambda: filled(nn.init.trunc_normal_, mean=1.0, std=0.5, a=0.5, b=1.5) - 1,
+        0.5 * 0.53979,
+        0.5,
+    ),
+    "xavier_normal of gain": (lambda: filled(nn.init.xavier_normal_, 3.0), 3 * math.sqrt(2 / 900), None),
 }
 
 
@@ -77,6 +82,82 @@ def test_orthogonal(shape):
     np.testing.assert_allclose(square, 4 * np.eye(len(square)), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5)])
+def test_orthogonal_in_other_dtypes(shape):
+    for dtype, slack in (("complex64", 1e-5), ("float64", 1e-12), ("bfloat16", 3e-2)):
+        target = nn.init.orthogonal_(devtensor.empty(shape, dtype=getattr(devtensor, dtype)))
+        found = np.array(target.tolist())
+        np.testing.assert_allclose(found @ found.conj().T, np.eye(shape[0]), atol=slack)
+
+
+def test_orthogonal_matrices_have_no_preferred_signs():
+    devtensor.manual_seed(0)
+    corners = [nn.init.orthogonal_(devtensor.empty(2, 2))[0, 0].item() > 0 for _ in range(200)]
+    assert 70 < sum(corners) < 130
+
+
+OLD = {
+    "uniform": (-2, 2),
+    "normal": (1.0, 2.0),
+    "constant": (0.3,),
+    "eye": (),
+    "dirac": (),
+    "xavier_uniform": (2.0,),
+    "xavier_normal": (),
+    "kaiming_uniform": (),
+    "kaiming_normal": (),
+    "orthogonal": (),
+    "sparse": (0.5,),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_old_names_warn_and_do_the_same(name):
+    shape = (4, 3, 2) if name == "dirac" else (4, 3)
+    with pytest.warns(FutureWarning, match=f"favor of `nn.init.{name}_`"):
+        found = filled(getattr(nn.init, name), *OLD[name], shape=shape)
+    np.testing.assert_array_equal(found, filled(getattr(nn.init, f"{name}_"), *OLD[name], shape=shape))
+
+
+DRAWN = {
+    "uniform_": (),
+    "normal_": (),
+    "trunc_normal_": (),
+    "xavier_uniform_": (),
+    "xavier_normal_": (),
+    "kaiming_uniform_": (),
+    "kaiming_normal_": (),
+    "orthogonal_": (),
+    "sparse_": (0.5,),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_generators(name, device):
+    def draw(seed):
+        source = devtensor.Generator(device).manual_seed(seed)
+        target = devtensor.empty(5, 4, device=device)
+        return getattr(nn.init, name)(target, *DRAWN[name], generator=source).tolist()
+
+    before = devtensor.get_rng_state()
+    assert draw(1) == draw(1) != draw(2)
+    assert devtensor.equal(devtensor.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_tensors_without_values_stay_so(name):
+    target = devtensor.empty(5, 4, device="meta")
+    assert getattr(nn.init, name)(target, *DRAWN[name]) is target
+
+
+def test_what_deserves_a_warning():
+    for fill in (nn.init.kaiming_uniform_, nn.init.kaiming_normal_):
+        with pytest.warns(UserWarning, match="zero-element tensors is a no-op"):
+            fill(devtensor.empty(0, 3))
+    with pytest.warns(UserWarning, match="more than 2 std from"):
+        nn.init.trunc_normal_(devtensor.empty(3), 10)
+
+
 def test_gains():
     gains = {"linear": 1, "conv2d": 1, "sigmoid": 1, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     assert {name: nn.init.calculate_gain(name) for name in gains} == gains
@@ -86,12 +167,12 @@ def test_gains():
 
 
 def test_what_cannot_be_filled():
-    with pytest.raises(ShapeError, match="fewer than 2 dimensions"):
+    with pytest.raises(ArgumentError, match="fewer than 2 dimensions"):
         nn.init.kaiming_uniform_(devtensor.zeros(3))
     with pytest.raises(ArgumentError, match="Mode odd not supported"):
         nn.init.kaiming_normal_(devtensor.zeros(3, 3), mode="odd")
     for function in (nn.init.eye_, nn.init.orthogonal_, nn.init.dirac_):
-        with pytest.raises(ShapeError):
+        with pytest.raises(ArgumentError):
             function(devtensor.zeros(3))
-    with pytest.raises(ShapeError, match="2 dimensions"):
+    with pytest.raises(ArgumentError, match="2 dimensions"):
         nn.init.sparse_(devtensor.zeros(3), 0.1)

@@ -381,6 +381,43 @@ def test_lists_and_dicts_of_members():
     assert isinstance(by_name["w"], nn.Parameter) and list(by_name.state_dict()) == ["w"]
 
 
+def test_a_list_of_parameters_holds_anything():
+    inner = nn.ParameterList([devtensor.ones(2)])
+    row = nn.ParameterList([inner, "text", None, nn.Linear(1, 1), devtensor.ones(3)])
+    assert len(row) == 5 and row[1] == "text" and row[2] is None and row[-1].shape == (3,)
+    assert [name for name, _ in row.named_parameters()] == ["4", "0.0", "3.weight", "3.bias"]
+    assert "(0): Object of type: ParameterList" in repr(row)
+    assert [type(member).__name__ for member in row[1:4]] == ["str", "NoneType", "Linear"]
+    row[1] = devtensor.zeros(2)
+    assert isinstance(row[1], nn.Parameter) and len(copy.deepcopy(row)) == 5
+    for wrong in (devtensor.ones(2), 3):
+        with pytest.raises(TypeError, match="called with an iterable"):
+            row.extend(wrong)
+    with pytest.raises(RuntimeError, match="should not be called"):
+        row(1)
+
+
+def test_a_dict_of_parameters_holds_anything_and_sorts_plain_names():
+    held = nn.ParameterDict({"b": devtensor.ones(2), "a": 3, "c": nn.Linear(1, 1)})
+    assert list(held) == ["a", "b", "c"] and held["a"] == 3 and len(held) == 3
+    assert list(held.state_dict()) == ["b", "c.weight", "c.bias"]
+    held.update([("z", None), ("y", devtensor.ones(1))])
+    assert held.popitem()[0] == "y" and held.pop("z") is None and held.get("q", 7) == 7
+    assert isinstance(held.setdefault("k", devtensor.ones(1)), nn.Parameter) and "k" in held
+    both = held | nn.ParameterDict({"x": devtensor.ones(1)})
+    assert list(both) == ["a", "b", "c", "k", "x"] and list(reversed(held)) == ["k", "c", "b", "a"]
+    assert dict(held.fromkeys(["p", "q"], 1).items()) == {"p": 1, "q": 1}
+    held.clear()
+    assert not list(held.values()) and not held.state_dict()
+    for wrong, error in ((3, TypeError), ([3], TypeError), ([(1,)], ValueError)):
+        with pytest.raises(error, match="ParameterDict"):
+            held.update(wrong)
+    with pytest.raises(TypeError, match="names are strings"):
+        held[3] = 1
+    with pytest.raises(KeyError, match="empty"):
+        held.popitem()
+
+
 def test_a_state_restored_by_hand_still_follows_assignments():
     block = Block()
     restored = Block.__new__(Block)
@@ -388,3 +425,128 @@ def test_a_state_restored_by_hand_still_follows_assignments():
     restored.scale = nn.Parameter(devtensor.full((2,), 5.0))
     assert values(restored.scale).tolist() == [5, 5] and values(block.scale).tolist() == [1, 1]
     assert values(restored.state_dict()["scale"]).tolist() == [5, 5]
+
+
+def test_hooks_of_states_are_callables_and_checked():
+    model, seen = nn.Linear(2, 2), []
+    model._register_load_state_dict_pre_hook(lambda *args: seen.append(len(args)))
+    model.register_load_state_dict_pre_hook(lambda *args: seen.append(args[0]))
+    other = copy.deepcopy(model)
+    other.load_state_dict(model.state_dict())
+    assert seen == [7, other]
+    for hook in model._load_state_dict_pre_hooks.values():
+        hook({}, "", {}, True, [], [], [])
+    assert seen[2:] == [7, model]
+
+    def giving(module, *rest):
+        return 3
+
+    model.register_state_dict_post_hook(giving)
+    with pytest.raises(RuntimeError, match="must return None"):
+        model.state_dict()
+    with pytest.raises(RuntimeError, match="one of them alone"):
+        model._register_state_dict_hook(giving)
+    other.register_load_state_dict_post_hook(giving)
+    with pytest.raises(AssertionError, match="must return None"):
+        other.load_state_dict(other.state_dict())
+
+
+def test_states_by_position_and_not_strict():
+    model = nn.Linear(2, 2)
+    with pytest.warns(FutureWarning, match="Positional args"):
+        state = model.state_dict(OrderedDict(), "a.")
+    assert list(state) == ["a.weight", "a.bias"]
+    lists: list[list] = [[], [], []]
+    model._load_from_state_dict({"a.b": 1}, "a.", {}, False, *lists)
+    assert lists == [[], [], []]
+    model._load_from_state_dict({"a.b": 1}, "a.", {}, True, *lists)
+    assert lists == [["a.weight", "a.bias"], ["a.b"], []]
+
+
+def test_what_fails_while_loading_is_listed():
+    model = nn.Linear(2, 2)
+    model.weight = nn.Parameter(devtensor.zeros(1, 1).expand(2, 2))
+    with pytest.raises(CheckpointError, match='While copying the parameter named "weight"'):
+        model.load_state_dict(nn.Linear(2, 2).state_dict())
+    meta = nn.Linear(2, 2, device="meta")
+    with pytest.warns(UserWarning, match="assign=True"):
+        meta.load_state_dict(nn.Linear(2, 2).state_dict())
+    meta.load_state_dict(nn.Linear(2, 2).state_dict(), assign=True)
+    assert meta.weight.device.type == "cpu" and meta.weight.requires_grad
+    frozen = nn.Parameter(devtensor.ones(2, 2), requires_grad=False)
+    meta.load_state_dict({"weight": frozen, "bias": devtensor.ones(2)}, assign=True)
+    assert meta.weight is frozen and frozen.requires_grad
+
+
+def test_conversion_of_floats_alone_and_of_layouts():
+    model = nn.Module()
+    model.register_buffer("waves", devtensor.zeros(2, dtype=devtensor.complex64))
+    model.register_buffer("plain", devtensor.zeros(2))
+    model.double()
+    assert model.waves.dtype is devtensor.complex64 and model.plain.dtype is devtensor.float64
+    with pytest.warns(UserWarning, match="Complex modules"):
+        model.to(devtensor.complex128)
+    assert model.plain.dtype is devtensor.complex128
+    conv = nn.Conv2d(2, 3, 2).to(memory_format=devtensor.channels_last)
+    assert conv.weight.stride() == (8, 1, 4, 2)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        conv.to(foo=1)
+    assert conv.type("devtensor.DoubleTensor").weight.dtype is devtensor.float64
+    assert nn.Linear(2, 2, device="meta").to_empty(device=None).weight.device.type == "meta"
+
+
+def test_gradients_become_zeros_in_place():
+    model = nn.Linear(2, 1)
+    model(devtensor.ones(1, 2)).sum().backward()
+    grad = model.weight.grad
+    model.zero_grad(set_to_none=False)
+    assert model.weight.grad is grad and values(grad).tolist() == [[0, 0]]
+
+
+def test_submodules_are_set_by_path():
+    model = nn.Sequential(nn.Sequential(nn.ReLU()))
+    model.set_submodule("0.0", nn.Tanh())
+    assert isinstance(model[0][0], nn.Tanh)
+    with pytest.raises(ValueError, match="is not an nn"):
+        model.set_submodule("0.0", 3)
+    with pytest.raises(ValueError, match="without a target name"):
+        model.set_submodule("", nn.Tanh())
+    with pytest.raises(AttributeError, match="is not an nn"):
+        model.set_submodule("training", nn.Tanh())
+    with pytest.raises(AttributeError, match="has no attribute"):
+        model.set_submodule("0.1", nn.Tanh(), strict=True)
+    with pytest.raises(AttributeError, match="is not an nn"):
+        nn.Linear(1, 1, bias=False).get_parameter("bias")
+    twice = nn.Sequential(model, model)
+    assert len(list(twice.modules(remove_duplicate=False))) == 7
+
+
+def test_buffers_are_registered_by_what_a_subclass_defines():
+    class Own(nn.Module):
+        def register_buffer(self, name, tensor):
+            super().register_buffer(name, tensor)
+            self.last = name
+
+    model = Own()
+    model.register_buffer("a", devtensor.zeros(1))
+    model.last = None
+    model.a = devtensor.ones(1)
+    assert model.last == "a"
+    block = Block()
+    block.scratch = devtensor.ones(3)
+    assert "scratch" not in block.state_dict()
+
+
+def test_replicas_have_no_parameters():
+    block = Block()
+    replica = block._replicate_for_data_parallel()
+    assert list(replica._parameters) == [] and list(block._parameters) == ["scale"]
+    assert replica._is_replica and replica.mean is block.mean and not hasattr(replica, "scale")
+
+
+def test_lines_without_text_are_not_indented():
+    class Described(nn.Module):
+        def extra_repr(self):
+            return "one\n\ntwo"
+
+    assert repr(nn.Sequential(Described())) == "Sequential(\n  (0): Described(\n    one\n\n    two\n  )\n)"

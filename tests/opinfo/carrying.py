@@ -104,7 +104,10 @@ def carried(value: Any, memo: dict[Any, Any]) -> Any:
     if isinstance(value, torch.Generator):
         return devtensor.Generator().manual_seed(value.initial_seed())
     if isinstance(value, torch.nn.Module):
-        return getattr(devtensor.nn, type(value).__name__)()
+        options = encoder_layer_options(value) if hasattr(value, "self_attn") else {}
+        return getattr(devtensor.nn, type(value).__name__)(**carried(options, memo))
+    if isinstance(value, types.BuiltinFunctionType):
+        return getattr(devtensor.nn.functional, value.__name__, value)
     if isinstance(value, (tuple, list)):
         made = [carried(item, memo) for item in value]
         return devtensor.Size(made) if isinstance(value, torch.Size) else type(value)(made)
@@ -113,6 +116,22 @@ def carried(value: Any, memo: dict[Any, Any]) -> Any:
     if isinstance(value, slice):
         return slice(*(carried(part, memo) for part in (value.start, value.stop, value.step)))
     return rebound(value) if isinstance(value, types.FunctionType) else value
+
+
+def encoder_layer_options(layer: Any) -> dict[str, Any]:
+    """What a layer of PyTorch's encoder was made with."""
+    return {
+        "d_model": layer.self_attn.embed_dim,
+        "nhead": layer.self_attn.num_heads,
+        "dim_feedforward": layer.linear1.out_features,
+        "dropout": layer.dropout.p,
+        "activation": layer.activation.__name__,
+        "layer_norm_eps": layer.norm1.eps,
+        "batch_first": layer.self_attn.batch_first,
+        "norm_first": layer.norm_first,
+        "bias": layer.linear1.bias is not None,
+        "dtype": layer.linear1.weight.dtype,
+    }
 
 
 def named(path: str) -> Any:

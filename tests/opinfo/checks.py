@@ -12,7 +12,8 @@ import numpy as np
 import devtensor
 import opinfo.carrying as carrying
 from opinfo.carrying import DTYPES, NotComparable, carried, counterpart, flat, fresh, rebound
-from opinfo.comparing import check_comparable, difference
+from opinfo.comparing import check_comparable, difference, layout_difference
+from opinfo.orders import ORDERS, reordered
 
 VALUE_DTYPES = ["float32", "float64", "int64", "bool", "complex64", "bfloat16", "float16", "uint8", "int32"]
 SAMPLES = 40
@@ -88,6 +89,7 @@ class Comparison:
         self.refusals(ours)
         self.methods()
         self.noncontiguous(ours)
+        self.layouts(ours)
         if self.entry.supports_out:
             self.into_out(ours)
         return self
@@ -159,6 +161,18 @@ class Comparison:
                     self.entry.name in RANDOM | TIES,
                 ),
             )
+
+    def layouts(self, ours: Callable) -> None:
+        """The strides of the results, for inputs in rows, with gaps, and with their dims in other orders."""
+
+        def check(arguments: Any, named: Any, memo: dict, wanted: Any) -> str | None:
+            return layout_difference(wanted, ours(*arguments, **named))
+
+        dtype = self.usual_dtype()
+        for order in ORDERS if dtype else ():
+            for sample in self.samples(dtype, False):
+                sample = sample.noncontiguous() if order is None else reordered(sample, order)
+                self.compare("layout", sample, lambda s: self.entry(s.input, *s.args, **s.kwargs), check)
 
     def into_out(self, ours: Callable) -> None:
         """`out=`: the result stands in it, and it is what is returned."""
@@ -271,7 +285,7 @@ def kind_of(what: str) -> str:
         return "methods"
     if what.endswith("gradient"):
         return "gradients"
-    return what if what in ("out=", "with gaps") else "values"
+    return what if what in ("out=", "with gaps", "layout") else "values"
 
 
 class Gradients:
@@ -367,7 +381,8 @@ def described(sample: Any) -> str:
 
     def one(value: Any) -> str:
         if isinstance(value, carrying.torch.Tensor):
-            return f"{tuple(value.shape)} {str(value.dtype)[6:]}{'' if value.is_contiguous() else ' strided'}"
+            lies = "" if value.is_contiguous() else f" strides {value.stride()}"
+            return f"{tuple(value.shape)} {str(value.dtype)[6:]}{lies}"
         if isinstance(value, (list, tuple)):
             return f"[{', '.join(one(item) for item in value)}]"
         return repr(value)[:40]

@@ -44,6 +44,18 @@ def difference(theirs: Any, ours: Any, what: str, shapes_only: bool = False) -> 
     return None
 
 
+def layout_difference(theirs: Any, ours: Any) -> str | None:
+    """Which strides differ; those of sizes of 1, and of tensors without elements, say nothing."""
+    for place, (wanted, found) in enumerate(zip(flat(theirs), flat(ours), strict=True)):
+        if not isinstance(wanted, carrying.torch.Tensor) or 0 in wanted.shape:
+            continue
+        told = [d for d, size in enumerate(wanted.shape) if size > 1]
+        if any(wanted.stride(d) != found.stride(d) for d in told):
+            shape = tuple(wanted.shape)
+            return f"strides[{place}] of {shape}: {wanted.stride()}, ours {found.stride()}"
+    return None
+
+
 def _one(wanted: Any, found: Any, shapes_only: bool) -> str | None:
     torch = carrying.torch
     if isinstance(wanted, torch.Tensor):

@@ -136,8 +136,10 @@ class ModuleComparison:
                 continue
             try:
                 module = ours(*options[0], **options[1])
+                # Tensors that were given to the constructor keep their dtype, which may be what is refused.
+                module = module.to(devtensor.float64) if list(module.parameters()) else module
                 if arguments is not None:
-                    module.to(devtensor.float64)(*arguments[0], **arguments[1])
+                    module(*arguments[0], **arguments[1])
                 text = f"{case.error_type.__name__}; ours accepts"
             except case.error_type:
                 text = None
@@ -150,4 +152,9 @@ def parameters_of(module: Any) -> list[tuple[str, str]]:
     """Names and defaults of what a constructor takes."""
     found = list(inspect.signature(module.__init__).parameters.values())[1:]
     back = {str(ours): str(theirs) for theirs, ours in DTYPES.items()}
-    return [(p.name, back.get(str(p.default), str(p.default))) for p in found]
+    return [(p.name, back.get(_shown(p.default), _shown(p.default))) for p in found]
+
+
+def _shown(default: Any) -> str:
+    """A default as text: a function by its name, for its own text tells where it lies."""
+    return default.__name__ if inspect.isfunction(default) else str(default)

@@ -43,6 +43,14 @@ def linear(epoch):
     return 0.2 + (0.9 - 0.2) * min(epoch, 6) / 6
 
 
+def restarted(epoch):
+    """How far an epoch is into its run, of runs of 3, 6, 12, ... epochs."""
+    length = 3
+    while epoch >= length:
+        epoch, length = epoch - length, 2 * length
+    return epoch / length
+
+
 CLOSED = {
     "LambdaLR": (lambda o: schedules.LambdaLR(o, lambda epoch: 0.95**epoch), lambda e, base: base * 0.95**e),
     "StepLR": (lambda o: schedules.StepLR(o, 3, 0.5), lambda e, base: base * 0.5 ** (e // 3)),
@@ -57,6 +65,22 @@ CLOSED = {
     ),
     "ConstantLR": (lambda o: schedules.ConstantLR(o, 0.3, 4), lambda e, base: base * (0.3 if e < 4 else 1.0)),
     "LinearLR": (lambda o: schedules.LinearLR(o, 0.2, 0.9, 6), lambda e, base: base * linear(e)),
+    "MultiplicativeLR": (
+        lambda o: schedules.MultiplicativeLR(o, lambda epoch: 1 - 1 / (epoch + 9)),
+        lambda e, base: base * math.prod(1 - 1 / (k + 9) for k in range(1, e + 1)),
+    ),
+    "PolynomialLR": (
+        lambda o: schedules.PolynomialLR(o, 30, 1.5),
+        lambda e, base: base * (1 - min(e, 30) / 30) ** 1.5,
+    ),
+    "CosineAnnealingWarmRestarts": (
+        lambda o: schedules.CosineAnnealingWarmRestarts(o, 3, 2, 0.001),
+        lambda e, base: 0.001 + (base - 0.001) * (1 + math.cos(math.pi * restarted(e))) / 2,
+    ),
+    "ChainedScheduler": (
+        lambda o: schedules.ChainedScheduler([schedules.ConstantLR(o, 0.1, 4), schedules.StepLR(o, 3, 0.5)]),
+        lambda e, base: base * (0.1 if e < 4 else 1.0) * 0.5 ** (e // 3),
+    ),
     "SequentialLR": (
         lambda o: schedules.SequentialLR(
             o,
@@ -77,13 +101,18 @@ def test_follows_its_formula(name, kind):
         assert found == pytest.approx([formula(epoch, base) for base in BASES], rel=1e-9), epoch
 
 
-@pytest.mark.parametrize("name", [name for name in CLOSED if name not in ("LambdaLR", "SequentialLR")])
+# Those that have no closed form, or whose `step` takes no epoch or is meant to take one.
+OPEN = ("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "CosineAnnealingWarmRestarts")
+
+
+@pytest.mark.parametrize("name", [name for name in CLOSED if name not in OPEN])
 def test_step_to_an_epoch_uses_the_closed_form(name):
     build, formula = CLOSED[name]
     target = optimizer()
     schedule = build(target)
     target.step()
-    schedule.step(7)
+    with pytest.warns(UserWarning, match="epoch parameter in `scheduler.step"):
+        schedule.step(7)
     assert rates(target) == pytest.approx([formula(7, base) for base in BASES], rel=1e-12)
 
 
@@ -130,6 +159,40 @@ def test_one_cycle(kind, strategy, three_phase):
         schedule.step()
 
 
+HEIGHTS = {
+    "triangular": lambda cycle, step: 1.0,
+    "triangular2": lambda cycle, step: 0.5**cycle,
+    "exp_range": lambda cycle, step: 0.9**step,
+    "own": lambda cycle, step: 1 / (2 + cycle),
+}
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@pytest.mark.parametrize("mode", HEIGHTS)
+def test_cyclic(mode, kind):
+    target = optimizer(kind)
+    own = {"scale_fn": lambda cycle: 1 / (1 + cycle)} if mode == "own" else {"mode": mode, "gamma": 0.9}
+    schedule = schedules.CyclicLR(target, [0.01, 0.02], 0.3, 4, 6, **own)
+    for step in range(EPOCHS):
+        cycle, place = divmod(step, 10)
+        height = HEIGHTS[mode](cycle, step) * (place / 4 if place <= 4 else (10 - place) / 6)
+        assert rates(target) == pytest.approx([low + (0.3 - low) * height for low in (0.01, 0.02)], rel=1e-9)
+        assert momentum_of(target) == pytest.approx(0.9 - 0.1 * height, rel=1e-9)
+        target.step()
+        schedule.step()
+
+
+def test_warm_restarts_go_to_fractions_of_epochs():
+    target = optimizer()
+    schedule = schedules.CosineAnnealingWarmRestarts(target, 3, 2)
+    for epoch in (0.5, 2.75, 3, 8.999, 9.0, 20.25, 1):
+        target.step()
+        schedule.step(epoch)
+        part = restarted(epoch)
+        assert rates(target)[0] == pytest.approx(BASES[0] * (1 + math.cos(math.pi * part)) / 2, rel=1e-9)
+        assert schedule.last_epoch == math.floor(epoch)
+
+
 def momentum_of(optimizer):
     group = optimizer.param_groups[0]
     return group["betas"][0] if "betas" in group else group["momentum"]
@@ -166,6 +229,7 @@ def test_plateau_counts_what_is_no_better(mode, threshold_mode, values, bad):
 
 BUILD = {name: build for name, (build, _) in CLOSED.items()} | {
     "OneCycleLR": lambda o: schedules.OneCycleLR(o, 0.5, total_steps=EPOCHS + 5),
+    "CyclicLR": lambda o: schedules.CyclicLR(o, 0.01, 0.3, 4, mode="exp_range", gamma=0.9),
 }
 
 
@@ -259,7 +323,11 @@ BAD = [
     (lambda: schedules.LinearLR(optimizer(), 0.0), ValueError, "start_factor is 0.0"),
     (lambda: schedules.LinearLR(optimizer(), 0.5, 2.0), ValueError, "end_factor is 2.0"),
     (lambda: schedules.OneCycleLR(optimizer(), 0.1), ValueError, "must define either total_steps OR"),
-    (lambda: schedules.OneCycleLR(optimizer(), 0.1, total_steps=0), ValueError, "positive int"),
+    (
+        lambda: schedules.OneCycleLR(optimizer(), 0.1, total_steps=0),
+        ValueError,
+        "Expected positive integer total_steps",
+    ),
     (lambda: schedules.OneCycleLR(optimizer(), 0.1, 9, pct_start=2.0), ValueError, "pct_start is 2.0"),
     (
         lambda: schedules.OneCycleLR(optimizer(), 0.1, 9, anneal_strategy="x"),
@@ -270,6 +338,17 @@ BAD = [
     (lambda: schedules.ReduceLROnPlateau(optimizer(), factor=1.0), ValueError, "factor is 1.0"),
     (lambda: schedules.ReduceLROnPlateau(optimizer(), threshold_mode="x"), ValueError, "threshold mode x"),
     (lambda: schedules.SequentialLR(optimizer(), [], []), ValueError, "at least one scheduler"),
+    (lambda: schedules.ChainedScheduler([]), ValueError, "at least one scheduler"),
+    (lambda: schedules.ChainedScheduler([object()]), TypeError, "should have `optimizer`"),
+    (
+        lambda: schedules.ChainedScheduler([schedules.ReduceLROnPlateau(optimizer())]),
+        ValueError,
+        "not support `ReduceLROnPlateau`",
+    ),
+    (lambda: schedules.CyclicLR(optimizer(), 0.1, 0.2, mode="x"), ValueError, "mode is invalid"),
+    (lambda: schedules.CosineAnnealingWarmRestarts(optimizer(), 0), ValueError, "positive integer T_0"),
+    (lambda: schedules.CosineAnnealingWarmRestarts(optimizer(), 2, 0), ValueError, "integer T_mult >= 1"),
+    (lambda: schedules.MultiplicativeLR(optimizer(), 0.5), TypeError, "lr_lambda should be a function"),
     (
         lambda: schedules.SequentialLR(optimizer(), [Halving(optimizer(), 1)], []),
         ValueError,

@@ -13,13 +13,32 @@ import pytest
 import devtensor as dt
 from devtensor import optim
 from devtensor.core.errors import DevtensorError
-from devtensor.optim.optimizer import required
+from devtensor.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+    required,
+)
 
+# Optimizers, and the names in their state.
 KINDS = [
-    ("SGD", dict(lr=0.1, momentum=0.9)),
-    ("SGD", dict(lr=0.1, momentum=0.9, dampening=0.5)),
-    ("Adam", dict(lr=0.01, amsgrad=True)),
-    ("AdamW", dict(lr=0.01)),
+    ("SGD", dict(lr=0.1, momentum=0.9), "momentum_buffer"),
+    ("SGD", dict(lr=0.1, momentum=0.9, dampening=0.5), "momentum_buffer"),
+    ("Adam", dict(lr=0.01, amsgrad=True), "step exp_avg exp_avg_sq max_exp_avg_sq"),
+    ("AdamW", dict(lr=0.01), "step exp_avg exp_avg_sq"),
+    ("NAdam", dict(lr=0.01), "step mu_product exp_avg exp_avg_sq"),
+    ("RAdam", dict(lr=0.01, betas=(0.8, 0.9)), "step exp_avg exp_avg_sq"),
+    ("Adamax", dict(lr=0.01), "step exp_avg exp_inf"),
+    ("Adagrad", dict(lr=0.01, lr_decay=0.1), "step sum"),
+    ("Adadelta", dict(lr=0.5), "step square_avg acc_delta"),
+    ("RMSprop", dict(lr=0.01), "step square_avg"),
+    (
+        "RMSprop",
+        dict(lr=0.01, momentum=0.5, centered=True),
+        "step square_avg momentum_buffer grad_avg",
+    ),
+    ("Rprop", dict(lr=0.01), "step prev step_size"),
+    ("ASGD", dict(lr=0.01, t0=2), "step eta mu ax"),
+    ("Adafactor", dict(lr=0.1), "step variance"),
 ]
 
 
@@ -39,13 +58,13 @@ def run(optimizer, steps, seed=0):
 def bits(optimizer):
     """Parameters and state, to compare bit for bit."""
     found = [p.detach().numpy().tobytes() for group in optimizer.param_groups for p in group["params"]]
-    for state in optimizer.state.values():
+    for state in optimizer.state_dict()["state"].values():
         found += [(key, value.numpy().tobytes()) for key, value in state.items()]
     return found
 
 
-@pytest.mark.parametrize(("name", "values"), KINDS)
-def test_state_dict_resumes_bit_for_bit(name, values):
+@pytest.mark.parametrize(("name", "values", "names"), KINDS)
+def test_state_dict_resumes_bit_for_bit(name, values, names):
     kind = getattr(optim, name)
     one = kind([leaf(1.0, 2.0), leaf(3.0)], **values)
     run(one, 3)
@@ -58,8 +77,8 @@ def test_state_dict_resumes_bit_for_bit(name, values):
     assert twin.param_groups[0]["lr"] == values["lr"]
 
 
-@pytest.mark.parametrize(("name", "values"), KINDS)
-def test_state_dict_has_pytorchs_layout(name, values):
+@pytest.mark.parametrize(("name", "values", "names"), KINDS)
+def test_state_dict_has_pytorchs_layout(name, values, names):
     optimizer = getattr(optim, name)(
         [{"params": [leaf()]}, {"params": [leaf(), leaf()], "lr": 0.5}], **values
     )
@@ -67,10 +86,7 @@ def test_state_dict_has_pytorchs_layout(name, values):
     saved = optimizer.state_dict()
     assert set(saved) == {"state", "param_groups"}
     assert [group["params"] for group in saved["param_groups"]] == [[0], [1, 2]]
-    names = {"SGD": {"momentum_buffer"}}.get(name, {"step", "exp_avg", "exp_avg_sq"})
-    names |= {"max_exp_avg_sq"} if values.get("amsgrad") else set()
-    names |= {"step"} if values.get("dampening") else set()
-    assert {number: set(state) for number, state in saved["state"].items()} == {0: names, 1: names, 2: names}
+    assert {k: list(state) for k, state in saved["state"].items()} == {k: names.split() for k in range(3)}
     for state in saved["state"].values():
         if "step" in state:
             assert (state["step"].dtype, tuple(state["step"].shape), state["step"].item()) == (
@@ -90,6 +106,61 @@ def test_groups_hold_what_pytorchs_do():
     assert list(optim.SGD([leaf()]).param_groups[0]) == sgd
     assert optim.AdamW([leaf()]).param_groups[0]["decoupled_weight_decay"] is True
     assert list(inspect.signature(optim.SGD).parameters) == sgd
+
+
+def test_groups_are_written_in_pytorchs_order():
+    wanted = {
+        "Adadelta": "lr rho eps weight_decay maximize capturable foreach differentiable",
+        "Adafactor": "lr beta2_decay eps d weight_decay foreach maximize",
+        "Adagrad": "lr lr_decay eps weight_decay initial_accumulator_value foreach maximize differentiable "
+        "fused",
+        "Adamax": "lr betas eps weight_decay foreach maximize differentiable capturable",
+        "ASGD": "lr lambd alpha t0 weight_decay foreach maximize differentiable capturable",
+        "LBFGS": "lr max_iter max_eval tolerance_grad tolerance_change history_size line_search_fn",
+        "Muon": "lr weight_decay momentum nesterov ns_coefficients eps ns_steps adjust_lr_fn",
+        "NAdam": "lr betas eps weight_decay momentum_decay decoupled_weight_decay maximize foreach "
+        "capturable differentiable",
+        "RAdam": "lr betas eps weight_decay maximize foreach capturable decoupled_weight_decay "
+        "differentiable",
+        "RMSprop": "lr momentum alpha eps centered weight_decay capturable foreach maximize differentiable",
+        "Rprop": "lr etas step_sizes foreach maximize differentiable capturable",
+        "SparseAdam": "lr betas eps maximize",
+    }
+    for name, names in wanted.items():
+        optimizer = getattr(optim, name)([dt.zeros(2, 2).requires_grad_()])
+        assert list(optimizer.param_groups[0]) == ["params", *names.split()], name
+        assert list(optimizer.state_dict()["param_groups"][0]) == [*names.split(), "params"], name
+
+
+def test_signatures_are_those_that_hold():
+    class Own(optim.Adam):
+        def __init__(self, params, pace=3.0):
+            super().__init__(params, lr=pace)
+
+    assert list(inspect.signature(Own).parameters) == ["params", "pace"]
+    assert list(inspect.signature(optim.LBFGS).parameters)[:3] == ["params", "lr", "max_iter"]
+    assert "args" not in inspect.signature(optim.Muon).parameters
+
+
+@pytest.mark.parametrize(("name", "values", "names"), KINDS)
+def test_state_of_older_pytorch_is_taken(name, values, names):
+    """Step counts were plain numbers, and groups held fewer values."""
+    one = getattr(optim, name)([leaf(1.0, 2.0)], **values)
+    run(one, 3)
+    saved = copy.deepcopy(one.state_dict())
+    for state in saved["state"].values():
+        for key in state.keys() & {"step", "mu_product", "eta", "mu"}:
+            state[key] = state[key].item()
+    for key in ("maximize", "foreach", "differentiable"):
+        saved["param_groups"][0].pop(key, None)
+    twin = getattr(optim, name)(
+        [one.param_groups[0]["params"][0].detach().clone().requires_grad_()], **values
+    )
+    twin.load_state_dict(saved)
+    run(one, 2, seed=9)
+    run(twin, 2, seed=9)
+    assert bits(one) == bits(twin)
+    assert twin.param_groups[0].keys() == one.param_groups[0].keys()
 
 
 def test_sgd_takes_a_velocity_that_counts_no_steps():
@@ -146,10 +217,32 @@ BAD = [
     (lambda: optim.Adam([leaf()], lr=-1), ValueError, "Invalid learning rate: -1"),
     (lambda: optim.Adam([leaf()], eps=-1e-3), ValueError, "Invalid epsilon value: -0.001"),
     (lambda: optim.Adam([leaf()], betas=(0.5, 1.0)), ValueError, "Invalid beta parameter at index 1: 1.0"),
+    (lambda: optim.Adam([leaf()], betas=(0.9,)), IndexError, r"betas must be two numbers; got \(0.9,\)"),
+    (lambda: optim.Adam([leaf()], betas=0.9), TypeError, "betas must be two numbers; got 0.9"),
+    (lambda: optim.Adam([leaf()], betas=("a", 0.9)), TypeError, "betas must be a number; got 'a'"),
+    (lambda: optim.RMSprop([leaf()], lr=None), TypeError, "lr must be a number; got None"),
+    (lambda: optim.Rprop([leaf()], etas=0.5), TypeError, "etas must be two numbers; got 0.5"),
+    (lambda: optim.Adafactor([leaf()], eps=1e-3), TypeError, "eps must be two numbers; got 0.001"),
     (lambda: optim.AdamW([leaf()], weight_decay=-2), ValueError, "Invalid weight_decay value: -2"),
     (lambda: optim.SGD([leaf()], momentum=-0.1), ValueError, "Invalid momentum value: -0.1"),
     (lambda: optim.SGD([leaf()], nesterov=True), ValueError, "Nesterov momentum requires a momentum"),
-    (lambda: optim.SGD([{"params": [leaf()], "lr": -3}]), ValueError, "Invalid learning rate: -3"),
+    (lambda: optim.SGD([leaf()], lr=dt.tensor([0.1, 0.2])), ValueError, "Tensor lr must be 1-element"),
+    (lambda: optim.Adam([leaf()], lr=dt.tensor(0.1), foreach=True), ValueError, "lr as a Tensor is not supp"),
+    (lambda: optim.Adam([leaf()], betas=(0.9, dt.tensor(0.9))), ValueError, "both floats or both Tensors"),
+    (lambda: optim.Adam([leaf()], fused=True, foreach=True), RuntimeError, "`fused` and `foreach` cannot be"),
+    (lambda: optim.Adam([leaf()], fused=True, differentiable=True), RuntimeError, "`fused` does not support"),
+    (lambda: optim.NAdam([leaf()], momentum_decay=-0.2), ValueError, "Invalid momentum_decay value: -0.2"),
+    (lambda: optim.Adagrad([leaf()], lr_decay=-0.5), ValueError, "Invalid lr_decay value: -0.5"),
+    (lambda: optim.Adadelta([leaf()], rho=1.1), ValueError, "Invalid rho value: 1.1"),
+    (lambda: optim.Rprop([leaf()], etas=(1.0, 0.5)), ValueError, "Invalid eta values: 1.0, 0.5"),
+    (lambda: optim.RMSprop([leaf()], alpha=-1), ValueError, "Invalid alpha value: -1"),
+    (lambda: optim.Adafactor([leaf()], eps=(-1, 0.1)), ValueError, "epsilon1 should be >= 0 but is: -1"),
+    (lambda: optim.Adafactor([leaf()], d=0.0), ValueError, "Clipping threshold d should be >= 1"),
+    (lambda: optim.Adafactor([leaf()], beta2_decay=0.8), ValueError, "beta2_decay should be <= 0"),
+    (lambda: optim.Muon([leaf()]), ValueError, "Muon only supports 2D parameters"),
+    (lambda: optim.Muon([leaf()], adjust_lr_fn="x"), ValueError, "learning rate function x is not supported"),
+    (lambda: optim.LBFGS([{"params": leaf()}, {"params": leaf()}]), ValueError, "per-parameter options"),
+    (lambda: optim.SparseAdam([leaf()], lr=0), ValueError, "Invalid learning rate: 0; it must be above 0"),
     (
         lambda: optim.SGD([leaf()], learning_rate=1),
         TypeError,
@@ -237,8 +330,41 @@ def test_step_hooks():
     optimizer.step()
     assert len(heard) == 2
     optimizer.register_step_pre_hook(lambda opt, args, kwargs: 3)
-    with pytest.raises(TypeError, match="pre-hook returned int"):
+    with pytest.raises(RuntimeError, match="pre-hook returned int"):
         optimizer.step()
+
+
+def test_hooks_of_every_optimizer_and_of_states():
+    p = leaf(1.0)
+    optimizer = optim.SGD([p], lr=0.5)
+    heard = []
+    handles = [
+        register_optimizer_step_pre_hook(lambda *_: heard.append("every, before")),
+        register_optimizer_step_post_hook(lambda *_: heard.append("every, after")),
+        optimizer.register_step_pre_hook(lambda *_: heard.append("before")),
+        optimizer.register_step_post_hook(lambda *_: heard.append("after")),
+    ]
+    p.grad = dt.tensor([1.0])
+    optimizer.step()
+    assert heard == ["every, before", "before", "after", "every, after"]
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert len(heard) == 4
+    optimizer.register_state_dict_pre_hook(lambda opt: heard.append("packing"))
+    optimizer.register_state_dict_pre_hook(lambda opt: heard.append("first"), prepend=True)
+    optimizer.register_state_dict_post_hook(lambda opt, packed: {**packed, "extra": 1})
+    optimizer.register_load_state_dict_pre_hook(lambda opt, given: heard.append(given["extra"]))
+    optimizer.register_load_state_dict_post_hook(lambda opt: heard.append("loaded"))
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert heard[4:] == ["first", "packing", 1, "loaded"]
+
+
+def test_group_given_is_the_group_kept():
+    group = {"params": [leaf(1.0)], "lr": 0.5}
+    optimizer = optim.SGD([group], lr=0.1)
+    group["lr"] = 0.25
+    assert optimizer.param_groups[0]["lr"] == 0.25
 
 
 def test_parameters_without_gradient_are_left_out():

@@ -243,6 +243,8 @@ def test_skipped_data_leave_room():
     empty.seek(0)
     with devtensor.serialization.skip_data():
         assert devtensor.load(empty).shape == (100,)
+    empty.seek(0)
+    assert devtensor.load(empty).tolist() == [0.0] * 100
 
 
 def test_safetensors_files_load_by_their_name(tmp_path):

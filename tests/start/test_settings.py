@@ -43,7 +43,7 @@ def test_flags_hold_for_a_block():
         assert not cudnn.enabled and cudnn.deterministic
         raise KeyError
     assert cudnn.enabled and not cudnn.deterministic
-    assert cudnn.set_flags(_benchmark=True) == (True, False, 10, False, True, "none")
+    assert cudnn.set_flags(_benchmark=True) == (True, False, 10, False, True, "none", "auto")
     assert cudnn.benchmark and not cudnn.is_available() and cudnn.version() is None
 
 

@@ -101,7 +101,8 @@ def first_values(loader):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("no"), KeyError("no"), FileNotFoundError(2, "no"), ZeroDivisionError()]
+    "error",
+    [ValueError("no"), KeyError("no"), FileNotFoundError(2, "no"), ZeroDivisionError(), MemoryError("no")],
 )
 def test_an_exception_keeps_its_type_and_shows_its_traceback(error):
     batches = iter(DataLoader(Failing(Raise(error)), num_workers=2))
@@ -203,7 +204,7 @@ def test_a_collate_fn_that_cannot_be_sent():
         (Raise(SystemExit(4)), "exited unexpectedly with code 4"),
     ],
 )
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_the_death_of_a_worker(method, action, message):
     batches = iter(DataLoader(Failing(action), num_workers=2, multiprocessing_context=method))
     assert next(batches)[0, 0].item() == 0.0
@@ -303,7 +304,7 @@ SCRIPT = """
         batches = iter(loader)
         kept = [next(batches), next(batches)]
         pool = batches._pool
-        print(pool._token, *[process.pid for process in pool._processes], flush=True)
+        print(pool._token, *[process.pid for process in pool.processes], flush=True)
         {ending}
 """
 

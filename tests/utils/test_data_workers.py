@@ -13,6 +13,7 @@ import pytest
 import devtensor
 from devtensor.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 from devtensor.utils.data import parcel as parcels
+from script_runs import python, succeeded
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*processors; more workers:UserWarning"),
@@ -293,3 +294,30 @@ def test_many_batches_with_little_room_in_the_pipes():
 def test_too_many_workers_are_worth_a_warning():
     with pytest.warns(UserWarning, match="num_workers=100000"):
         DataLoader(Numbers(), num_workers=100_000)
+
+
+LIBRARY = """
+import torch
+
+class Named:
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        return torch.tensor(index), torch.__name__
+"""
+MAIN = """
+if __name__ == "__main__":
+    import devtensor.as_torch
+    import library
+    from torch.utils.data import DataLoader
+    for method in ("fork", "forkserver", "spawn"):
+        loader = DataLoader(library.Named(), 2, num_workers=1, multiprocessing_context=method)
+        print([(numbers.tolist(), names) for numbers, names in loader])
+"""
+
+
+def test_workers_find_torch_where_their_user_does(tmp_path):
+    (tmp_path / "library.py").write_text(LIBRARY)
+    (tmp_path / "main.py").write_text(MAIN)
+    said = succeeded(python(tmp_path / "main.py", cwd=tmp_path))
+    assert said.splitlines() == ["[([0, 1], ('devtensor', 'devtensor'))]"] * 3

@@ -14,6 +14,7 @@ from devtensor.backend.arraylib import (
     linalg,
     movement,
     random,
+    recurrent,
     reduce,
     resampling,
     scatter,
@@ -27,7 +28,7 @@ from devtensor.backend.protocol import Kernel
 
 FAMILIES = (
     elementwise, special, reduce, resampling, series, bessel, movement, index, scatter, linalg,
-    decompositions, fourier, windows, random,
+    decompositions, fourier, windows, random, recurrent,
 )  # fmt: skip
 
 

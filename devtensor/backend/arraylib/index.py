@@ -19,7 +19,8 @@ def kernels(lib: Library) -> dict[str, Kernel]:
 
 def check_range(lib: Library, index: Array, size: int) -> None:
     """Raise on an index outside [0, size), where looking at values is free."""
-    if not lib.host or not index.size:
+    # Seen without a sign, negative indices are the largest: one pass finds either fault.
+    if not lib.host or not index.size or index.view(lib.dtypes["uint64"]).max() < size:
         return
     low, high = int(index.min()), int(index.max())
     if low < 0 or high >= size:
@@ -84,8 +85,11 @@ def element_positions(lib: Library, index: Array, dim: int) -> tuple[Array, ...]
     """For each dimension the position that an element of `index` speaks of: its own, its value in `dim`."""
     grids = []
     for d, size in enumerate(index.shape):
+        if d == dim:
+            grids.append(index)
+            continue
         line = lib.xp.arange(size, dtype=lib.dtypes["int64"])
-        grids.append(index if d == dim else line.reshape((1,) * d + (size,) + (1,) * (index.ndim - d - 1)))
+        grids.append(line.reshape((1,) * d + (size,) + (1,) * (index.ndim - d - 1)))
     return tuple(grids)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from devtensor.backend.protocol import DTYPES, Kernel
@@ -60,7 +60,13 @@ def import_extension(name: str) -> Any:
 
 def dtype_name(x: Any) -> str:
     """Name of the dtype of an array of a NumPy-like library."""
-    return x.dtype.name
+    return _name_of(x.dtype)
+
+
+@lru_cache
+def _name_of(dtype: Any) -> str:
+    """Libraries spell the name out anew each time they are asked, which costs as much as a small kernel."""
+    return dtype.name
 
 
 def is_floating(x: Any) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from devtensor.backend.arraylib.library import Library
@@ -43,14 +44,17 @@ def inner_planes(shape: Sizes, before: Sizes) -> tuple[Any, ...]:
     return (..., *(slice(b, b + n) for n, b in zip(shape, before, strict=True)))
 
 
+@lru_cache(1024)
 def taps(
     window: Sizes, counts: Sizes, stride: Sizes, dilation: Sizes
-) -> Iterator[tuple[Sizes, tuple[Any, ...]]]:
+) -> tuple[tuple[Sizes, tuple[Any, ...]], ...]:
     """For each position inside the window, that position and the index of what all windows see there."""
+    found = []
     for place in itertools.product(*(range(size) for size in window)):
         starts = [k * d for k, d in zip(place, dilation, strict=True)]
         cuts = (slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, counts, stride, strict=True))
-        yield place, (..., *cuts)
+        found.append((place, (..., *cuts)))
+    return tuple(found)
 
 
 def columns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor import amp
+from devtensor.amp.older_names import warn_older
 from devtensor.core.dtype import bfloat16
 
 __all__ = ["autocast"]
@@ -14,7 +15,5 @@ class autocast(amp.autocast):
     """`devtensor.amp.autocast` on the CPU, by default in bfloat16."""
 
     def __init__(self, enabled: bool = True, dtype: Any = bfloat16, cache_enabled: bool = True) -> None:
-        super().__init__("cpu", dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
-
-    def again(self) -> autocast:
-        return autocast(self.enabled, self.dtype, self.cache_enabled)
+        warn_older("cpu.amp.autocast", "amp.autocast('cpu', ...)")
+        super().__init__("cpu", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devtensor import amp
+from devtensor.amp.older_names import warn_older
 
 __all__ = ["GradScaler"]
 
@@ -18,4 +19,5 @@ class GradScaler(amp.GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
+        warn_older("cpu.amp.GradScaler", "amp.GradScaler('cpu', ...)")
         super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 from devtensor import amp
+from devtensor.amp.custom_function import _cast as cast_on
+from devtensor.amp.older_names import warn_older
 from devtensor.core.dtype import float16
 
 __all__ = ["autocast", "custom_bwd", "custom_fwd"]
@@ -15,11 +17,23 @@ class autocast(amp.autocast):
     """`devtensor.amp.autocast` on CUDA, by default in float16."""
 
     def __init__(self, enabled: bool = True, dtype: Any = float16, cache_enabled: bool = True) -> None:
-        super().__init__("cuda", dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
-
-    def again(self) -> autocast:
-        return autocast(self.enabled, self.dtype, self.cache_enabled)
+        warn_older("cuda.amp.autocast", "amp.autocast('cuda', ...)")
+        super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 
-custom_fwd = functools.partial(amp.custom_fwd, device_type="cuda")
-custom_bwd = functools.partial(amp.custom_bwd, device_type="cuda")
+def custom_fwd(fwd: Callable | None = None, *, cast_inputs: Any = None) -> Callable:
+    """`devtensor.amp.custom_fwd` on CUDA."""
+    warn_older("cuda.amp.custom_fwd", "amp.custom_fwd(..., device_type='cuda')")
+    return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
+
+
+def custom_bwd(bwd: Callable) -> Callable:
+    """`devtensor.amp.custom_bwd` on CUDA."""
+    warn_older("cuda.amp.custom_bwd", "amp.custom_bwd(..., device_type='cuda')")
+    return amp.custom_bwd(bwd, device_type="cuda")
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    """The value with its floating-point tensors on CUDA in `dtype`."""
+    warn_older("cuda.amp.autocast_mode._cast", "amp.autocast_mode._cast(value, 'cuda', dtype)")
+    return cast_on(value, "cuda", dtype)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from devtensor import amp
+from devtensor.amp.grad_scaler import OptState
+from devtensor.amp.older_names import warn_older
 
-__all__ = ["GradScaler"]
+__all__ = ["GradScaler", "OptState"]
 
 
 class GradScaler(amp.GradScaler):
@@ -18,4 +20,5 @@ class GradScaler(amp.GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
+        warn_older("cuda.amp.GradScaler", "amp.GradScaler('cuda', ...)")
         super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from devtensor.backends.cuda import sdp_kernel
 from devtensor.core.errors import ArgumentTypeError
 
-__all__ = ["SDPBackend", "sdpa_kernel"]
+__all__ = ["WARN_FOR_UNFUSED_KERNELS", "SDPBackend", "sdpa_kernel"]
+
+
+class NoBackend(ArgumentTypeError, AssertionError):
+    """What is neither an SDPBackend nor a list of them."""
 
 
 class SDPBackend(enum.IntEnum):
@@ -22,6 +27,9 @@ class SDPBackend(enum.IntEnum):
     CUDNN_ATTENTION = 3
     OVERRIDEABLE = 4
 
+    def __str__(self) -> str:
+        return f"SDPBackend.{self.name}"
+
 
 @contextmanager
 def sdpa_kernel(
@@ -29,11 +37,12 @@ def sdpa_kernel(
 ) -> Iterator[dict[str, bool]]:
     """Within it the settings of `devtensor.backends.cuda` say that attention may use these kernels.
 
-    Errors: ArgumentTypeError for what is no SDPBackend.
+    Errors: NoBackend (AssertionError) for what is no SDPBackend.
     """
-    chosen = {backends} if isinstance(backends, SDPBackend) else {*backends}
+    several = isinstance(backends, Iterable) and not isinstance(backends, SDPBackend)
+    chosen: set[Any] = {*backends} if several else {backends}  # type: ignore[misc]
     if not all(isinstance(backend, SDPBackend) for backend in chosen):
-        raise ArgumentTypeError(f"[sdpa_kernel] got {backends!r}; it needs an SDPBackend, or several")
+        raise NoBackend(f"[sdpa_kernel] got {backends!r}; it needs an SDPBackend, or several")
     with sdp_kernel(
         enable_flash=SDPBackend.FLASH_ATTENTION in chosen,
         enable_math=SDPBackend.MATH in chosen,
@@ -41,3 +50,7 @@ def sdpa_kernel(
         enable_cudnn=SDPBackend.CUDNN_ATTENTION in chosen,
     ):
         yield {}
+
+
+# Kept for scripts that set it: no kernel is passed over, so there is nothing to warn of.
+WARN_FOR_UNFUSED_KERNELS = False

@@ -1,5 +1,6 @@
 """Layers' functions, without state: PyTorch's `torch.nn.functional`."""
 
+from devtensor.core import misfits as _misfits
 from devtensor.functions import out as _out
 from devtensor.nn.functional.activation import (
     celu,
@@ -101,6 +102,8 @@ from devtensor.nn.functional.margins import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from devtensor.nn.functional.masks import canonical_mask as _canonical_mask  # noqa: F401 - copies of
+from devtensor.nn.functional.masks import none_or_dtype as _none_or_dtype  # noqa: F401 - layers call them
 from devtensor.nn.functional.normalization import (
     batch_norm,
     group_norm,
@@ -314,3 +317,4 @@ __all__ = [
 ]
 
 _out.attach(globals(), _out.NN)
+_misfits.attach(globals(), __all__)

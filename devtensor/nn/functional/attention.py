@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.errors import DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.dropout import dropout
 from devtensor.ops.attention import attention, attention_weights
@@ -26,14 +26,18 @@ def scaled_dot_product_attention(
     """Means of `value` weighted by softmax(query @ key.T * scale + mask).
 
     A bool mask says where to look; a mask of numbers is added. With `enable_gqa` several heads of `query`
-    share one of `key` and `value`. A row that may look nowhere gives zeros.
+    share one of `key` and `value`. With `is_causal` a query sees keys up to its own place, and what the mask
+    leaves of them. A row that may look nowhere gives zeros. A mask may also be a
+    `nn.attention.bias.CausalBias`.
 
     Shapes: query (*B, L, E), key (*B, S, E), value (*B, S, V), attn_mask broadcasts to (*B, L, S) -> (*B, L,
     V)
     Source: Vaswani et al. 2017; `scale` is 1/sqrt(E) unless given.
-    Errors: ArgumentError if a mask is given beside is_causal; ShapeError if sizes do not fit.
+    Errors: ShapeError if sizes do not fit.
     """
-    _check(query, key, value, attn_mask, is_causal)
+    if hasattr(attn_mask, "_dispatch"):
+        return attn_mask._dispatch(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+    _check(query, key, value, attn_mask)
     if enable_gqa:
         key, value = (_shared(query, t) for t in (key, value))
     if not dropout_p:
@@ -42,11 +46,7 @@ def scaled_dot_product_attention(
     return matmul(dropout(weights, dropout_p, True), value)
 
 
-def _check(query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> None:
-    if is_causal and mask is not None:
-        raise ArgumentError(
-            "[scaled_dot_product_attention] got attn_mask and is_causal=True; give one of them"
-        )
+def _check(query: Any, key: Any, value: Any, mask: Any) -> None:
     ndims = [t.array.ndim for t in (query, key, value)]
     if min(ndims) < 2:
         raise ShapeError(

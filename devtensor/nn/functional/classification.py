@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import may_look
 from devtensor.nn.functional.linear import linear
@@ -31,6 +32,7 @@ def nll_loss(
     """
     reduction = old_reduction(size_average, reduce, reduction)
     input, target, single = _batched("nll_loss", input, target)
+    _check_weight("nll_loss", input, weight)
     losses = _of_classes(classification.nll_loss, input, target, weight, reduction, ignore_index)
     return _unbatched(losses, single)
 
@@ -73,6 +75,7 @@ def cross_entropy(
             f"{target.kind.dtype}"
         )
     input, target, single = _batched("cross_entropy", input, target)
+    _check_weight("cross_entropy", input, weight)
     losses = _of_classes(
         classification.cross_entropy, input, target, weight, reduction, ignore_index, label_smoothing
     )
@@ -93,6 +96,18 @@ def _batched(op: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, bo
     if input.array.ndim == 1 and target.array.shape in ((), (1,)):
         return _with_batch(input), as_shape(target, (1,)), True
     return input, target, False
+
+
+def _check_weight(op: str, input: Tensor, weight: Tensor | None) -> None:
+    """Refuse weights of another dtype; layers such as autocast bring both to one.
+
+    Errors: DTypeError that names the two.
+    """
+    if weight is not None and weight.kind.dtype is not input.kind.dtype and not current().layers:
+        raise DTypeError(
+            f"[{op}] weight has dtype {weight.dtype.name}; it needs that of input, {input.dtype.name}; "
+            "convert it with .to(input.dtype)"
+        )
 
 
 def _of_classes(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from devtensor.core.dtype import float32
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
-from devtensor.functions.sampling import rand
+from devtensor.functions.formats import like
 from devtensor.nn.functional.geometry import floats_only
 from devtensor.ops.compare import lt, where
 from devtensor.ops.create import cast
+from devtensor.random import generator_for
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -28,7 +30,7 @@ def _check(op: str, p: float) -> None:
 def _kept(input: Tensor, shape: tuple[int, ...], p: float) -> Any:
     """True where an element stays, which it does with probability 1 - p."""
     with no_grad():
-        return lt(rand(shape, device=input.kind.device, dtype="float32"), 1.0 - p)
+        return lt(generator_for(input.kind.device).uniform(shape, float32), 1.0 - p)
 
 
 def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
@@ -108,7 +110,8 @@ def _with_alpha(input: Any, shape: tuple[int, ...], p: float, inplace: bool) -> 
     if p == 1.0:
         return _into(input, input * 0.0, inplace)
     scale = ((1 - p) * (1 + p * SELU_FLOOR**2)) ** -0.5
-    mixed = where(_kept(input, shape, p), input, SELU_FLOOR) * scale - scale * p * SELU_FLOOR
+    kept = where(_kept(input, shape, p), input, SELU_FLOOR)
+    mixed = like(kept * scale - scale * p * SELU_FLOOR, input, None)
     return _into(input, mixed, inplace)
 
 

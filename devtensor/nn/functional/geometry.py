@@ -18,7 +18,7 @@ def numbers(op: str, name: str, value: Any, count: int) -> Sizes:
 
     Errors: ArgumentError for another number of them, ArgumentTypeError for what is no int.
     """
-    if isinstance(value, int):
+    if value.__class__ is int:
         return (value,) * count
     if not isinstance(value, Sequence) or isinstance(value, str):
         return (_whole(op, name, value),) * count
@@ -31,9 +31,11 @@ def numbers(op: str, name: str, value: Any, count: int) -> Sizes:
 
 def _whole(op: str, name: str, value: Any) -> int:
     try:
-        return value.__index__()
+        if not isinstance(value, bool):
+            return value.__index__()
     except (AttributeError, TypeError):
-        raise ArgumentTypeError(f"[{op}] {name} is {value!r}; it needs an int, or one for each dim") from None
+        pass
+    raise ArgumentTypeError(f"[{op}] {name} is {value!r}; it needs an int, or one for each dim")
 
 
 def floats_only(op: str, input: Tensor) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from devtensor.amp.autocast import is_autocast_enabled
 from devtensor.core.dtype import promote
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError, Unsupported
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.ops.combine import clamp
 from devtensor.ops.compare import le, logical_and, where
@@ -30,6 +30,7 @@ GRID_SAMPLE_INTERPOLATION_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
 GRID_SAMPLE_PADDING_MODES = {"zeros": 0, "border": 1, "reflection": 2}
 
 
+@one_op("widest", name="grid_sampler")
 def grid_sample(
     input: Tensor,
     grid: Tensor,
@@ -43,7 +44,6 @@ def grid_sample(
     Units: with align_corners the edges are the outermost elements' centres, else their outer borders.
     Errors: ArgumentError for an unknown mode; ShapeError if sizes do not fit; DTypeError if dtypes differ.
     """
-    input, grid = _in_one_dtype(input, grid)
     _check_sampling(input, grid, mode, padding_mode)
     if align_corners is None:
         warnings.warn(
@@ -65,14 +65,6 @@ def grid_sample(
         total = part if total is None else total + part
     order = (0, len(places) + 1, *range(1, len(places) + 1))
     return permute(total, order).contiguous()  # type: ignore[attr-defined]
-
-
-def _in_one_dtype(input: Any, grid: Any) -> tuple[Any, Any]:
-    """Under autocast the two meet in the wider dtype, as in PyTorch."""
-    if input.kind.dtype is grid.kind.dtype or not is_autocast_enabled(input.kind.device.type):
-        return input, grid
-    common = promote(input.kind.dtype, grid.kind.dtype)
-    return cast(input, common), cast(grid, common)
 
 
 def _check_sampling(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:

@@ -3,29 +3,67 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-from devtensor.core.errors import DevtensorError, ShapeError
+from devtensor.core.errors import ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.activation import softmax
 from devtensor.nn.functional.attention import scaled_dot_product_attention
 from devtensor.nn.functional.dropout import dropout
 from devtensor.nn.functional.linear import linear
-from devtensor.nn.functional.padding import pad
-from devtensor.ops.compare import where
+from devtensor.nn.functional.masks import (
+    OP,
+    canonical_mask,
+    check_mask_size,
+    expect,
+    is_batched,
+    merged,
+    none_or_dtype,
+    one_wider,
+)
 from devtensor.ops.create import full
 from devtensor.ops.join import cat
 
 __all__ = ["multi_head_attention_forward"]
 
 
-class AttentionError(DevtensorError, AssertionError):
-    """Queries, keys, values or masks that do not go together."""
+class Projections(NamedTuple):
+    """Weights and biases in front of the heads: one weight for all three, or three; the biases in one."""
+
+    weights: Any
+    bias: Any
 
 
-def _expect(condition: Any, text: str) -> None:
-    if not condition:
-        raise AttentionError(f"[multi_head_attention_forward] {text}")
+class Extras(NamedTuple):
+    """What the heads see beside the projected keys and values."""
+
+    bias_k: Any = None
+    bias_v: Any = None
+    zeros: bool = False
+    static_k: Any = None
+    static_v: Any = None
+
+
+class Layout(NamedTuple):
+    """The sizes of a call, and where the dimension of samples stands."""
+
+    length: int
+    batch: int
+    width: int
+    heads: int
+    batch_first: bool
+
+    def to_heads(self, projected: Any, parts: int) -> Any:
+        """(.., .., parts * E) as (parts, N, heads, sequence, E / heads)."""
+        first, second = projected.shape[:2]
+        split = projected.reshape(first, second, parts, self.heads, self.width // self.heads)
+        return split.permute(2, 0, 3, 1, 4) if self.batch_first else split.permute(2, 1, 3, 0, 4)
+
+    def from_heads(self, output: Any) -> Any:
+        """(N, heads, L, E / heads) with the heads side by side."""
+        if self.batch_first:
+            return output.permute(0, 2, 1, 3).reshape(self.batch, self.length, self.width)
+        return output.permute(2, 0, 1, 3).reshape(self.length, self.batch, self.width)
 
 
 def multi_head_attention_forward(
@@ -65,149 +103,147 @@ def multi_head_attention_forward(
     Source: Vaswani et al. 2017.
     Errors: AttentionError (AssertionError) or ShapeError for what does not go together.
     """
-    batched = _is_batched(query, key, value, key_padding_mask, attn_mask)
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight)
+    return attend(
+        (query, key, value),
+        num_heads,
+        Projections(separate if use_separate_proj_weight else in_proj_weight, in_proj_bias),
+        (out_proj_weight, out_proj_bias),
+        Extras(bias_k, bias_v, add_zero_attn, static_k, static_v),
+        (attn_mask, key_padding_mask, is_causal),
+        (need_weights, average_attn_weights),
+        dropout_p if training else 0.0,
+        embed_dim_to_check,
+    )
+
+
+def attend(
+    inputs: tuple[Any, Any, Any],
+    num_heads: int,
+    projections: Projections,
+    out_projection: tuple[Tensor, Tensor | None],
+    extras: Extras,
+    masks: tuple[Any, Any, bool],
+    wanted: tuple[bool, bool],
+    p: float,
+    width_to_check: int,
+    batch_first: bool = False,
+) -> tuple[Any, Any]:
+    """The same; `masks` are attn_mask, key_padding_mask and the hint, `wanted`: weights, and their mean."""
+    mask, padding, causal = masks
+    batched = is_batched(*inputs, padding, mask, num_heads)
     if not batched:
-        query, key, value = (t.unsqueeze(1) for t in (query, key, value))
-        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-    length, batch, width = query.shape
-    _expect(
-        width == embed_dim_to_check,
-        f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}",
-    )
-    head = width // num_heads
-    _expect(head * num_heads == width, f"embed_dim {width} not divisible by num_heads {num_heads}")
-    if is_causal and attn_mask is None:
-        raise ShapeError("[multi_head_attention_forward] Need attn_mask if specifying the is_causal hint.")
-    padding = _added("key_padding_mask", key_padding_mask, query.dtype)
-    hinted = is_causal and padding is None and not need_weights
-    mask = None if hinted else _added("attn_mask", attn_mask, query.dtype)
-    mask = _three_dims(mask, length, key.shape[0], batch * num_heads)
-    weights = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else in_proj_weight
-    q, k, v = _projected(query, key, value, weights, in_proj_bias)
-    if bias_k is not None or bias_v is not None:
-        _expect(static_k is None and static_v is None, "bias cannot be added to static key or value.")
-        k, v = _with_biases(k, v, bias_k, bias_v)
-        mask, padding = _widened_masks(mask, padding)
-    q, k, v = (
-        t.reshape(t.shape[0], batch * num_heads, head).transpose(0, 1) if fixed is None else fixed
-        for t, fixed in ((q, None), (k, static_k), (v, static_v))
-    )
-    if add_zero_attn:
-        zeros = full((batch * num_heads, 1, head), 0, k.kind.dtype, k.kind.device)
-        k, v = cat(k, zeros, dim=1), cat(v, zeros, dim=1)
-        mask, padding = _widened_masks(mask, padding)
-    mask = _merged(mask, padding, batch, num_heads, k.shape[1])
-    p = dropout_p if training else 0.0
-    output, seen = _attended(q, k, v, mask, p, hinted, need_weights, (batch, num_heads))
-    output = _put_together(output, (length, batch, width), out_proj_weight, out_proj_bias)
-    if seen is not None and average_attn_weights:
-        seen = seen.mean(1)
+        batch_first = False
+        inputs = _each_once(inputs, lambda t: t.unsqueeze(1))
+        padding = None if padding is None else padding.unsqueeze(0)
+    layout = _layout(inputs, num_heads, width_to_check, batch_first)
+    dtype = inputs[0].dtype
+    padding = canonical_mask(padding, "key_padding_mask", none_or_dtype(mask), "attn_mask", dtype)
+    if causal and mask is None:
+        raise ShapeError(f"[{OP}] Need attn_mask if specifying the is_causal hint.")
+    causal = causal and padding is None and not wanted[0]
+    mask = None if causal else canonical_mask(mask, "attn_mask", None, "", dtype, check_other=False)
+    q, k, v = _projected(inputs, projections, layout)
+    if mask is not None:
+        check_mask_size(mask, layout.length, k.shape[2], layout.batch * num_heads)
+    k, v, added = _extended(k, v, extras, layout)
+    for _ in range(added):
+        mask, padding = one_wider(mask), one_wider(padding)
+    mask = merged(mask, padding, (layout.batch, num_heads, k.shape[2]))
+    output, weights = _through_heads(q, k, v, mask, p, causal, wanted[0])
+    result: Any = linear(layout.from_heads(output), *out_projection)
+    if weights is not None and wanted[1]:
+        weights = weights.mean(1)
     if batched:
-        return output, seen
-    return output.squeeze(1), None if seen is None else seen.squeeze(0)
+        return result, weights
+    return result.squeeze(1), None if weights is None else weights.squeeze(0)
 
 
-def _is_batched(query: Any, key: Any, value: Any, padding: Any, mask: Any) -> bool:
-    ndim = query.array.ndim
-    _expect(
-        ndim in (2, 3),
-        f"query should be unbatched 2D or batched 3D tensor but received {ndim}-D query tensor",
-    )
-    _expect(
-        key.array.ndim == value.array.ndim == ndim,
-        f"For {ndim}-D query, expected key and value to be {ndim}-D but found {key.array.ndim}-D and "
-        f"{value.array.ndim}-D tensors respectively",
-    )
-    _expect(
-        padding is None or padding.array.ndim == ndim - 1,
-        f"For {ndim}-D query, expected key_padding_mask to be None or {ndim - 1}-D",
-    )
-    _expect(
-        mask is None or mask.array.ndim in (2, 3),
-        f"For {ndim}-D query, expected attn_mask to be None, 2-D or 3-D",
-    )
-    return ndim == 3
+def _each_once(inputs: tuple, change: Any) -> tuple:
+    """The inputs changed; what was one tensor stays one."""
+    query, key, value = inputs
+    changed = change(query)
+    changed_key = changed if key is query else change(key)
+    return changed, changed_key, changed_key if value is key else change(value)
 
 
-def _added(name: str, mask: Any, dtype: Any) -> Any:
-    """A mask as numbers to add: minus infinity where a bool one says not to look."""
-    if mask is None or mask.dtype.is_floating_point:
-        return mask
-    _expect(mask.dtype.name == "bool", f"only bool and floating types of {name} are supported")
-    zeros = full(tuple(mask.array.shape), 0, dtype, mask.kind.device)
-    return where(mask, float("-inf"), zeros)
+def _layout(inputs: tuple, heads: int, width_to_check: int, batch_first: bool) -> Layout:
+    first, second, width = inputs[0].shape
+    expect(width == width_to_check, f"was expecting embedding dimension of {width_to_check}, but got {width}")
+    expect(width // heads * heads == width, f"embed_dim {width} not divisible by num_heads {heads}")
+    length, batch = (second, first) if batch_first else (first, second)
+    return Layout(length, batch, width, heads, batch_first)
 
 
-def _three_dims(mask: Any, length: int, source: int, heads: int) -> Any:
-    if mask is None:
-        return None
-    shape = tuple(mask.array.shape)
-    wanted = (length, source) if len(shape) == 2 else (heads, length, source)
-    if shape != wanted:
-        raise ShapeError(
-            f"[multi_head_attention_forward] The shape of the {len(shape)}D attn_mask is {shape}, but should "
-            f"be {wanted}."
-        )
-    return mask.unsqueeze(0) if len(shape) == 2 else mask
-
-
-def _projected(query: Any, key: Any, value: Any, weights: Any, bias: Any) -> list[Any]:
+def _projected(inputs: tuple, projections: Projections, layout: Layout) -> Any:
+    """Queries, keys and values (N, heads, sequence, E / heads); as few products as the inputs allow."""
+    query, key, value = inputs
+    weights, bias = projections
     if isinstance(weights, tuple):
-        _expect(all(w is not None for w in weights), "use_separate_proj_weight is True but a weight is None")
-        _expect(
+        expect(all(w is not None for w in weights), "use_separate_proj_weight is True but a weight is None")
+        expect(
             key.shape[:2] == value.shape[:2],
             f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}",
         )
-    else:
-        _expect(weights is not None, "use_separate_proj_weight is False but in_proj_weight is None")
-        _expect(key.shape == value.shape, f"key shape {key.shape} does not match value shape {value.shape}")
-        weights = weights.chunk(3)
-    biases = (None, None, None) if bias is None else bias.chunk(3)
-    return [linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)]
+        biases = (None, None, None) if bias is None else bias.chunk(3)
+        return [
+            layout.to_heads(linear(x, w, b), 1)[0] for x, w, b in zip(inputs, weights, biases, strict=True)
+        ]
+    expect(weights is not None, "use_separate_proj_weight is False but in_proj_weight is None")
+    expect(key.shape == value.shape, f"key shape {key.shape} does not match value shape {value.shape}")
+    if query is key and key is value:
+        return layout.to_heads(linear(query, weights, bias), 3).unbind(0)
+    counts = [1, 2] if key is value else [1, 1, 1]
+    sizes = [count * layout.width for count in counts]
+    biases = [None] * len(counts) if bias is None else bias.split(sizes)
+    parts = zip(inputs, weights.split(sizes), biases, counts, strict=False)
+    return [heads for x, w, b, count in parts for heads in layout.to_heads(linear(x, w, b), count).unbind(0)]
 
 
-def _with_biases(k: Any, v: Any, bias_k: Any, bias_v: Any) -> tuple[Any, Any]:
-    """Keys and values with one more place at the end of the sequence, the same for all samples."""
-    _expect(bias_k is not None and bias_v is not None, "bias_k and bias_v must be given together")
-    return _one_longer(k, bias_k), _one_longer(v, bias_v)
+def _extended(k: Any, v: Any, extras: Extras, layout: Layout) -> tuple[Any, Any, int]:
+    """Keys and values with the extra places, and how many were added; fixed ones in their stead."""
+    added = 0
+    if extras.bias_k is not None or extras.bias_v is not None:
+        expect(extras.bias_k is not None, "bias_v is set but bias_k is None")
+        expect(extras.bias_v is not None, "bias_k is set but bias_v is None")
+        expect(extras.static_k is None, "bias cannot be added to static key.")
+        expect(extras.static_v is None, "bias cannot be added to static value.")
+        k, v = _one_longer(k, extras.bias_k), _one_longer(v, extras.bias_v)
+        added += 1
+    k = _fixed("static_k", extras.static_k, k, layout)
+    v = _fixed("static_v", extras.static_v, v, layout)
+    if extras.zeros:
+        zeros = full((*k.shape[:2], 1, k.shape[3]), 0, k.kind.dtype, k.kind.device)
+        k, v = cat(k, zeros, dim=2), cat(v, zeros, dim=2)
+        added += 1
+    return k, v, added
 
 
 def _one_longer(t: Any, bias: Any) -> Any:
-    return cat(t, bias.expand(1, t.shape[1], bias.shape[-1]), dim=0)
+    """One more place at the end of the sequence, the same for all samples."""
+    batch, heads, _, head = t.shape
+    return cat(t, bias.reshape(1, heads, 1, head).expand(batch, heads, 1, head), dim=2)
 
 
-def _widened_masks(*masks: Any) -> tuple[Any, ...]:
-    """Masks with one more place to look at, the last."""
-    return tuple(None if mask is None else pad(mask, (0, 1)) for mask in masks)
-
-
-def _merged(mask: Any, padding: Any, batch: int, heads: int, source: int) -> Any:
-    if padding is None:
-        return mask
-    _expect(
-        tuple(padding.array.shape) == (batch, source),
-        f"key_padding_mask shape {tuple(padding.array.shape)}; expected {(batch, source)}",
+def _fixed(name: str, fixed: Any, projected: Any, layout: Layout) -> Any:
+    if fixed is None:
+        return projected
+    rows, head = layout.batch * layout.heads, layout.width // layout.heads
+    expect(
+        fixed.array.ndim == 3 and fixed.shape[0] == rows and fixed.shape[2] == head,
+        f"{name} has shape {tuple(fixed.shape)}; expecting ({rows}, S, {head})",
     )
-    spread = padding.view(batch, 1, 1, source).expand(batch, heads, 1, source)
-    spread = spread.reshape(batch * heads, 1, source)
-    return spread if mask is None else mask + spread
+    return fixed.reshape(layout.batch, layout.heads, fixed.shape[1], head)
 
 
-def _put_together(output: Any, sizes: tuple[int, int, int], weight: Any, bias: Any) -> Any:
-    """The heads' outputs side by side, projected: (L, N, E)."""
-    length, batch, width = sizes
-    made: Any = linear(output.transpose(0, 1).reshape(length * batch, width), weight, bias)
-    return made.view(length, batch, made.shape[1])
-
-
-def _attended(
-    q: Any, k: Any, v: Any, mask: Any, p: float, causal: bool, wanted: bool, sizes: tuple[int, int]
+def _through_heads(
+    q: Any, k: Any, v: Any, mask: Any, p: float, causal: bool, weighted: bool
 ) -> tuple[Any, Any]:
-    """The heads' outputs (N*heads, L, E/heads), and the weights (N, heads, L, S) where they are wanted."""
-    if not wanted:
+    """The heads' outputs (N, heads, L, E / heads), and the weights (N, heads, L, S) where they are wanted."""
+    if not weighted:
         return scaled_dot_product_attention(q, k, v, mask, p, causal), None
     scores = (q * math.sqrt(1.0 / q.shape[-1])) @ k.transpose(-2, -1)
     weights: Any = softmax(scores if mask is None else scores + mask, -1)
     if p > 0.0:
         weights = dropout(weights, p)
-    return weights @ v, weights.view(*sizes, *weights.shape[1:])
+    return weights @ v, weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import floats_only
 from devtensor.nn.functional.loss import old_reduction
@@ -51,6 +52,7 @@ def _rows(op: str, input: Tensor) -> tuple[Any, bool]:
     return (input, False) if len(shape) == 2 else (as_shape(input, (1, input.shape.numel())), True)
 
 
+@one_op("float32")
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -93,6 +95,7 @@ def multi_margin_loss(
     return reduced("multi_margin_loss", losses, size_average, reduce, reduction)
 
 
+@one_op("float32")
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
+from devtensor.core.precision import one_op
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import floats_only, may_look
@@ -20,6 +21,7 @@ from devtensor.ops.shape import as_shape
 __all__ = ["gaussian_nll_loss", "poisson_nll_loss"]
 
 
+@one_op("float32")
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.ops import linear as ops
 from devtensor.ops.linalg import matmul
@@ -24,6 +25,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product if bias is None else product + bias
 
 
+@one_op("widest")
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input1 times each matrix of `weight` times input2, plus `bias`.
 

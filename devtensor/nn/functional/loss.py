@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import may_look
 from devtensor.ops import loss as ops
@@ -123,6 +124,7 @@ def huber_loss(
     return _weighted(ops.huber_loss, input, target, weight, reduction, delta)
 
 
+@one_op("refused")
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,

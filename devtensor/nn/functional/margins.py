@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import floats_only
@@ -40,6 +41,7 @@ def above(distance: Any) -> Any:
     return clamp(distance, 0, None)
 
 
+@one_op("float32")
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -56,6 +58,7 @@ def hinge_embedding_loss(
     return reduced("hinge_embedding_loss", losses, size_average, reduce, reduction)
 
 
+@one_op("float32")
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -78,6 +81,7 @@ def margin_ranking_loss(
     return reduced("margin_ranking_loss", losses, size_average, reduce, reduction)
 
 
+@one_op("float32")
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -114,6 +118,7 @@ def _wide_enough(input: Any) -> Any:
     return input if input.kind.dtype.is_floating_point else cast(input, "float32")
 
 
+@one_op("float32")
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -130,6 +135,7 @@ def soft_margin_loss(
     return reduced("soft_margin_loss", losses, size_average, reduce, reduction)
 
 
+@one_op("float32")
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from devtensor.core.tensor import Tensor
+from devtensor.functions.out import into
 from devtensor.nn.functional import normalization
 from devtensor.nn.functional.convolution import (
     conv1d,
@@ -109,6 +110,8 @@ def native_batch_norm(
     training: bool,
     momentum: float,
     eps: float,
+    *,
+    out: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Any, Any]:
     """`batch_norm`, with the means and the inverse deviations that it found in training, else nothing.
 
@@ -118,6 +121,6 @@ def native_batch_norm(
     result = normalization.batch_norm(input, *statistics, weight, bias, training, momentum, eps)
     if not training:
         nothing = full((0,), 0, input.kind.dtype, input.kind.device)
-        return result, nothing, nothing
+        return into(out, (result, nothing, nothing))
     dims = (0, *range(2, input.array.ndim))
-    return result, *_statistics(input.detach(), dims, tuple(input.array.shape[1:2]), eps)
+    return into(out, (result, *_statistics(input.detach(), dims, tuple(input.array.shape[1:2]), eps)))

@@ -9,6 +9,7 @@ from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from devtensor.core.inplace import write
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import in_order
 from devtensor.nn.functional.pooling import avg_pool2d
 from devtensor.ops import norm as ops
 from devtensor.ops.create import copy
@@ -194,7 +195,7 @@ def instance_norm(
             mean, var = ops.moments(input, dims)
             _move(running_mean, mean.mean(0), momentum)
             _move(running_var, var.mean(0) * (count / max(1, count - 1)), momentum)
-    return ops.group_norm(input, weight, bias, input.array.shape[1], eps)
+    return in_order(ops.group_norm(input, weight, bias, input.array.shape[1], eps))
 
 
 def local_response_norm(

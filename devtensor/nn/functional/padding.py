@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError, Unsupported
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import channels_like, in_order
 from devtensor.ops import shape as ops
-from devtensor.ops.create import arange
-from devtensor.ops.elementwise import maximum, minimum, remainder
-from devtensor.ops.index import index_select
-from devtensor.ops.parts import abs as _abs
+from devtensor.ops.join import cat
 
 __all__ = ["pad"]
 
 
+@one_op(name="nn_pad")
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """`input` with borders: pairs (before, after), for the last dim first; negative widths cut off.
 
@@ -35,8 +35,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     pairs = tuple(zip(widths[::2], widths[1::2], strict=True))
     if mode == "constant":
         return _constant(input, pairs, 0 if value is None else value)
-    if mode not in PLACES:
-        raise Unsupported(f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(PLACES)}")
+    if mode not in BORDERS:
+        raise Unsupported(
+            f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(BORDERS)}"
+        )
     if value not in (None, 0):
         raise ArgumentError(f"[pad] Padding mode {mode!r} doesn't take in value argument; got {value}")
     if ndim - len(pairs) not in (1, 2):
@@ -51,10 +53,13 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if mode == "circular":
         input = _constant(input, tuple((min(b, 0), min(a, 0)) for b, a in pairs), 0)
         pairs = tuple((max(b, 0), max(a, 0)) for b, a in pairs)
+    made = input
     for place, (before, after) in enumerate(pairs):
         if before or after:
-            input = _looked_up(input, ndim - 1 - place, before, after, mode)
-    return input
+            made = _bordered(made, ndim - 1 - place, before, after, mode)
+    if made is input:
+        return made
+    return in_order(made) if mode == "circular" else channels_like(made, input)
 
 
 def _constant(input: Tensor, pairs: tuple, value: Any) -> Tensor:
@@ -71,21 +76,40 @@ def _constant(input: Tensor, pairs: tuple, value: Any) -> Tensor:
     return ops.pad(input, full, value)
 
 
-def _reflected(place: Any, size: int) -> Any:
+def _cut(input: Tensor, dim: int, start: int, stop: int) -> Any:
+    """The elements from `start` on and before `stop` along a dim."""
+    return ops.getitem(input, (*(slice(None),) * dim, slice(start, stop)))
+
+
+def _reflected(input: Tensor, dim: int, before: int, after: int) -> tuple[Any, Any]:
     """Mirrored at both edge elements."""
-    place = _abs(place)
-    return minimum(place, 2 * (size - 1) - place)
+    last = input.array.shape[dim] - 1
+    front, back = _cut(input, dim, 1, before + 1), _cut(input, dim, last - after, last)
+    return ops.flip(front, (dim,)), ops.flip(back, (dim,))
 
 
-PLACES = {
-    "reflect": _reflected,
-    "replicate": lambda place, size: minimum(maximum(place, 0), size - 1),
-    "circular": lambda place, size: remainder(place, size),
-}
+def _replicated(input: Tensor, dim: int, before: int, after: int) -> tuple[Any, Any]:
+    """The edge elements, again and again."""
+    shape, size = tuple(input.array.shape), input.array.shape[dim]
+    edges = _cut(input, dim, 0, 1), _cut(input, dim, size - 1, size)
+    found = [
+        ops.expand(edge, (*shape[:dim], width, *shape[dim + 1 :]))
+        for edge, width in zip(edges, (before, after), strict=True)
+    ]
+    return found[0], found[1]
 
 
-def _looked_up(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    """The elements along `dim` chosen by their place, which may lie outside."""
+def _continued(input: Tensor, dim: int, before: int, after: int) -> tuple[Any, Any]:
+    """From the other edge on."""
+    size = input.array.shape[dim]
+    return _cut(input, dim, size - before, size), _cut(input, dim, 0, after)
+
+
+BORDERS = {"reflect": _reflected, "replicate": _replicated, "circular": _continued}
+
+
+def _bordered(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    """`input` between two borders along `dim`; negative widths cut off."""
     size = input.array.shape[dim]
     limit = {"reflect": size - 1, "circular": size}.get(mode)
     if limit is not None and max(before, after) > limit:
@@ -97,5 +121,9 @@ def _looked_up(input: Tensor, dim: int, before: int, after: int, mode: str) -> T
         raise ShapeError(
             f"[pad] dim {dim} of input {tuple(input.array.shape)} is empty; mode {mode!r} needs elements"
         )
-    places = arange(-before, 1, size + before + after, "int64", input.kind.device)
-    return index_select(input, PLACES[mode](places, size), dim)
+    front, back = BORDERS[mode](input, dim, max(before, 0), max(after, 0))
+    parts = [front] * (before > 0) + [input] + [back] * (after > 0)
+    whole = cat(*parts, dim=dim) if len(parts) > 1 else input
+    if before >= 0 and after >= 0:
+        return whole
+    return _cut(whole, dim, max(-before, 0), whole.array.shape[dim] + min(after, 0))

@@ -8,7 +8,9 @@ from typing import Any
 from devtensor.core.dtype import FLOAT, int64
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.naming import named
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import in_order
 from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import pool as ops
 from devtensor.ops.create import cast
@@ -85,8 +87,10 @@ def _largest(count: int) -> tuple[Callable, Callable]:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
-        found = with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
-        return found if return_indices else found[0]
+        values, places = with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+        if return_indices:
+            return values, places
+        return in_order(values) if count == 1 and not values.requires_grad else values
 
     doc = (
         f"Largest element of each window over {count} spatial dim(s)%s its flat place in the plane.\n\n"
@@ -94,7 +98,7 @@ def _largest(count: int) -> tuple[Callable, Callable]:
         "Errors: ShapeError if no window fits, or padding exceeds half a window."
     )
     return (
-        named(max_pool, name, doc % "; with `return_indices` also"),
+        one_op()(named(max_pool, name, doc % "; with `return_indices` also")),
         named(with_indices, f"{name}_with_indices", doc % ", and"),
     )
 
@@ -186,7 +190,7 @@ def _adaptive_largest(count: int) -> tuple[Callable, Callable]:
         "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *output_size) or (C, *output_size)"
     )
     return (
-        named(adaptive_max_pool, name, doc % "; with `return_indices` also"),
+        one_op()(named(adaptive_max_pool, name, doc % "; with `return_indices` also")),
         named(with_indices, f"{name}_with_indices", doc % ", and"),
     )
 

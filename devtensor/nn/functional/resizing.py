@@ -48,8 +48,8 @@ def interpolate(
     that does not take so many dims.
     """
     count = input.array.ndim - 2
-    _check_mode(input, count, mode, align_corners, antialias)
     sizes, scales = _sizes(input, count, size, scale_factor, recompute_scale_factor)
+    _check_mode(input, count, mode, align_corners, antialias)
     if mode == "area":
         return adaptive_avg_pool(input, sizes)
     kind = MODES[mode][0]

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import DTypeError, ShapeError
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import channels_like, copied
 from devtensor.nn.functional.geometry import numbers
 from devtensor.ops.conv import gather_windows, padded, window_counts, windows
 from devtensor.ops.shape import as_shape, getitem, permute
@@ -29,6 +30,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     Errors: ShapeError if the channels do not divide, or there are fewer than 3 dims.
     """
     shape, r = _pixels("pixel_shuffle", input, upscale_factor)
+    if r == 1:
+        return channels_like(copied("pixel_shuffle", input, "contiguous_format"), input)
     *lead, channels, height, width = shape
     if channels % (r * r):
         raise ShapeError(
@@ -48,6 +51,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     Errors: ShapeError if height or width do not divide, or there are fewer than 3 dims.
     """
     shape, r = _pixels("pixel_unshuffle", input, downscale_factor)
+    if r == 1:
+        return channels_like(copied("pixel_unshuffle", input, "contiguous_format"), input)
     *lead, channels, height, width = shape
     for name, size in (("height", height), ("width", width)):
         if size % r:
@@ -90,7 +95,8 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             f"{shape[1]} channels and {groups} groups."
         )
     split = as_shape(input, (shape[0], groups, shape[1] // groups, *shape[2:]))
-    return as_shape(permute(split, (0, 2, 1, *range(3, len(shape) + 1))), shape)
+    made = as_shape(permute(split, (0, 2, 1, *range(3, len(shape) + 1))), shape)
+    return channels_like(made, input) if len(shape) == 4 else made
 
 
 native_channel_shuffle = channel_shuffle
@@ -99,6 +105,8 @@ native_channel_shuffle = channel_shuffle
 def _pairs(op: str, **given: Any) -> list[tuple[int, ...]]:
     found = []
     for name, value in given.items():
+        if isinstance(value, (tuple, list)) and len(value) != 2:
+            raise ShapeError(f"[{op}] It is expected {name} equals to 2, but got size {len(value)}: {value}")
         pair = numbers(op, name, value, 2)
         if any(n < (0 if name == "padding" else 1) for n in pair):
             raise ShapeError(f"[{op}] {name} should be greater than zero, but got {value}")

@@ -6,6 +6,7 @@ from array import array
 from typing import Any
 
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.rules import Operand, result_type
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor
@@ -19,6 +20,7 @@ from devtensor.ops.shape import expand
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
+@one_op("float32")
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """Cosine of the angle between `x1` and `x2` along `dim`; each length is taken to be at least `eps`.
 
@@ -44,6 +46,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return vector_norm(x1 - x2 + eps, -1, keepdim, p)
 
 
+@one_op("float32")
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of all pairs of rows, the first row's pairs first.
 

@@ -9,6 +9,7 @@ from devtensor.core.errors import ArgumentError, DevtensorError, DTypeError, Sha
 from devtensor.core.inplace import write
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import in_order
 from devtensor.nn.functional.geometry import floats_only, may_look
 from devtensor.ops.compare import eq, gt, logical_and, lt, ne, where
 from devtensor.ops.create import arange, cast, full
@@ -117,7 +118,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes < 0:
         num_classes = int(amax(tensor).item()) + 1
     classes = arange(0, 1, num_classes, "int64", tensor.kind.device)
-    return cast(eq(tensor.unsqueeze(-1), classes), int64)  # type: ignore[attr-defined]
+    return cast(eq(in_order(tensor).unsqueeze(-1), classes), int64)  # type: ignore[attr-defined]
 
 
 def _check_classes(tensor: Tensor, num_classes: int) -> None:

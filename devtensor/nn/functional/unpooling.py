@@ -8,7 +8,9 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.naming import named
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
+from devtensor.functions.formats import channels_like
 from devtensor.functions.sampling import rand
 from devtensor.nn.functional.geometry import Sizes, floats_only, may_look, numbers, with_batch, without_batch
 from devtensor.ops.create import arange, cast, full
@@ -53,15 +55,15 @@ def _undone(count: int) -> Callable[..., Tensor]:
         zeros = full((planes, prod(sizes)), 0, values.kind.dtype, values.kind.device)
         flat = as_shape(places, (planes, per_plane))
         made = scatter(zeros, flat, as_shape(values, (planes, per_plane)), 1)
-        return without_batch(as_shape(made, (samples, channels, *sizes)), added)
+        made = as_shape(made, (samples, channels, *sizes))
+        return without_batch(channels_like(made, values) if count == 2 else made, added)
 
-    return named(
-        max_unpool,
-        name,
+    doc = (
         f"Elements put back to where max_pool{count}d took them from, zeros elsewhere.\n\n"
         "Shapes: input (N, C, *P) or (C, *P), indices as input -> (N, C, *S) or (C, *S)\n"
-        "Errors: ShapeError if indices do not fit; ArgumentError for an output_size that no pooling gives.",
+        "Errors: ShapeError if indices do not fit; ArgumentError for an output_size that no pooling gives."
     )
+    return one_op()(named(max_unpool, name, doc))
 
 
 def _check(op: str, input: Tensor, indices: Tensor, sizes: Sizes, count: int) -> None:
@@ -140,6 +142,9 @@ def _fractional(count: int) -> tuple[Callable, Callable]:
         batch, added = with_batch(name, input, count)
         spatial = tuple(batch.array.shape[2:])
         sizes = _fractions(name, spatial, size, output_size, output_ratio)
+        if added and _random_samples is not None and _random_samples.array.ndim == 3:
+            # Of several rows the first serves an input without a batch.
+            _random_samples = _random_samples[:1]
         samples = _samples(name, batch, _random_samples, count)
         starts = [
             _starts(samples[..., place], n, k, out)  # type: ignore[index]
@@ -160,7 +165,7 @@ def _fractional(count: int) -> tuple[Callable, Callable]:
         return found if return_indices else found[0]
 
     doc = FRACTIONAL.format(count=count)
-    return named(fractional_max_pool, name, doc), named(with_indices, f"{name}_with_indices", doc)
+    return one_op()(named(fractional_max_pool, name, doc)), named(with_indices, f"{name}_with_indices", doc)
 
 
 def _order(count: int) -> tuple[int, ...]:

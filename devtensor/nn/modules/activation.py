@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.errors import DevtensorError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional, init
+from devtensor.nn.modules.attention import MultiheadAttention  # noqa: F401 - at PyTorch's path
 from devtensor.nn.modules.circumstances import announce
 from devtensor.nn.modules.fresh import parameter
 from devtensor.nn.modules.module import Module

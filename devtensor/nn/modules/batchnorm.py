@@ -93,7 +93,10 @@ class _BatchNorm(_NormBase):
             return self.momentum or 0.0
         with no_grad():
             self.num_batches_tracked.add_(1)
-        return self.momentum if self.momentum is not None else 1.0 / self.num_batches_tracked.float()
+        if self.momentum is not None:
+            return self.momentum
+        wide = self.running_mean is not None and self.running_mean.kind.dtype.name == "float64"
+        return 1.0 / (self.num_batches_tracked.double() if wide else self.num_batches_tracked.float())
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)

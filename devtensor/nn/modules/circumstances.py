@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.feed import depend
 from devtensor.core.state import current
+from devtensor.nn.modules.everywhere import _global_forward_hooks, _global_forward_pre_hooks
 
 # Attributes of these kinds are settings: Dropout's p, BatchNorm's momentum, a flag of the user's own.
 PLAIN = (bool, int, float, str, type(None))
@@ -37,7 +38,8 @@ def circumstances(module: weakref.ref[Any]) -> tuple | None:
         for kind in ("_parameters", "_buffers", "_modules")
         for name, member in attributes[kind].items()
     )
-    hooks = tuple(tuple(attributes[kind]) for kind in ("_forward_pre_hooks", "_forward_hooks"))
+    own = (attributes[kind] for kind in ("_forward_pre_hooks", "_forward_hooks"))
+    hooks = tuple(map(tuple, (*own, _global_forward_pre_hooks, _global_forward_hooks)))
     return settings, members, hooks
 
 

@@ -29,38 +29,30 @@ def position(index: Any, length: int) -> int:
 class Numbered(Module):
     """Base of modules whose members are numbered from 0."""
 
-    def _members(self) -> dict[str, Any]:
-        return self._modules
-
     def _renumber(self, members: Iterable[Any]) -> None:
         members = list(members)
-        held = self._members()
-        for name in list(held):
-            del held[name]
+        self._modules.clear()
         for place, member in enumerate(members):
             setattr(self, str(place), member)
 
-    def _add(self, name: str, member: Any) -> None:
-        self.add_module(name, member)
-
     def __len__(self) -> int:
-        return len(self._members())
+        return len(self._modules)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(list(self._members().values()))
+        return iter(list(self._modules.values()))
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name.isdigit()]
 
     def _named(self, index: Any) -> str:
-        return list(self._members())[position(index, len(self))]
+        return list(self._modules)[position(index, len(self))]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         setattr(self, self._named(index), value)
 
     def __delitem__(self, index: Any) -> None:
-        gone = set(list(self._members())[index]) if isinstance(index, slice) else {self._named(index)}
-        self._renumber([member for name, member in self._members().items() if name not in gone])
+        gone = set(list(self._modules)[index]) if isinstance(index, slice) else {self._named(index)}
+        self._renumber([member for name, member in self._modules.items() if name not in gone])
 
     def insert(self, index: int, module: Any) -> Any:
         """Put a member in front of place `index`."""
@@ -71,7 +63,7 @@ class Numbered(Module):
 
     def append(self, module: Any) -> Self:
         """Add a member at the end."""
-        self._add(str(len(self)), module)
+        self.add_module(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Any]) -> Self:
@@ -85,10 +77,10 @@ class Numbered(Module):
             self.append(module)
         return self
 
-    def pop(self, index: int | slice = -1) -> Any:
+    def pop(self, key: int | slice) -> Any:
         """Take a member out."""
-        taken = self[index]  # type: ignore[index]
-        del self[index]
+        taken = self[key]  # type: ignore[index]
+        del self[key]
         return taken
 
 
@@ -170,71 +162,64 @@ class ModuleList(Numbered):
         return framed(self._get_name(), [], lines)
 
 
-class Named(Module):
-    """Base of modules whose members are found by name."""
-
-    def _members(self) -> dict[str, Any]:
-        return self._modules
-
-    def __getitem__(self, key: str) -> Any:
-        return self._members()[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.add_module(key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del self._members()[key]
-
-    def __len__(self) -> int:
-        return len(self._members())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(self._members()))
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._members()
-
-    def clear(self) -> None:
-        """Take all members out."""
-        self._members().clear()
-
-    def pop(self, key: str) -> Any:
-        """Take one member out."""
-        return self._members().pop(key)
-
-    def keys(self) -> Any:
-        """The members' names."""
-        return self._members().keys()
-
-    def items(self) -> Any:
-        """Names and members."""
-        return self._members().items()
-
-    def values(self) -> Any:
-        """The members."""
-        return self._members().values()
-
-    def update(self, entries: Any) -> None:
-        """Add members from a mapping or from pairs.
-
-        Errors: ArgumentTypeError for anything else.
-        """
-        if not isinstance(entries, (Iterable, Named)):
-            raise ArgumentTypeError(
-                f"[{self._get_name()}.update] should be called with an iterable of key/value pairs, but got "
-                f"{type(entries).__name__}"
-            )
-        for key, value in entries.items() if isinstance(entries, (Mapping, Named)) else entries:
-            self[key] = value
-
-
-class ModuleDict(Named):
+class ModuleDict(Module):
     """Modules by name."""
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
         if modules is not None:
             self.update(modules)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.add_module(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._modules))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._modules
+
+    def clear(self) -> None:
+        """Take all members out."""
+        self._modules.clear()
+
+    def pop(self, key: str) -> Any:
+        """Take one member out."""
+        return self._modules.pop(key)
+
+    def keys(self) -> Any:
+        """The members' names."""
+        return self._modules.keys()
+
+    def items(self) -> Any:
+        """Names and members."""
+        return self._modules.items()
+
+    def values(self) -> Any:
+        """The members."""
+        return self._modules.values()
+
+    def update(self, modules: Any) -> None:
+        """Add members from a mapping or from pairs.
+
+        Errors: ArgumentTypeError for anything else.
+        """
+        if not isinstance(modules, Iterable):
+            raise ArgumentTypeError(
+                f"[{self._get_name()}.update] should be called with an iterable of key/value pairs, but got "
+                f"{type(modules).__name__}"
+            )
+        for key, value in modules.items() if isinstance(modules, (Mapping, ModuleDict)) else modules:
+            self[key] = value
 
 
 def _as_parameter(value: Any) -> Any:
@@ -250,54 +235,204 @@ def _described(value: Any, kind: Callable[[Tensor], Any]) -> str:
     return f"{what} containing: [{kind(value)} of size {shape}{place}]"
 
 
-def _listed(members: dict[str, Any], kind: Callable[[Tensor], Any]) -> list[str]:
-    return [f"  ({name}): {_described(value, kind)}" for name, value in members.items()]
+def _listed(members: Iterable[tuple[Any, Any]], kind: Callable[[Tensor], Any]) -> str:
+    return "\n".join(f"  ({name}): {_described(value, kind)}" for name, value in members)
 
 
-class ParameterList(Numbered):
-    """A list of parameters that is a module; tensors become parameters."""
+class ParameterList(Module):
+    """A list of parameters, and of whatever else, that is a module; tensors become parameters."""
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
+        self._size = 0
         if values is not None:
             self.extend(values)
 
-    def _members(self) -> dict[str, Any]:
-        return self._parameters
-
-    def _add(self, name: str, member: Any) -> None:
-        setattr(self, name, member)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, _as_parameter(value) if name.isdigit() else value)
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(list(self)[index])
-        return self._parameters[self._named(index)]
+            return type(self)([self[place] for place in range(len(self))[index]])
+        return getattr(self, str(position(index, len(self))))
 
-    def __iadd__(self, other: Iterable[Any]) -> Self:
-        return self.extend(other)
+    def __setitem__(self, index: Any, value: Any) -> None:
+        setattr(self, str(position(index, len(self))), _as_parameter(value))
 
-    def __repr__(self) -> str:
-        return framed(self._get_name(), _listed(self._parameters, attrgetter("dtype")), [])
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[place] for place in range(len(self))])
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.isdigit()]
+
+    def __iadd__(self, parameters: Iterable[Any]) -> Self:
+        return self.extend(parameters)
+
+    def append(self, value: Any) -> Self:
+        """Add a value at the end."""
+        self._size += 1
+        self[-1] = value
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add values at the end.
+
+        Errors: ArgumentTypeError for a tensor, or what cannot be iterated over.
+        """
+        if not isinstance(values, Iterable) or isinstance(values, Tensor):
+            raise ArgumentTypeError(
+                f"[ParameterList.extend] should be called with an iterable, but got {type(values).__name__}"
+            )
+        for value in list(values):
+            self.append(value)
+        return self
+
+    def extra_repr(self) -> str:
+        return _listed(enumerate(self), attrgetter("dtype"))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("ParameterList should not be called.")
 
 
-class ParameterDict(Named):
-    """Parameters by name; tensors become parameters."""
+class ParameterDict(Module):
+    """Parameters, and whatever else, by name; tensors become parameters."""
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
+        self._keys: dict[str, None] = {}
         if parameters is not None:
             self.update(parameters)
 
-    def _members(self) -> dict[str, Any]:
-        return self._parameters
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, _named_by(key))
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if not isinstance(key, str):
-            raise ArgumentError(f"[ParameterDict] key {key!r} is a {type(key).__name__}; names are strings")
-        self.register_parameter(key, _as_parameter(value))
+        self._keys[_named_by(key)] = None
+        setattr(self, key, _as_parameter(value))
 
-    def __repr__(self) -> str:
-        return framed(self._get_name(), _listed(self._parameters, Tensor.type), [])
+    def __delitem__(self, key: str) -> None:
+        del self._keys[key]
+        delattr(self, key)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        made = self.copy()
+        made.update(other)
+        return made
+
+    def __ror__(self, other: ParameterDict) -> ParameterDict:
+        made = other.copy()
+        made.update(self)
+        return made
+
+    def __ior__(self, other: ParameterDict) -> Self:
+        self.update(other)
+        return self
+
+    def copy(self) -> ParameterDict:
+        """Another dict of the same values."""
+        return ParameterDict(list(self.items()))
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of a name, which becomes `default` if there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def clear(self) -> None:
+        """Take all values out."""
+        for key in list(self._keys):
+            del self[key]
+
+    def pop(self, key: str) -> Any:
+        """Take one value out."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last name and its value out.
+
+        Errors: KeyError if there is none.
+        """
+        key = next(reversed(self._keys), None)
+        if key is None:
+            raise KeyError("[ParameterDict.popitem] the dict is empty")
+        return key, self.pop(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a name, or `default`."""
+        return self[key] if key in self else default
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """Another dict in which these names have one value."""
+        return ParameterDict([(key, default) for key in keys])
+
+    def keys(self) -> Any:
+        """The names."""
+        return self._keys.keys()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Names and values."""
+        return ((key, self[key]) for key in self._keys)
+
+    def values(self) -> Iterable[Any]:
+        """The values."""
+        return (self[key] for key in self._keys)
+
+    def update(self, parameters: Any) -> None:
+        """Add values from a mapping, a plain one in the order of its sorted names, or from pairs.
+
+        Errors: ArgumentTypeError for anything else; ArgumentError for what is no pair.
+        """
+        if not isinstance(parameters, Iterable):
+            raise ArgumentTypeError(
+                "[ParameterDict.update] should be called with an iterable of key/value pairs, but got "
+                f"{type(parameters).__name__}"
+            )
+        for key, value in _pairs(parameters):
+            self[key] = value
+
+    def extra_repr(self) -> str:
+        return _listed(self.items(), Tensor.type)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("ParameterDict should not be called.")
+
+
+def _named_by(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ArgumentTypeError(f"[ParameterDict] key {key!r} is a {type(key).__name__}; names are strings")
+    return key
+
+
+def _pairs(entries: Any) -> Iterator[tuple[Any, Any]]:
+    """Names and values of a mapping or of pairs."""
+    if isinstance(entries, (OrderedDict, ParameterDict)):
+        yield from entries.items()
+    elif isinstance(entries, Mapping):
+        yield from sorted(entries.items(), key=operator.itemgetter(0))
+    else:
+        for place, pair in enumerate(entries):
+            if not isinstance(pair, Iterable):
+                raise ArgumentTypeError(
+                    f"[ParameterDict.update] element {place} must be an iterable of two, not a "
+                    f"{type(pair).__name__}"
+                )
+            pair = list(pair)
+            if len(pair) != 2:
+                raise ArgumentError(
+                    f"[ParameterDict.update] element {place} has length {len(pair)}; 2 is required"
+                )
+            yield pair[0], pair[1]

@@ -42,8 +42,13 @@ class Unflatten(Module):
             raise ArgumentTypeError(
                 f"[Unflatten] dim {dim!r} names a dim; devtensor has none but numbered ones"
             )
+        if not isinstance(unflattened_size, (tuple, list)):
+            raise ArgumentTypeError(
+                f"[Unflatten] unflattened_size must be a tuple of ints, but found type "
+                f"{type(unflattened_size).__name__}"
+            )
         self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
+        self.unflattened_size = unflattened_size
 
     def forward(self, input: Tensor) -> Tensor:
         shape = tuple(input.array.shape)

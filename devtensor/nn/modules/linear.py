@@ -61,6 +61,10 @@ class Linear(Module):
         )
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """The Linear behind the heads of attention; its class tells it from others."""
+
+
 def spread_by_fan_in(bias: Tensor, weight: Tensor) -> None:
     """Spread a bias evenly within 1/sqrt(inputs of the layer)."""
     fan_in, _ = init._calculate_fan_in_and_fan_out(weight)

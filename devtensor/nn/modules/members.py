@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.tensor import Tensor
+from devtensor.nn.modules.everywhere import registered
 from devtensor.nn.parameter import Buffer, Parameter
 
 
@@ -98,6 +99,7 @@ class Membership:
                     f"[register_parameter] Cannot assign non-leaf Tensor to parameter '{name}'; parameters "
                     "are leaves; to express it by others, compute it in forward()"
                 )
+            param = registered("_parameters", self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -111,7 +113,7 @@ class Membership:
                 f"[register_buffer] cannot assign '{_type_name(tensor)}' object to buffer '{name}' "
                 "(Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = registered("_buffers", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -125,7 +127,7 @@ class Membership:
         if module is not None and not isinstance(module, Membership):
             raise ArgumentTypeError(f"[add_module] {_type_name(module)} is not a Module subclass")
         self._check_name(name, "module", "_modules")
-        self._modules[name] = module
+        self._modules[name] = registered("_modules", self, name, module)
 
     def register_module(self, name: str, module: Any) -> None:
         """Another name of `add_module`."""
@@ -159,12 +161,23 @@ class Membership:
             )
         self._mirrored(kind)
         self._forget(name, kind)
-        if isinstance(value, Buffer):
-            self.register_buffer(name, value, value.persistent)
+        if kind == "_buffers":
+            self._register_as_before(name, value)
         elif kind == "_parameters":
             self.register_parameter(name, value)
         else:
-            self.__dict__[kind][name] = value
+            self.__dict__[kind][name] = registered(kind, self, name, value)
+
+    def _register_as_before(self, name: str, value: Any) -> None:
+        """Register a buffer that says whether it is saved, or is saved if the one that it replaces was.
+
+        A subclass's own `register_buffer` may not know of that: it is told only what is not usual.
+        """
+        usual = name not in self._non_persistent_buffers_set
+        if value.persistent if isinstance(value, Buffer) else usual:
+            self.register_buffer(name, value)
+        else:
+            self.register_buffer(name, value, persistent=False)
 
     def _mirrored(self, kind: str) -> None:
         """Take a plain dict, such as unpickling by hand leaves, as this kind of members."""
@@ -216,6 +229,7 @@ class Membership:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
+        state.pop("_compiled_call_impl", None)
         for kind in KINDS:
             for name in state.get(kind, ()):
                 state.pop(name, None)

@@ -2,20 +2,71 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import devtensor.methods  # noqa: F401 - layers use tensors' operators and methods
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import DType, as_dtype
 from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.hooks import RemovableHandle
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
+from devtensor.nn.modules.everywhere import (
+    _global_backward_hooks,
+    _global_backward_pre_hooks,
+    _global_buffer_registration_hooks,
+    _global_forward_hooks,
+    _global_forward_hooks_always_called,
+    _global_forward_hooks_with_kwargs,
+    _global_forward_pre_hooks,
+    _global_module_registration_hooks,
+    _global_parameter_registration_hooks,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from devtensor.nn.modules.hooks import HOOK_TABLES, Hooked
+from devtensor.nn.modules.saving import EXTRA_STATE as _EXTRA_STATE_KEY_SUFFIX
+from devtensor.nn.modules.saving import IncompatibleKeys as _IncompatibleKeys
 from devtensor.nn.modules.saving import Saving
-from devtensor.nn.parameter import rebind
+from devtensor.nn.parameter import is_lazy, rebind
 from devtensor.ops.create import full
+
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
+# By PyTorch's path: what holds for all modules, and names that scripts import from here.
+__all__ += [
+    "_EXTRA_STATE_KEY_SUFFIX",
+    "RemovableHandle",
+    "_IncompatibleKeys",
+    "_addindent",
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+    "_global_buffer_registration_hooks",
+    "_global_forward_hooks",
+    "_global_forward_hooks_always_called",
+    "_global_forward_hooks_with_kwargs",
+    "_global_forward_pre_hooks",
+    "_global_module_registration_hooks",
+    "_global_parameter_registration_hooks",
+]
 
 
 class Module(Hooked, Saving):
@@ -38,6 +89,7 @@ class Module(Hooked, Saving):
     training: bool
     dump_patches = False
     call_super_init = False
+    T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init and (args or kwargs):
@@ -49,6 +101,7 @@ class Module(Hooked, Saving):
             raise ArgumentTypeError(f"{type(self).__name__}.__init__() got {given}; Module takes none")
         object.__setattr__(self, "training", True)
         self._start()
+        object.__setattr__(self, "_is_full_backward_hook", None)
         for table in HOOK_TABLES:
             object.__setattr__(self, table, OrderedDict())
         if self.call_super_init:
@@ -56,6 +109,7 @@ class Module(Hooked, Saving):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.__dict__.setdefault("_is_full_backward_hook", None)
         for table in HOOK_TABLES:
             self.__dict__.setdefault(table, OrderedDict())
 
@@ -91,9 +145,12 @@ class Module(Hooked, Saving):
                 continue
             if set_to_none:
                 param.grad = None
+                continue
+            if param.grad.grad_fn is None:
+                param.grad.requires_grad_(False)
             else:
-                with no_grad():
-                    param.grad = param.grad * 0
+                param.grad.detach_()
+            param.grad.zero_()
 
     def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call `fn` on all modules below, then on this one."""
@@ -113,26 +170,38 @@ class Module(Hooked, Saving):
                     with no_grad():
                         rebind(tensor, fn(tensor))
         for name, buffer in self._buffers.items():
-            if buffer is not None:
+            if is_lazy(buffer):
+                rebind(buffer, fn(buffer))
+            elif buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move and convert all: `to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`.
 
-        The dtype applies to floating-point and complex tensors only; the others are just moved.
+        The dtype applies to floating-point and complex tensors only; the others are just moved. A
+        `memory_format` is for tensors of 4 and 5 dims.
 
         Errors: ArgumentTypeError for a dtype that is neither floating point nor complex.
         """
-        device, dtype = _destination(args, kwargs)
+        device, dtype, memory_format = _destination(args, kwargs)
         if dtype is not None and not dtype.differentiable:
             raise ArgumentTypeError(
                 "[Module.to] nn.Module.to only accepts floating point or complex dtypes, but got desired "
                 f"dtype={dtype}"
             )
+        if dtype is not None and dtype.is_complex:
+            warnings.warn(
+                "Complex modules are a new feature: some modules may not work as expected with complex "
+                "parameters or buffers",
+                stacklevel=2,
+            )
 
         def convert(tensor: Any) -> Tensor:
-            return tensor.to(device, dtype if tensor.dtype.differentiable else None)
+            wanted = dtype if tensor.dtype.differentiable else None
+            if memory_format is not None and tensor.dim() in (4, 5):
+                return tensor.to(device, wanted, memory_format=memory_format)
+            return tensor.to(device, wanted)
 
         return self._apply(convert)
 
@@ -140,44 +209,70 @@ class Module(Hooked, Saving):
         """Move all parameters and buffers to a CUDA device."""
         return self.to("cuda" if device is None else device)
 
+    def xpu(self, device: Any = None) -> Self:
+        """Move all parameters and buffers to an XPU device."""
+        return self.to("xpu" if device is None else device)
+
+    def ipu(self, device: Any = None) -> Self:
+        """Move all parameters and buffers to an IPU device."""
+        return self.to("ipu" if device is None else device)
+
+    def mtia(self, device: Any = None) -> Self:
+        """Move all parameters and buffers to an MTIA device."""
+        return self.to("mtia" if device is None else device)
+
     def cpu(self) -> Self:
         """Move all parameters and buffers to the CPU."""
         return self.to("cpu")
 
     def type(self, dst_type: Any) -> Self:
         """Convert all parameters and buffers to a dtype."""
-        return self._apply(lambda tensor: tensor.to(as_dtype(dst_type)))
+        return self._apply(lambda tensor: tensor.type(dst_type))
+
+    def _floats_to(self, name: str) -> Self:
+        dtype = as_dtype(name)
+        return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
 
     def float(self) -> Self:
         """Convert floating-point parameters and buffers to float32."""
-        return self.to(as_dtype("float32"))
+        return self._floats_to("float32")
 
     def double(self) -> Self:
         """Convert floating-point parameters and buffers to float64."""
-        return self.to(as_dtype("float64"))
+        return self._floats_to("float64")
 
     def half(self) -> Self:
         """Convert floating-point parameters and buffers to float16."""
-        return self.to(as_dtype("float16"))
+        return self._floats_to("float16")
 
     def bfloat16(self) -> Self:
         """Convert floating-point parameters and buffers to bfloat16."""
-        return self.to(as_dtype("bfloat16"))
+        return self._floats_to("bfloat16")
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """Move to a device without copying: all values are to be written anew."""
-        place = resolve(device)
-        return self._apply(lambda t: full(tuple(t.array.shape), 0, t.kind.dtype, place), recurse)
+        place = None if device is None else resolve(device)
+        return self._apply(
+            lambda t: full(tuple(t.array.shape), 0, t.kind.dtype, place or t.kind.device), recurse
+        )
 
     def share_memory(self) -> Self:
         """Move all parameters and buffers to memory that other processes can see."""
         return self._apply(lambda tensor: tensor.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Checks what `devtensor.compile` takes; the module runs eagerly as it is."""
+        """Call what `devtensor.compile` makes of this module's call, with its arguments."""
         from devtensor.compiler import compile
 
-        compile(self, *args, **kwargs)
+        self._compiled_call_impl = compile(self._call_impl, *args, **kwargs)
+
+    def _replicate_for_data_parallel(self) -> Self:
+        """A copy that has modules and buffers of its own to set, and no parameters."""
+        replica: Any = self.__new__(type(self))
+        replica.__dict__ = {k: v for k, v in self.__dict__.items() if k not in self._parameters}
+        replica._parameters, replica._is_replica = {}, True
+        replica._buffers, replica._modules = self._buffers.copy(), self._modules.copy()
+        return replica
 
     def extra_repr(self) -> str:
         """What `repr` says of the module's own settings."""
@@ -198,13 +293,33 @@ def framed(name: str, own: list[str], below: list[str]) -> str:
     return f"{name}({lines}\n)"
 
 
+def _addindent(s_: str, numSpaces: int) -> str:
+    """All lines but the first, and those without text, moved right."""
+    first, *others = s_.split("\n")
+    return "\n".join([first, *(" " * numSpaces + line if line.strip() else "" for line in others)])
+
+
 def indented(text: str) -> str:
     """All lines but the first moved right by two."""
-    return text.replace("\n", "\n  ")
+    return _addindent(text, 2)
 
 
-def _destination(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType | None]:
-    """Read the forms of `to`."""
+class Destination(NamedTuple):
+    """What `to` was asked for."""
+
+    device: Device | None
+    dtype: DType | None
+    memory_format: Any
+
+
+def _destination(args: tuple, kwargs: dict[str, Any]) -> Destination:
+    """Read the forms of `to`.
+
+    Errors: ArgumentTypeError for what is none of them.
+    """
+    unknown = kwargs.keys() - {"device", "dtype", "tensor", "non_blocking", "memory_format"}
+    if unknown:
+        raise ArgumentTypeError(f"[Module.to] got an unexpected keyword argument '{min(unknown)}'")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     like = kwargs.get("tensor")
     for value in args:
@@ -221,4 +336,8 @@ def _destination(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DT
             )
     if like is not None:
         device, dtype = like.kind.device, like.kind.dtype
-    return None if device is None else resolve(device), None if dtype is None else as_dtype(dtype)
+    return Destination(
+        None if device is None else resolve(device),
+        None if dtype is None else as_dtype(dtype),
+        kwargs.get("memory_format"),
+    )

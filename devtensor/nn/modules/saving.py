@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from devtensor.core.errors import ArgumentTypeError, CheckpointError
+from devtensor.core.errors import ArgumentTypeError, CheckpointError, SettingError
+from devtensor.core.hooks import RemovableHandle, add_hook
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor, share
-from devtensor.nn.modules.hooks import RemovableHandle, add_hook
+from devtensor.nn.modules.backward_hooks import WrappedHook
 from devtensor.nn.modules.traversal import Traversal
-from devtensor.nn.parameter import Parameter
+from devtensor.nn.parameter import Parameter, is_lazy
 
 EXTRA_STATE = "_extra_state"
+
+
+class HookError(SettingError, AssertionError):
+    """A hook that gave something back where it must not."""
 
 
 class IncompatibleKeys(NamedTuple):
@@ -74,8 +80,14 @@ class Saving(Traversal):
         self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
         """All parameters and persistent buffers by dotted name; they share the module's memory."""
-        given: Any = (*args, *(destination, prefix, keep_vars)[len(args) :])
-        destination, prefix, keep_vars = given
+        if args:
+            warnings.warn(
+                "Positional args are being deprecated, use kwargs instead: destination, prefix, keep_vars",
+                FutureWarning,
+                stacklevel=2,
+            )
+            given: Any = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            destination, prefix, keep_vars = given
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()
@@ -90,6 +102,8 @@ class Saving(Traversal):
                 module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._state_dict_hooks.values():
             replaced = hook(self, destination, prefix, metadata)
+            if replaced is not None and getattr(hook, "_from_public_api", False):
+                raise SettingError(f"[state_dict] a post-hook gave {type(replaced)}; it must return None")
             destination = destination if replaced is None else replaced
         return destination
 
@@ -134,8 +148,9 @@ class Saving(Traversal):
                 module._load({k: v for k, v in state.items() if k.startswith(below)}, below, loading)
         for hook in self._load_state_dict_post_hooks.values():
             if hook(self, found) is not None:
-                raise RuntimeError(
-                    "Hooks registered with `register_load_state_dict_post_hook` must return None"
+                raise HookError(
+                    "[load_state_dict] hooks registered with `register_load_state_dict_post_hook` must "
+                    "return None; change the lists of keys in place"
                 )
 
     def _load_from_state_dict(
@@ -149,22 +164,21 @@ class Saving(Traversal):
         error_msgs: list[str],
     ) -> None:
         """Load this module's own tensors; what is wrong goes into the lists."""
-        for hook, with_module in self._load_state_dict_pre_hooks.values():
-            first = (self,) if with_module else ()
-            hook(
-                *first, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-            )
+        for hook in self._load_state_dict_pre_hooks.values():
+            hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         assign = local_metadata.get("assign_to_params_buffers", False)
         own = {name: value for name, value in self._persistent().items() if value is not None}
         for name, value in own.items():
             key = prefix + name
-            if key not in state_dict:
-                missing_keys.append(key)
-            else:
+            if key in state_dict:
                 problem = self._load_one(name, key, value, state_dict[key], assign)
                 error_msgs.extend([problem] if problem else [])
-        self._load_extra_state(state_dict, prefix, missing_keys, unexpected_keys)
-        for key in state_dict:
+            elif strict:
+                missing_keys.append(key)
+        self._load_extra_state(
+            state_dict, prefix, missing_keys if strict else [], unexpected_keys if strict else []
+        )
+        for key in state_dict if strict else ():
             rest = key[len(prefix) :]
             if key.startswith(prefix) and rest != EXTRA_STATE:
                 name, _, deeper = rest.partition(".")
@@ -190,21 +204,40 @@ class Saving(Traversal):
                 f'While copying the parameter named "{key}", expected Tensor or Tensor-like object from '
                 f"checkpoint but received {type(given)}"
             )
-        if not value.array.ndim and given.array.shape == (1,):
-            given = given[0]
-        if given.array.shape != value.array.shape:
+        if not is_lazy(value):
+            if not value.array.ndim and given.array.shape == (1,):
+                given = given[0]
+            if given.array.shape != value.array.shape:
+                return (
+                    f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
+                    f"the shape in current model is {value.shape}."
+                )
+        try:
+            self._take(name, key, value, given, assign)
+        except Exception as error:
             return (
-                f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
-                f"the shape in current model is {value.shape}."
+                f'While copying the parameter named "{key}", whose dimensions in the model are '
+                f"{value.array.shape} and whose dimensions in the checkpoint are {given.array.shape}, an "
+                f"exception occurred : {error.args}."
             )
-        with no_grad():
-            if not assign:
-                value.copy_(given)
-            elif isinstance(value, Parameter) and not isinstance(given, Parameter):
-                setattr(self, name, Parameter(given, requires_grad=value.requires_grad))
-            else:
-                setattr(self, name, given)
         return None
+
+    def _take(self, name: str, key: str, value: Tensor, given: Tensor, assign: bool) -> None:
+        """Put a loaded tensor's numbers, or with `assign` the tensor itself, in the place of `value`."""
+        if not assign:
+            if value.is_meta and not given.is_meta:
+                warnings.warn(
+                    f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in "
+                    "the current model does nothing; pass assign=True to take the checkpoint's tensors",
+                    stacklevel=2,
+                )
+            with no_grad():
+                value.copy_(given)
+            return
+        if isinstance(value, Parameter):
+            given = given if isinstance(given, Parameter) else Parameter(given, requires_grad=False)
+            given.requires_grad_(value.requires_grad)
+        setattr(self, name, given)
 
     def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(module, prefix, keep_vars)` before the state is collected."""
@@ -212,15 +245,16 @@ class Saving(Traversal):
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, metadata)` on the collected state, to change it in place."""
-
-        def checked(module: Any, state: Any, prefix: str, metadata: Any) -> None:
-            if hook(module, state, prefix, metadata) is not None:
-                raise RuntimeError("state_dict post-hook must return None")
-
-        return add_hook(self._state_dict_hooks, checked)
+        hook._from_public_api = True  # type: ignore[attr-defined]
+        return add_hook(self._state_dict_hooks, hook)
 
     def _register_state_dict_hook(self, hook: Callable) -> RemovableHandle:
         """The same; what the hook returns replaces the state."""
+        if getattr(hook, "_from_public_api", False):
+            raise SettingError(
+                "[_register_state_dict_hook] the hook was registered by register_state_dict_post_hook; "
+                "it can be one of them alone"
+            )
         return add_hook(self._state_dict_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
@@ -230,7 +264,7 @@ class Saving(Traversal):
     def _register_load_state_dict_pre_hook(
         self, hook: Callable, with_module: bool = False
     ) -> RemovableHandle:
-        return add_hook(self._load_state_dict_pre_hooks, (hook, with_module))
+        return add_hook(self._load_state_dict_pre_hooks, WrappedHook(hook, self if with_module else None))
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(module, incompatible_keys)` after loading; it may change the lists of keys."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from devtensor.core.errors import ArgumentError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.modules.members import Membership
 from devtensor.nn.parameter import Parameter
@@ -21,9 +22,10 @@ class Traversal(Membership):
     ) -> Iterator[tuple[str, Module]]:
         """This module and all below it, with dotted names."""
         memo = set() if memo is None else memo
-        if remove_duplicate and self in memo:
+        if self in memo:
             return
-        memo.add(self)
+        if remove_duplicate:
+            memo.add(self)
         yield prefix, self  # type: ignore[misc]
         for name, module in self._modules.items():
             if module is not None:
@@ -31,9 +33,9 @@ class Traversal(Membership):
                     memo, f"{prefix}.{name}" if prefix else name, remove_duplicate
                 )
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all below it."""
-        for _, module in self.named_modules():
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -50,14 +52,18 @@ class Traversal(Membership):
             yield module
 
     def _named_members(
-        self, members_of: Callable, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+        self,
+        get_members_fn: Callable,
+        prefix: str = "",
+        recurse: bool = True,
+        remove_duplicate: bool = True,
     ) -> Iterator[tuple[str, Any]]:
         seen = set()
         owners: Any = [(prefix, self)]
         if recurse:
             owners = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for path, module in owners:
-            for name, value in members_of(module):
+            for name, value in get_members_fn(module):
                 if value is None or (remove_duplicate and id(value) in seen):
                     continue
                 seen.add(id(value))
@@ -101,13 +107,21 @@ class Traversal(Membership):
         return found
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
-        """Put `module` where a dotted name leads; with `strict` there must be one already."""
+        """Put `module` where a dotted name leads; with `strict` there must be one already.
+
+        Errors: ArgumentError for an empty name or what is no module, AttributeError for a name that leads to
+        nothing or to what is no module.
+        """
         path, _, name = target.rpartition(".")
         if not name:
-            raise ValueError("Cannot set the submodule without a target name!")
+            raise ArgumentError("[set_submodule] Cannot set the submodule without a target name!")
+        if not isinstance(module, Traversal):
+            raise ArgumentError(f"[set_submodule] `module` is not an nn.Module, found {type(module)}")
         parent = self.get_submodule(path)
         if strict and not hasattr(parent, name):
             raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
+        if not isinstance(getattr(parent, name, module), Traversal):
+            raise AttributeError(f"`{name}` is not an nn.Module")
         setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
@@ -115,23 +129,29 @@ class Traversal(Membership):
 
         Errors: AttributeError if there is none.
         """
-        return self._get_member(target, "_parameters", "an nn.Parameter")
+        owner, name = self._owner_of(target)
+        found = getattr(owner, name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"`{name}` is not an nn.Parameter")
+        return found
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer that a dotted name leads to.
 
         Errors: AttributeError if there is none.
         """
-        return self._get_member(target, "_buffers", "a buffer")
+        owner, name = self._owner_of(target)
+        if name not in owner._buffers:
+            raise AttributeError(f"`{name}` is not a buffer")
+        return getattr(owner, name)
 
-    def _get_member(self, target: str, kind: str, what: str) -> Any:
+    def _owner_of(self, target: str) -> tuple[Module, str]:
+        """The module that holds what a dotted name leads to, and its name there."""
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         if not hasattr(owner, name):
             raise AttributeError(f"{owner._get_name()} has no attribute `{name}`")
-        if name not in getattr(owner, kind):
-            raise AttributeError(f"`{name}` is not {what}")
-        return getattr(owner, name)
+        return owner, name
 
     def _get_name(self) -> str:
         return type(self).__name__

@@ -4,37 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
-from devtensor.optim.lr_scheduler.schedule import LRScheduler, per_group
+from devtensor.optim.lr_scheduler.schedule import LRScheduler
 from devtensor.optim.optimizer import Optimizer
-
-
-class LambdaLR(LRScheduler):
-    """The first learning rate times `lr_lambda(epoch)`; one function, or one a group.
-
-    Functions are not saved in the state; objects with `__call__` are, by their attributes.
-    """
-
-    def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
-        self.lr_lambdas: list[Callable[[int], float]] = per_group("lr_lambda", optimizer, lr_lambda)
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[Any]:
-        self._warn_outside_step()
-        return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
-
-    def state_dict(self) -> dict[str, Any]:
-        saved = [None if hasattr(f, "__code__") else dict(f.__dict__) for f in self.lr_lambdas]
-        return super().state_dict() | {"lr_lambdas": saved}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != "lr_lambdas"})
-        for function, saved in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
-            if saved is not None:
-                function.__dict__.update(saved)
 
 
 class StepLR(LRScheduler):
@@ -188,3 +163,26 @@ class CosineAnnealingLR(LRScheduler):
     def _get_closed_form_lr(self) -> list[Any]:
         height = self._height(self.last_epoch)
         return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
+
+
+class PolynomialLR(LRScheduler):
+    """The first learning rate times (1 - epoch / total_iters)^power, zero from epoch `total_iters` on."""
+
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
+    ) -> None:
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        self._warn_outside_step()
+        if self._is_initial or self.last_epoch > self.total_iters:
+            return self._lrs()
+        left = (1.0 - epoch / self.total_iters for epoch in (self.last_epoch, self.last_epoch - 1))
+        factor = (next(left) / next(left)) ** self.power
+        return [lr * factor for lr in self._lrs()]
+
+    def _get_closed_form_lr(self) -> list[Any]:
+        left = 1.0 - min(self.total_iters, self.last_epoch) / self.total_iters
+        return [base * left**self.power for base in self.base_lrs]

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
+from devtensor.optim.lr_scheduler.momentum import begin_cycle, set_momentum, uses_beta1
 from devtensor.optim.lr_scheduler.schedule import LRScheduler, checked_optimizer, per_group
 from devtensor.optim.optimizer import Optimizer
 
@@ -44,11 +45,11 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        checked_optimizer(optimizer)
+        self.optimizer = checked_optimizer(optimizer)
         self.total_steps = _length(total_steps, epochs, steps_per_epoch)
-        if not 0 <= pct_start <= 1:
-            raise ArgumentError(f"[OneCycleLR] pct_start is {pct_start}; it must be between 0 and 1")
-        if anneal_strategy not in ANNEAL:
+        if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
+            raise ArgumentError(f"[OneCycleLR] pct_start is {pct_start}; it must be a float between 0 and 1")
+        if anneal_strategy not in list(ANNEAL):
             raise ArgumentError(
                 f"[OneCycleLR] anneal_strategy is {anneal_strategy!r}; it must be one of {list(ANNEAL)}"
             )
@@ -63,28 +64,9 @@ class OneCycleLR(LRScheduler):
                 group["max_lr"] = top
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         if cycle_momentum:
-            self._prepare_momentum(optimizer, max_momentum, base_momentum, last_epoch)
+            self.use_beta1 = uses_beta1(optimizer)
+            begin_cycle(optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
-
-    def _prepare_momentum(self, optimizer: Optimizer, high: Any, low: Any, last_epoch: int) -> None:
-        if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-            raise ArgumentError(
-                "[OneCycleLR] optimizer must support momentum or beta1 with `cycle_momentum` option enabled; "
-                "pass cycle_momentum=False"
-            )
-        self.use_beta1 = "betas" in optimizer.defaults
-        highs, lows = per_group("max_momentum", optimizer, high), per_group("base_momentum", optimizer, low)
-        if last_epoch != -1:
-            return
-        for group, top, bottom in zip(optimizer.param_groups, highs, lows, strict=True):
-            group["max_momentum"], group["base_momentum"] = top, bottom
-            self._set_momentum(group, top)
-
-    def _set_momentum(self, group: dict[str, Any], value: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value
 
     def get_lr(self) -> list[Any]:
         self._warn_outside_step()
@@ -108,7 +90,7 @@ class OneCycleLR(LRScheduler):
             found.append(anneal(group[phase["start_lr"]], group[phase["end_lr"]], part))
             if self.cycle_momentum:
                 momentum = anneal(group[phase["start_momentum"]], group[phase["end_momentum"]], part)
-                self._set_momentum(group, momentum)
+                set_momentum(group, momentum)
         return found
 
 
@@ -124,15 +106,18 @@ ANNEAL = {"cos": _cosine, "linear": _line}
 
 
 def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
+    """How many steps the cycle takes."""
+    given = {"total_steps": total_steps}
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
             raise ArgumentError(
                 "[OneCycleLR] You must define either total_steps OR (epochs AND steps_per_epoch); got neither"
             )
-        total_steps = epochs * steps_per_epoch
-    if not isinstance(total_steps, int) or total_steps <= 0:
-        raise ArgumentError(f"[OneCycleLR] the number of steps is {total_steps}; it must be a positive int")
-    return total_steps
+        given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    for name, value in given.items():
+        if not isinstance(value, int) or value <= 0:
+            raise ArgumentError(f"[OneCycleLR] Expected positive integer {name}, but got {value}")
+    return math.prod(given.values())  # type: ignore[arg-type]
 
 
 def _phases(total: int, pct_start: float, three_phase: bool) -> list[dict[str, Any]]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from math import inf
 from typing import Any
 
 from devtensor.core.errors import ArgumentError
-from devtensor.optim.lr_scheduler.schedule import LRScheduler, checked_optimizer, last_lrs, per_group, set_lr
+from devtensor.optim.lr_scheduler.schedule import (
+    EPOCH_DEPRECATION_WARNING,
+    LRScheduler,
+    checked_optimizer,
+    last_lrs,
+    per_group,
+    set_lr,
+)
 from devtensor.optim.optimizer import Optimizer
 
 
@@ -64,6 +72,8 @@ class ReduceLROnPlateau(LRScheduler):
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Note this epoch's value, a number or a 0-d tensor, and reduce the learning rate if it is time."""
         value = float(metrics)
+        if epoch is not None:
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(value, self.best):
             self.best = value

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.optim.optimizer import Optimizer
+from devtensor.optim.subclassing import _to_scalar
+
+EPOCH_DEPRECATION_WARNING = (
+    "The epoch parameter in `scheduler.step()` is deprecated where it is not necessary: call "
+    "`scheduler.step()` without it. With it the closed form, where there is one, is used in place of the "
+    "chainable one."
+)
+
+
+class _enable_get_lr_call:
+    """Within it a schedule's `get_lr` does not warn of being called."""
+
+    def __init__(self, o: LRScheduler) -> None:
+        self.o = o
+
+    def __enter__(self) -> _enable_get_lr_call:
+        self.o._get_lr_called_within_step = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.o._get_lr_called_within_step = False
 
 
 class LRScheduler:
@@ -56,28 +77,38 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch, or to a given one, and set its learning rates."""
-        if (
-            self._step_count == 1
-            and not self._is_initial
-            and not getattr(self.optimizer, "_opt_called", False)
-        ):
-            warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the "
-                "schedule is skipped; call `optimizer.step()` first",
-                UserWarning,
-                stacklevel=2,
-            )
+        if self._step_count == 1 and not self._is_initial:
+            self._warn_of_order()
         self._step_count += 1
+        if epoch is not None:
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
+
+    def _warn_of_order(self) -> None:
+        """Tell at the first step if the optimizer has made none."""
+        if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
+            text = (
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
+                "initialization: nobody can tell whether it comes before `lr_scheduler.step()`, as it should"
+            )
+        elif not getattr(self.optimizer, "_opt_called", False):
+            text = (
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the "
+                "schedule is skipped; call `optimizer.step()` first"
+            )
+        else:
+            return
+        warnings.warn(text, UserWarning, stacklevel=3)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         closed = None if epoch is None else getattr(self, "_get_closed_form_lr", None)
-        self._get_lr_called_within_step = True
-        try:
-            values = self.get_lr() if closed is None else closed()
-        finally:
-            self._get_lr_called_within_step = False
+        self._set_lrs(self.get_lr if closed is None else closed)
+
+    def _set_lrs(self, values_of: Callable[[], list[Any]]) -> None:
+        """Set the groups' learning rates to what a function gives."""
+        with _enable_get_lr_call(self):
+            values = values_of()
         if len(values) != len(self.optimizer.param_groups):
             raise ArgumentError(
                 f"[{type(self).__name__}] gave {len(values)} learning rates for "
@@ -127,7 +158,7 @@ def set_lr(group: dict[str, Any], lr: Any) -> None:
     """Set a group's learning rate, in place where it is a Tensor."""
     if isinstance(group["lr"], Tensor):
         with no_grad():
-            group["lr"].copy_(lr)  # type: ignore[attr-defined]
+            group["lr"].copy_(_to_scalar(lr))  # type: ignore[attr-defined]
     else:
         group["lr"] = lr
 
@@ -138,15 +169,16 @@ def last_lrs(optimizer: Optimizer) -> list[Any]:
 
 
 def per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """A value for each group: one for all, or one each.
+    """A value for each group: one for all, or a list or tuple of one each.
 
     Errors: ArgumentError if the counts differ.
     """
     count = len(optimizer.param_groups)
-    if not isinstance(value, Sequence):
-        return [value] * count
+    if not isinstance(value, (list, tuple)):
+        return [_apart(value) for _ in range(count)]
     if len(value) != count:
         raise ArgumentError(
-            f"[lr_scheduler] expected {count} values for {name}, one a group, but got {len(value)}"
+            f"[lr_scheduler] {name} must have the same length as optimizer.param_groups: expected {count} "
+            f"values for {name}, one a group, but got {len(value)}"
         )
-    return list(value)
+    return [_apart(one) for one in value]

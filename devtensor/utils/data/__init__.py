@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devtensor.utils.data import _utils
 from devtensor.utils.data.collate import default_collate, default_convert
 from devtensor.utils.data.dataloader import DataLoader
 from devtensor.utils.data.dataset import (
@@ -16,6 +17,7 @@ from devtensor.utils.data.dataset import (
 )
 from devtensor.utils.data.distributed import DistributedSampler
 from devtensor.utils.data.failure import WorkerError
+from devtensor.utils.data.fetch import DatasetKind as _DatasetKind
 from devtensor.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -44,6 +46,8 @@ __all__ = [
     "WeightedRandomSampler",
     "WorkerError",
     "WorkerInfo",
+    "_DatasetKind",
+    "_utils",
     "default_collate",
     "default_convert",
     "get_worker_info",

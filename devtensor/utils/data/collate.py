@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
@@ -11,6 +12,12 @@ from devtensor.core.errors import ArgumentTypeError, IndexingError, ShapeError
 from devtensor.core.tensor import Tensor
 
 Rule = Callable[..., Any]
+
+# Collating functions written for PyTorch look at these two: the dtypes that hold no numbers, and what to say.
+np_str_obj_array_pattern = re.compile(r"[SaUO]")
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -47,7 +54,7 @@ def collate(batch: Sequence[Any], *, collate_fn_map: Mapping[Any, Rule] | None =
         if len(lengths) > 1:
             raise ShapeError(
                 f"[default_collate] got sequences of lengths {sorted(lengths)} in one batch; "
-                "each element in the batch should be of equal size, or the loader needs a collate_fn"
+                "each element in list of batch should be of equal size, or the loader needs a collate_fn"
             )
         fields = zip(*batch, strict=True)
         return like_sequence(first, [collate(field, collate_fn_map=collate_fn_map) for field in fields])
@@ -111,43 +118,49 @@ def _numpy_rule(sample: Any) -> Rule | None:
     if numpy is None:
         return None
     if isinstance(sample, numpy.ndarray):
-        return _stack_arrays
-    return _join_scalars if isinstance(sample, (numpy.number, numpy.bool_)) else None
+        return collate_numpy_array_fn
+    return collate_numpy_scalar_fn if isinstance(sample, (numpy.number, numpy.bool_)) else None
 
 
-def _stack_tensors(batch: Sequence[Tensor], *, collate_fn_map: Any = None) -> Tensor:
+def collate_tensor_fn(batch: Sequence[Tensor], *, collate_fn_map: Any = None) -> Tensor:
+    """Stack tensors along a new first dimension."""
     import devtensor
 
     return devtensor.stack(list(batch), 0)
 
 
-def _stack_arrays(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+def collate_numpy_array_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+    """Stack arrays of numbers as tensors."""
     import devtensor
 
     if _holds_no_numbers(batch[0]):
         raise _unknown(batch[0].dtype)
-    return devtensor.stack([devtensor.as_tensor(array) for array in batch], 0)
+    return collate([devtensor.as_tensor(array) for array in batch], collate_fn_map=collate_fn_map)
 
 
-def _join_scalars(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+def collate_numpy_scalar_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+    """Put NumPy's numbers in a tensor of their dtype."""
     import devtensor
 
     return devtensor.as_tensor(sys.modules["numpy"].asarray(batch))
 
 
-def _make_tensor(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+def collate_int_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Tensor:
+    """Put numbers in a tensor of the dtype that they ask for."""
     import devtensor
 
     return devtensor.tensor(list(batch))
 
 
-def _make_float64(batch: Sequence[float], *, collate_fn_map: Any = None) -> Tensor:
+def collate_float_fn(batch: Sequence[float], *, collate_fn_map: Any = None) -> Tensor:
+    """Put Python floats in a float64 tensor."""
     import devtensor
 
     return devtensor.tensor(list(batch), dtype=devtensor.float64)
 
 
-def _keep(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+def collate_str_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """Leave what is no number as it is."""
     return batch
 
 
@@ -162,20 +175,19 @@ def _as_tensor(value: Any) -> Any:
 
 def _holds_no_numbers(array: Any) -> bool:
     """Whether a NumPy array holds strings, bytes or Python objects."""
-    return array.dtype.kind in "SUO"
+    return np_str_obj_array_pattern.search(array.dtype.str) is not None
 
 
 def _unknown(kind: Any) -> ArgumentTypeError:
     return ArgumentTypeError(
-        f"[default_collate] got {kind}; a batch must contain tensors, numpy arrays, numbers, strings, "
-        "dicts or lists, or the loader needs a collate_fn"
+        f"[default_collate] {default_collate_err_msg_format.format(kind)}; or the loader needs a collate_fn"
     )
 
 
 default_collate_fn_map: dict[Any, Rule] = {
-    Tensor: _stack_tensors,
-    float: _make_float64,
-    int: _make_tensor,
-    str: _keep,
-    bytes: _keep,
+    Tensor: collate_tensor_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
 }

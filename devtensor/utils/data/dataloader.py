@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from devtensor.core.errors import ArgumentError
 from devtensor.utils.data.collate import default_collate, default_convert
 from devtensor.utils.data.dataset import Dataset, IterableDataset
-from devtensor.utils.data.fetch import Reading
-from devtensor.utils.data.iterate import LocalIterator
+from devtensor.utils.data.fetch import DatasetKind, Reading
+from devtensor.utils.data.iterate import BatchIterator, LocalIterator
 from devtensor.utils.data.options import (
     check_sampling_options,
     check_stream_options,
@@ -29,9 +29,23 @@ from devtensor.utils.data.worker_info import get_worker_info
 
 if TYPE_CHECKING:
     from devtensor import Generator
-    from devtensor.utils.data.prefetch import WorkerIterator
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
+
+# PyTorch's private names for the parts of a loader, which scripts ask for and subclass.
+_BaseDataLoaderIter = BatchIterator
+_SingleProcessDataLoaderIter = LocalIterator
+_InfiniteConstantSampler = EndlessSampler
+_DatasetKind = DatasetKind
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_MultiProcessingDataLoaderIter":
+        from devtensor.utils.data.prefetch import WorkerIterator
+
+        return WorkerIterator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Sample = TypeVar("Sample", covariant=True)
 
@@ -64,6 +78,8 @@ class DataLoader(Generic[Sample]):
     sampler: Sampler | Iterable
     batch_sampler: Sampler | Iterable | None
     prefetch_factor: int | None
+    # Subclasses written for PyTorch switch it off while they replace a sampler.
+    __initialized = False
 
     def __init__(
         self,
@@ -99,11 +115,13 @@ class DataLoader(Generic[Sample]):
         self.persistent_workers = persistent_workers
         self.in_order = in_order
         self._choose_samples(batch_size, shuffle, sampler, batch_sampler, drop_last)
-        warn_of_too_many_workers(num_workers)
-        self.collate_fn = collate_fn or (default_collate if self._is_batched else default_convert)
-        self._promised_samples: int | None = None
-        self._iterator: WorkerIterator | None = None
-        self._is_made = True
+        if collate_fn is None:
+            collate_fn = default_collate if self._auto_collation else default_convert
+        self.collate_fn = collate_fn
+        self._IterableDataset_len_called: int | None = None
+        self._iterator: Any = None
+        self.check_worker_number_rationality()
+        self.__initialized = True
 
     def _choose_samples(
         self,
@@ -116,8 +134,10 @@ class DataLoader(Generic[Sample]):
         """Make the samplers that were not given."""
         dataset: Any = self.dataset
         check_sampling_options(batch_size, shuffle, sampler, batch_sampler, drop_last)
+        self._dataset_kind = DatasetKind.Map
         if isinstance(dataset, IterableDataset):
             check_stream_options(shuffle, sampler, batch_sampler)
+            self._dataset_kind = DatasetKind.Iterable
             sampler = EndlessSampler()
         elif sampler is None and shuffle:
             sampler = RandomSampler(dataset, generator=self.generator)
@@ -133,9 +153,9 @@ class DataLoader(Generic[Sample]):
         self.batch_sampler = batch_sampler
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in FIXED and getattr(self, "_is_made", False):
+        if self.__initialized and name in FIXED:
             raise ArgumentError(
-                f"[DataLoader] {name} cannot be set after the loader is made; make another loader"
+                f"[{type(self).__name__}] {name} cannot be set after the loader is made; make another loader"
             )
         super().__setattr__(name, value)
 
@@ -149,7 +169,7 @@ class DataLoader(Generic[Sample]):
         self._context = context_of(value, self.num_workers)
 
     @property
-    def _is_batched(self) -> bool:
+    def _auto_collation(self) -> bool:
         return self.batch_sampler is not None
 
     @property
@@ -158,31 +178,35 @@ class DataLoader(Generic[Sample]):
 
     @property
     def _reading(self) -> Reading:
-        return Reading(self.dataset, self.collate_fn, self._is_batched, self.drop_last)
+        return Reading(self.dataset, self.collate_fn, self._auto_collation, self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
+        if not self.persistent_workers:
+            return self._get_iterator()
+        if self._iterator is None or self._iterator.is_closed:
+            self._iterator = self._get_iterator()
+        else:
+            self._iterator._reset(self)
+        return self._iterator
+
+    def _get_iterator(self) -> BatchIterator:
+        """A pass that nobody has begun."""
         if self.num_workers == 0:
             return LocalIterator(self)
-        if self._iterator is not None and not self._iterator.is_closed:
-            self._iterator.begin(self)
-            return self._iterator
-        iterator = _worker_iterator(self)
-        if self.persistent_workers:
-            self._iterator = iterator
-        return iterator
+        # Imported here: programs without workers need none of it.
+        from devtensor.utils.data.prefetch import WorkerIterator
+
+        return WorkerIterator(self)
+
+    def check_worker_number_rationality(self) -> None:
+        """Warn if there are more workers than processors that this process may use."""
+        warn_of_too_many_workers(self.num_workers)
 
     def __len__(self) -> int:
         """The number of batches, as far as the dataset or the sampler tells."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self._index_sampler)  # type: ignore[arg-type]
         samples = len(self.dataset)  # type: ignore[arg-type]
-        self._promised_samples = samples
+        self._IterableDataset_len_called = samples
         size = self.batch_size or 1
         return samples // size if self.drop_last else -(-samples // size)
-
-
-def _worker_iterator(loader: DataLoader) -> WorkerIterator:
-    # Imported here: programs without workers need none of it.
-    from devtensor.utils.data.prefetch import WorkerIterator
-
-    return WorkerIterator(loader)

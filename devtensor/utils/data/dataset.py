@@ -9,8 +9,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, DimensionError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DimensionError, Unsupported
 from devtensor.core.tensor import Tensor
+from devtensor.utils.data.failure import RefusedData
 
 if TYPE_CHECKING:
     from devtensor import Generator
@@ -44,23 +45,23 @@ class IterableDataset(Dataset[Sample], Iterable[Sample]):
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Tensors of one length; sample i is the tuple of their i-th rows.
 
-    Errors: ArgumentError if the first sizes differ.
+    Errors: RefusedData (an AssertionError) if the first sizes differ.
     """
 
     tensors: tuple[Tensor, ...]
 
     def __init__(self, *tensors: Tensor) -> None:
         for tensor in tensors:
-            if not isinstance(tensor, Tensor):
+            if not (isinstance(tensor, Tensor) or callable(getattr(tensor, "size", None))):
                 raise ArgumentTypeError(
                     f"[TensorDataset] got {type(tensor).__name__}; every argument must be a Tensor: "
                     "use devtensor.as_tensor(...)"
                 )
             if not tensor.shape:
                 raise DimensionError("[TensorDataset] got a tensor without dimensions; samples are its rows")
-        if len({tensor.shape[0] for tensor in tensors}) != 1:
-            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "no tensors"
-            raise ArgumentError(f"[TensorDataset] got {shapes}; tensors of one first size are needed")
+        if len({tensor.shape[0] for tensor in tensors}) > 1:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+            raise RefusedData(f"[TensorDataset] Size mismatch between tensors: got {shapes}")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -118,7 +119,8 @@ class StackDataset(Dataset[Any]):
 class ConcatDataset(Dataset[Sample]):
     """Datasets one after another, as one.
 
-    Errors: ArgumentError if there is none, or for an index below -len; ArgumentTypeError for a stream.
+    Errors: RefusedData (an AssertionError) if there is none, or for a stream; ArgumentError for an index
+    below -len.
     """
 
     datasets: list[Dataset[Sample]]
@@ -127,12 +129,25 @@ class ConcatDataset(Dataset[Sample]):
     def __init__(self, datasets: Iterable[Dataset]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ArgumentError("[ConcatDataset] got no datasets; at least one is needed")
+            raise RefusedData("[ConcatDataset] got no datasets; datasets should not be an empty iterable")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise ArgumentTypeError(
+            raise RefusedData(
                 "[ConcatDataset] got an IterableDataset, which has no indices; use ChainDataset for streams"
             )
-        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))  # type: ignore[arg-type]
+        self.cumulative_sizes = self.cumsum(self.datasets)
+
+    @staticmethod
+    def cumsum(sequence: Iterable[Any]) -> list[int]:
+        """The number of samples up to the end of each dataset."""
+        return list(itertools.accumulate(map(len, sequence)))
+
+    @property
+    def cummulative_sizes(self) -> list[int]:
+        """An older spelling of `cumulative_sizes`."""
+        warnings.warn(
+            "[ConcatDataset] `cummulative_sizes` is now spelt `cumulative_sizes`", FutureWarning, stacklevel=2
+        )
+        return self.cumulative_sizes
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
@@ -152,7 +167,7 @@ class ConcatDataset(Dataset[Sample]):
 class ChainDataset(IterableDataset):
     """Streams one after another, as one.
 
-    Errors: ArgumentTypeError while iterating, at a member that is no IterableDataset.
+    Errors: RefusedData (an AssertionError) while iterating, at a member that is no IterableDataset.
     """
 
     def __init__(self, datasets: Iterable[Dataset]) -> None:
@@ -162,7 +177,7 @@ class ChainDataset(IterableDataset):
     def _streams(self) -> Iterator[IterableDataset]:
         for dataset in self.datasets:
             if not isinstance(dataset, IterableDataset):
-                raise ArgumentTypeError(
+                raise RefusedData(
                     f"[ChainDataset] got {type(dataset).__name__}; every member must be an IterableDataset"
                 )
             yield dataset
@@ -176,7 +191,10 @@ class ChainDataset(IterableDataset):
 
 
 class Subset(Dataset[Sample]):
-    """The samples of a dataset at the given indices."""
+    """The samples of a dataset at the given indices.
+
+    Errors: NotImplementedError for a subclass with a `__getitem__` of its own and no `__getitems__`.
+    """
 
     dataset: Dataset[Sample]
     indices: Sequence[int]
@@ -184,6 +202,12 @@ class Subset(Dataset[Sample]):
     def __init__(self, dataset: Dataset[Sample], indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.indices = indices
+        kind = type(self)
+        if kind.__getitem__ is not Subset.__getitem__ and kind.__getitems__ is Subset.__getitems__:
+            raise Unsupported(
+                f"[Subset] {kind.__name__} overrides __getitem__ but not __getitems__, which loaders call: "
+                "write `def __getitems__(self, indices): return [self[i] for i in indices]`"
+            )
 
     def __getitem__(self, index: Any) -> Sample:
         if isinstance(index, list):

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
+from typing import Any
 
+from devtensor import distributed
 from devtensor.core.errors import ArgumentError
 from devtensor.utils.data.sampler import Sampler, check_count
 from devtensor.utils.data.seeds import seeded_generator
+
+
+def _of_group(name: str, given: int | None, ask: Callable[[], int]) -> int:
+    """A number that was given, or what the process group says."""
+    if given is not None:
+        return given
+    if not distributed.is_available():
+        raise ArgumentError(
+            f"[DistributedSampler] got {name}=None, but there is no process group to ask; give both "
+            "num_replicas and rank: the number of processes and this one's place among them"
+        )
+    return ask()
 
 
 class DistributedSampler(Sampler[int]):
@@ -16,7 +30,9 @@ class DistributedSampler(Sampler[int]):
     All processes get equally many: if the data cannot be dealt out evenly, the first indices are given again,
     or with `drop_last` the last ones to nobody. `set_epoch(epoch)` before each epoch gives a new order.
 
-    Errors: ArgumentError if `num_replicas` or `rank` is missing, or `rank` is not in [0, num_replicas).
+    What is not given is asked of the process group.
+
+    Errors: ArgumentError if there is none to ask, or `rank` is not in [0, num_replicas).
     """
 
     def __init__(
@@ -28,11 +44,9 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise ArgumentError(
-                f"[DistributedSampler] got num_replicas={num_replicas}, rank={rank}; give both: "
-                "the number of processes and this one's place among them"
-            )
+        group: Any = distributed
+        num_replicas = _of_group("num_replicas", num_replicas, group.get_world_size)
+        rank = _of_group("rank", rank, group.get_rank)
         check_count("DistributedSampler", "num_replicas", num_replicas)
         if not 0 <= rank < num_replicas:
             raise ArgumentError(

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from devtensor.utils.data.collate import default_collate
 from devtensor.utils.data.dataset import Dataset, IterableDataset, read_samples
+from devtensor.utils.data.rows import take_rows
 
 END = object()
 
@@ -33,6 +35,21 @@ class Reading:
         return StreamFetcher(self) if isinstance(self.dataset, IterableDataset) else IndexFetcher(self)
 
 
+class DatasetKind:
+    """Whether samples are found by index or come in a stream: PyTorch's numbers for it."""
+
+    Map = 0
+    Iterable = 1
+
+    @staticmethod
+    def create_fetcher(
+        kind: int, dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], Any], drop_last: bool
+    ) -> Fetcher:
+        """Start a pass over a dataset of the given kind."""
+        reading = Reading(dataset, collate_fn, auto_collation, drop_last)
+        return StreamFetcher(reading) if kind == DatasetKind.Iterable else IndexFetcher(reading)
+
+
 class Fetcher:
     """One pass over a dataset."""
 
@@ -46,18 +63,29 @@ class Fetcher:
         would otherwise end the loop over the loader as if the data were over.
         """
         try:
-            return self.reading.collate_fn(self._read(indices))
+            return self._batch(indices)
         except StopIteration as error:
             raise RuntimeError(
                 "[DataLoader] the dataset or collate_fn raised StopIteration; only a stream's iterator may"
             ) from error
+
+    def _batch(self, indices: Any) -> Any:
+        return self.reading.collate_fn(self._read(indices))
 
     def _read(self, indices: Any) -> Any:
         raise NotImplementedError
 
 
 class IndexFetcher(Fetcher):
-    """Reads a dataset by index."""
+    """Reads a dataset by index; a TensorDataset, if nobody looks at its single samples, by whole batches."""
+
+    def _batch(self, indices: Any) -> Any:
+        reading = self.reading
+        if reading.batched and reading.collate_fn is default_collate:
+            rows = take_rows(reading.dataset, indices)
+            if rows is not None:
+                return rows
+        return super()._batch(indices)
 
     def _read(self, indices: Any) -> Any:
         dataset = self.reading.dataset

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import Unsupported
+from devtensor.utils.data.failure import RefusedData
 from devtensor.utils.data.fetch import Exhausted
 from devtensor.utils.data.pinning import can_pin, pin_memory
 from devtensor.utils.data.seeds import draw_seed
@@ -23,40 +24,57 @@ class BatchIterator:
     """
 
     def __init__(self, loader: DataLoader) -> None:
-        self._pins = loader.pin_memory and can_pin()
-        self._sampler = loader._index_sampler
-        self._dataset_name = type(loader.dataset).__name__
+        self._pin_memory = loader.pin_memory and can_pin(loader.pin_memory_device)
+        self._index_sampler = loader._index_sampler
+        self._dataset = loader.dataset
+        self._dataset_kind = loader._dataset_kind
+        self._auto_collation = loader._auto_collation
+        self._collate_fn = loader.collate_fn
+        self._drop_last = loader.drop_last
         self._num_workers = loader.num_workers
+        self._persistent_workers = loader.persistent_workers
+        self._timeout = loader.timeout
 
-    def begin(self, loader: DataLoader) -> None:
+    def _reset(self, loader: DataLoader, first_iter: bool = False) -> None:
         """Start a pass."""
         # Drawn for every pass, used or not, so that workers do not change what the generator gives next.
         self._base_seed = draw_seed(loader.generator)
-        self._indices = iter(self._sampler)
-        self._promised = loader._promised_samples
-        self._given = 0
+        self._sampler_iter = iter(self._index_sampler)
+        self._IterableDataset_len_called = loader._IterableDataset_len_called
+        self._num_yielded = 0
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __len__(self) -> int:
-        return len(self._sampler)  # type: ignore[arg-type]
+        return len(self._index_sampler)  # type: ignore[arg-type]
 
     def __next__(self) -> Any:
-        batch = self._next_batch()
-        self._given += 1
-        if self._promised is not None and self._given > self._promised:
+        batch = self._next_data()
+        self._num_yielded += 1
+        promised = self._IterableDataset_len_called
+        if promised is not None and self._num_yielded > promised:
             self._warn_of_length()
-        return pin_memory(batch) if self._pins else batch
+        return pin_memory(batch) if self._pin_memory else batch
 
-    def _next_batch(self) -> Any:
+    def __getstate__(self) -> Any:
+        raise Unsupported(
+            f"[DataLoader] {type(self).__name__} cannot be pickled; pickle the loader, or what was read"
+        )
+
+    def _next_index(self) -> Any:
+        """What the sampler asks for next."""
+        return next(self._sampler_iter)
+
+    def _next_data(self) -> Any:
         raise NotImplementedError
 
     def _warn_of_length(self) -> None:
+        promised = self._IterableDataset_len_called
         hint = "; each worker must take its own part of the stream: see get_worker_info()"
         warnings.warn(
-            f"[DataLoader] {self._dataset_name} reported a length of {self._promised} samples, "
-            f"but {self._given} batches have come{hint if self._num_workers else ''}",
+            f"[DataLoader] {type(self._dataset).__name__} reported a length of {promised} samples, "
+            f"but {self._num_yielded} batches have come{hint if self._num_workers else ''}",
             stacklevel=3,
         )
 
@@ -66,16 +84,16 @@ class LocalIterator(BatchIterator):
 
     def __init__(self, loader: DataLoader) -> None:
         if loader.timeout:
-            raise ArgumentError(
+            raise RefusedData(
                 f"[DataLoader] got timeout={loader.timeout} without workers; it needs num_workers > 0"
             )
         super().__init__(loader)
-        self._fetcher = loader._reading.fetcher()
-        self.begin(loader)
+        self._dataset_fetcher = loader._reading.fetcher()
+        self._reset(loader, first_iter=True)
 
-    def _next_batch(self) -> Any:
-        indices = next(self._indices)
+    def _next_data(self) -> Any:
+        indices = self._next_index()
         try:
-            return self._fetcher.fetch(indices)
+            return self._dataset_fetcher.fetch(indices)
         except Exhausted:
             raise StopIteration from None

@@ -109,7 +109,8 @@ class TensorPickler(ForkingPickler):
     def reducer_override(self, value: Any) -> Any:
         """How to pickle `value`, or NotImplemented for the usual way."""
         if type(value) is not Tensor:
-            return NotImplemented
+            # Not by descriptors of shared memory, which one receiver alone can have.
+            return value.__reduce_ex__(PICKLE_PROTOCOL) if isinstance(value, Tensor) else NotImplemented
         if value.device.type != "cpu":
             raise DeviceError(
                 f"[DataLoader] got a tensor on {value.device} between processes; workers hold tensors "

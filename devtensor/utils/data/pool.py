@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from devtensor.utils.data.parcel import SHARES, Parcel, discard, pack, unpack
-from devtensor.utils.data.worker import Place, Setup, Task, user_ends, work
+from devtensor.utils.data.worker import AS_TORCH, Place, Setup, Task, user_ends, work
 
 # How long workers may take to finish their present batch when nobody wants it any more.
 SECONDS_TO_LEAVE = 5.0
@@ -47,7 +48,7 @@ class WorkerPool:
         self._token = f"devtensor-{secrets.token_hex(4)}"
         self._owed: dict[int, int] = {}
         self._first_wanted = 0
-        self._processes: list[Any] = []
+        self.processes: list[Any] = []
         self._ends: list[Connection] = []
         self._deaths: dict[int, Death] = {}
         try:
@@ -61,16 +62,18 @@ class WorkerPool:
             # One tracker for all processes: workers that started their own would unlink what they have sent.
             resource_tracker.ensure_running()
         given = setup if context.get_start_method() == "fork" else self._packed(setup, context)
+        carrier = sys.modules.get(AS_TORCH)
+        as_torch = carrier is not None and carrier.installed()
         for worker in range(num_workers):
             ours, theirs = context.Pipe()
             user_ends.add(ours)
             self._ends.append(ours)
-            place = Place(worker, num_workers, base_seed, self._token)
+            place = Place(worker, num_workers, base_seed, self._token, as_torch)
             process = context.Process(
                 target=work, args=(given, place, theirs), name=f"devtensor-worker-{worker}", daemon=True
             )
             process.start()
-            self._processes.append(process)
+            self.processes.append(process)
             theirs.close()
 
     def _packed(self, setup: Setup, context: Any) -> Parcel:
@@ -108,7 +111,7 @@ class WorkerPool:
                 return True
             living = [worker for worker in range(len(self._ends)) if worker not in self._deaths]
             sources: dict[Any, int] = {self._ends[worker]: worker for worker in living}
-            sources |= {self._processes[worker].sentinel: worker for worker in living}
+            sources |= {self.processes[worker].sentinel: worker for worker in living}
             ready = wait(list(sources), timeout)
             for worker in {sources[source] for source in ready}:
                 self._read(worker)
@@ -126,8 +129,8 @@ class WorkerPool:
                 raise EOFError
             number, reply = end.recv()
         except (EOFError, OSError):
-            _end([self._processes[worker]], SECONDS_TO_DIE)
-            self._deaths[worker] = Death(worker, self._processes[worker])
+            _end([self.processes[worker]], SECONDS_TO_DIE)
+            self._deaths[worker] = Death(worker, self.processes[worker])
             return
         del self._owed[number]
         if number >= self._first_wanted:
@@ -165,7 +168,7 @@ class WorkerPool:
                 # A process forked by others may hold the pipe open, so closing it would not be noticed.
                 end.send(None)
             end.close()
-        _end(self._processes, SECONDS_TO_LEAVE)
+        _end(self.processes, SECONDS_TO_LEAVE)
         self._discard([*self._owed, *self.arrived, "setup"])
         self.arrived.clear()
 

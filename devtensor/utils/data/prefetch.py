@@ -28,13 +28,12 @@ class WorkerIterator(BatchIterator):
     def __init__(self, loader: DataLoader) -> None:
         super().__init__(loader)
         self._in_order = loader.in_order
-        self._timeout = loader.timeout
-        self._persistent = loader.persistent_workers
+        self._prefetch_factor = loader.prefetch_factor
         self._capacity = loader.num_workers * (loader.prefetch_factor or 1)
         self._waiting: dict[int, int] = {}
         self._next_number = 0
         self._epoch = 0
-        super().begin(loader)
+        super()._reset(loader, first_iter=True)
         self._pool = WorkerPool(
             Setup(loader._reading, loader.worker_init_fn),
             loader.num_workers,
@@ -46,13 +45,22 @@ class WorkerIterator(BatchIterator):
         self._begin_tasks()
 
     @property
+    def _workers(self) -> list[Any]:
+        """The processes."""
+        return self._pool.processes
+
+    def _shutdown_workers(self) -> None:
+        """End the processes now."""
+        self._pool.close()
+
+    @property
     def is_closed(self) -> bool:
         """Whether the workers are gone."""
         return self._pool.closed
 
-    def begin(self, loader: DataLoader) -> None:
+    def _reset(self, loader: DataLoader, first_iter: bool = False) -> None:
         """Start a pass; what the workers still read for an earlier one is thrown away."""
-        super().begin(loader)
+        super()._reset(loader, first_iter)
         self._begin_tasks()
 
     def _begin_tasks(self) -> None:
@@ -65,7 +73,7 @@ class WorkerIterator(BatchIterator):
     def _send_ahead(self) -> None:
         while self._turns and len(self._waiting) < self._capacity:
             try:
-                indices = next(self._indices)
+                indices = self._next_index()
             except StopIteration:
                 return
             worker = self._turns[0] if self._in_order else self._pool.least_busy(self._turns)
@@ -74,7 +82,7 @@ class WorkerIterator(BatchIterator):
             self._waiting[self._next_number] = worker
             self._next_number += 1
 
-    def _next_batch(self) -> Any:
+    def _next_data(self) -> Any:
         deadline = time.monotonic() + self._timeout if self._timeout else None
         while self._waiting:
             number = self._wait_for_reply(deadline)
@@ -90,7 +98,7 @@ class WorkerIterator(BatchIterator):
                 reply.reraise()
             if not isinstance(reply, Ended):
                 return reply
-        if not self._persistent:
+        if not self._persistent_workers:
             self._pool.close()
         raise StopIteration
 

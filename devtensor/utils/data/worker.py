@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import queue
 import signal
 import threading
@@ -11,11 +12,14 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+from devtensor.functions.settings import set_num_threads
 from devtensor.utils.data.failure import Failure
 from devtensor.utils.data.fetch import Exhausted, Reading
 from devtensor.utils.data.parcel import Parcel, pack, unpack
 from devtensor.utils.data.seeds import seed_process
 from devtensor.utils.data.worker_info import WorkerInfo, set_worker_info
+
+AS_TORCH = "devtensor.as_torch"
 
 # The pipe ends that this process holds as a user of loaders: a forked worker inherits them and has to close
 # them, or other workers would not see that their user is gone.
@@ -36,6 +40,8 @@ class Place(NamedTuple):
     num_workers: int
     base_seed: int
     token: str
+    # Whether `import torch` means devtensor here, too.
+    as_torch: bool = False
 
     def __str__(self) -> str:
         return f"in DataLoader worker process {self.id}"
@@ -118,6 +124,8 @@ def work(setup: Setup | Parcel, place: Place, connection: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for end in list(user_ends):
         end.close()
+    if place.as_torch:
+        importlib.import_module(AS_TORCH).install()
     inbox = Inbox(connection)
     reader = BatchReader(setup, place)
     with suppress(BrokenPipeError, ConnectionResetError):
@@ -130,6 +138,8 @@ def _start(setup: Setup | Parcel, place: Place) -> Reading:
     reading, worker_init_fn = unpack(setup, keep=True) if isinstance(setup, Parcel) else setup
     seed = place.base_seed + place.id
     seed_process(seed)
+    # Workers share the processors with each other and with the loop.
+    set_num_threads(1)
     set_worker_info(WorkerInfo(place.id, place.num_workers, seed, reading.dataset))
     if worker_init_fn is not None:
         worker_init_fn(place.id)

@@ -1,0 +1,61 @@
+"""Every CUDA kernel, built for the host, agrees with NumPy in whatever order its threads run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from cuda_sources.all_cases import cases_by_entry
+from cuda_sources.running import PLAIN, POISON, check
+from cudashim.build import HostBuild, compiler_missing, need
+from cudashim.hostsim import HostSim
+from devtensor_cupy.compile import SOURCES
+from devtensor_cupy.compile.arguments import C_KINDS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiler() -> Iterator[None]:
+    need("g++", compiler_missing())
+    yield
+
+
+def test_every_kernel_has_cases():
+    assert set(cases_by_entry()) == set(SOURCES.home)
+
+
+@pytest.mark.parametrize("source", [*SOURCES], ids=lambda source: source.name)
+def test_the_arguments_have_the_sizes_that_the_compiler_says(source):
+    build = HostBuild(source)
+    for entry in source.entries.values():
+        sizes = [np.dtype(np.intp if kind == "pointer" else kind).itemsize for kind in entry.arguments]
+        assert build.argument_sizes(entry) == sizes
+        assert set(entry.arguments) <= set(C_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("threads", "guard"), [("forward", POISON), ("reverse", PLAIN), ("shuffled", POISON)]
+)
+@pytest.mark.parametrize("entry", [*SOURCES.home])
+def test_it_agrees_with_numpy(entry, threads, guard):
+    for case in cases_by_entry()[entry]:
+        check(case, HostSim(threads=threads), guard=guard)
+
+
+STRIDED = [name for name, home in SOURCES.home.items() if home.entries[name].launch.strided]
+
+
+@pytest.mark.parametrize("entry", STRIDED)
+def test_fewer_blocks_do_the_same_work(entry):
+    for case in cases_by_entry()[entry]:
+        check(case, HostSim(), blocks=1)
+
+
+ADDED_BY_ATOMICS = {name for name in SOURCES.home if name.startswith("add_rows")}
+
+
+@pytest.mark.parametrize("entry", sorted(set(SOURCES.home) - ADDED_BY_ATOMICS))
+def test_the_order_of_threads_changes_no_bit(entry):
+    for case in cases_by_entry()[entry]:
+        assert check(case, HostSim()) == check(case, HostSim(threads="shuffled", seed=5))

@@ -1,0 +1,190 @@
+"""What the checks are worth: sources with one fault planted must fail, in at least one order of threads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from cuda_sources.all_cases import cases_by_entry
+from cuda_sources.running import PLAIN, POISON, check
+from cudashim.build import HostBuild, KernelError, compiler_missing, need
+from cudashim.hostsim import HostSim
+from devtensor_cupy.compile import SOURCES
+from devtensor_cupy.compile.registry import Launch, Source, source
+
+ORDERS = ["forward", "reverse", "shuffled"]
+ENTRY_TEXT = re.compile(r'extern "C" __global__ void (\w+)\(.*?\n\}\n', re.DOTALL)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiler() -> Iterator[None]:
+    need("g++", compiler_missing())
+    yield
+
+
+@dataclass(frozen=True)
+class Fault:
+    """In a source's text, `right` is replaced by `wrong`; a kernel's cases must show it."""
+
+    name: str
+    entry: str
+    right: str
+    wrong: str
+
+    def planted(self) -> Source:
+        home = SOURCES.of(self.entry)
+        assert home.text.count(self.right) >= 1, f"{self.name}: the text to be replaced is gone"
+        text = home.text.replace(self.right, self.wrong)
+        alone = ENTRY_TEXT.sub(lambda found: found[0] if found[1] == self.entry else "", text)
+        return Source(home.name, alone, {self.entry: home.entries[self.entry]})
+
+
+FAULTS = [
+    Fault(
+        "a barrier before reading the warps' parts is removed",
+        "block_softmax_float32",
+        "parts[warp] = part;\n    __syncthreads();",
+        "parts[warp] = part;",
+    ),
+    Fault(
+        "a barrier before writing the warps' parts anew is removed",
+        "block_layer_norm_float32",
+        "__syncthreads();  // The parts of an earlier call have been read.",
+        "",
+    ),
+    Fault(
+        "a barrier before reading one thread's factors is removed",
+        "multi_adam_float32",
+        "    __syncthreads();\n    W length",
+        "    W length",
+    ),
+    Fault(
+        "a barrier stands where not all threads come",
+        "multi_square_sums_float32",
+        "double total = block_sum((double)sum);",
+        "double total = threadIdx.x < 128 ? block_sum((double)sum) : 0;",
+    ),
+    Fault(
+        "bfloat16 is cut off instead of rounded",
+        "cast_float32_to_bfloat16",
+        "bits += 0x7fffu + (bits >> 16 & 1u);",
+        "",
+    ),
+    Fault(
+        "bfloat16 ties go away from zero",
+        "cast_float32_to_bfloat16",
+        "0x7fffu + (bits >> 16 & 1u)",
+        "0x8000u",
+    ),
+    Fault("a NaN is rounded to infinity", "cast_float32_to_bfloat16", "> 0x7f800000u)", "> 0xffffffffu)"),
+    Fault(
+        "float16 is cut off instead of rounded", "cast_float32_to_float16", "cvt.rn.f16.f32", "cvt.rz.f16.f32"
+    ),
+    Fault(
+        "the inf check sees the value before it is rounded",
+        "multi_unscale_float16",
+        """gradient[i] = result;
+        good = good && is_finite(widen(result));""",
+        """good = good && is_finite(widen(gradient[i]) * factor);
+        gradient[i] = result;""",
+    ),
+    Fault(
+        "the inf check lets NaN pass",
+        "multi_unscale_float32",
+        "x - x == 0",
+        "!(x > 3e38 || x < -3e38)",
+    ),
+    Fault(
+        "the inf check forgets all but a thread's last value",
+        "multi_unscale_float64",
+        "good = good && is_finite(widen(result));",
+        "good = is_finite(widen(gradient[piece.begin]));",
+    ),
+    Fault(
+        "the last element is left out",
+        "multi_clip_float32",
+        "end < size ? end : size",
+        "end < size ? end : size - 1",
+    ),
+    Fault(
+        "one element too many is written",
+        "multi_clip_float32",
+        "end < size ? end : size",
+        "end < size ? end : size + 1",
+    ),
+    Fault(
+        "a column too many is read",
+        "warp_softmax_float32",
+        ": columns;\n        W peak",
+        ": columns + 1;\n        W peak",
+    ),
+    Fault("a skipped step moves the parameters", "multi_sgd_float32", "found && *found != 0.0f", "false"),
+    Fault("a skipped step is counted", "steps_advance", "found && *found != 0.0f", "false"),
+    Fault(
+        "half of a butterfly is left out", "warp_layer_norm_float32", "step = LANES / 2", "step = LANES / 4"
+    ),
+    Fault("the offset's lane is forgotten", "philox_words", "(long long)(offset & 3)", "0"),
+    Fault("padding is read", "image_to_columns_float32", "y >= 0 && y < height && ", ""),
+    Fault("atomics are left out of the index check", "add_rows_float32", "|| target < 0 ", ""),
+]
+
+
+def shows(planted: Source, entry: str, order: str, guard: int) -> bool:
+    """Whether a case of the kernel fails with the fault planted."""
+    for case in cases_by_entry()[entry]:
+        try:
+            check(case, HostSim(threads=order), planted, guard=guard)
+        except AssertionError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_a_planted_fault_is_found(fault):
+    planted = fault.planted()
+    assert any(shows(planted, fault.entry, order, guard) for order in ORDERS for guard in (POISON, PLAIN))
+
+
+def run(body: str, threads: int = 64, order: str = "forward") -> None:
+    """A kernel of the given body, on nothing."""
+    text = f'extern "C" __global__ void kernel(float* out) {{ {body} }}'
+    made = source("shim", text, {"kernel": Launch(threads=threads)})
+    HostBuild(made).launch(made.entries["kernel"], 1, [None], order)
+
+
+DEADLOCKS = {
+    "deadlock: 32 threads wait at __syncthreads, 32 threads have ended": (
+        "if (threadIdx.x < 32) __syncthreads();"
+    ),
+    "deadlock: 64 threads wait at __syncthreads in different lines": (
+        "if (threadIdx.x & 1) {\n__syncthreads();\n} else {\n__syncthreads();\n}"
+    ),
+    "wait for their warp": "if (threadIdx.x % 32 < 5) __shfl_xor_sync(0xffffffffu, 1.0f, 1);",
+    "a lane that is not in the mask": "__shfl_sync(0x1u, 1.0f, 0);",
+    "a lane outside the mask is read": "if (threadIdx.x < 2) __shfl_sync(0x3u, 1.0f, 7);",
+    "unknown PTX: cvt.rp.f16.f32": 'unsigned short bits; PTX("cvt.rp.f16.f32", "h", bits, "f", 1.0f);',
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("told", [*DEADLOCKS])
+def test_what_would_hang_a_device_is_refused(told, order):
+    with pytest.raises(KernelError, match=told):
+        run(DEADLOCKS[told], order=order)
+
+
+def test_a_block_that_waits_in_two_ways_is_refused():
+    with pytest.raises(KernelError, match="deadlock: 56 threads wait at __syncthreads in different lines, 8"):
+        run(
+            "if (threadIdx.x < 32) __syncthreads();\n"
+            "else if (threadIdx.x < 40) __syncwarp();\n"
+            "else __syncthreads();"
+        )
+
+
+def test_a_mask_with_lanes_that_the_block_lacks_is_refused():
+    with pytest.raises(KernelError, match="lanes that the block does not have"):
+        run("__shfl_xor_sync(0xffffffffu, 1.0f, 1);", threads=16)

@@ -1,0 +1,113 @@
+"""The machine that the stand-in plays: devices with queues of delayed copies, memory, and what is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+DEVICES = 2
+DEVICE_BYTES = 1 << 33
+UNIT = 512
+POISON = 0xDD
+
+counts: Counter[str] = Counter()
+"""What happened, by name: "synchronisations", "launches", "device allocations"."""
+
+
+class CUDARuntimeError(RuntimeError):
+    """What CUDA's own functions raise."""
+
+    def __init__(self, status: str, detail: str = "") -> None:
+        super().__init__(f"{status}: {detail or 'told by the stand-in'}")
+        self.status = status
+
+
+class Faults:
+    """Errors that tests plant: the next synchronisation raises, or every call as in a forked child."""
+
+    pending: str | None = None
+    lost: str | None = None
+
+
+faults = Faults()
+
+
+def alive() -> None:
+    """Raise where a real driver would refuse every call."""
+    if faults.lost:
+        raise CUDARuntimeError(faults.lost)
+
+
+def synchronised() -> None:
+    """The host waited for the device; an asynchronous fault shows now."""
+    alive()
+    counts["synchronisations"] += 1
+    if faults.pending:
+        status, faults.pending = faults.pending, None
+        raise CUDARuntimeError(status)
+
+
+class Current(threading.local):
+    """The current device, and each device's current stream, of one thread."""
+
+    def __init__(self) -> None:
+        self.device = 0
+        self.streams: dict[int, Any] = {}
+
+
+current = Current()
+
+
+class Queue:
+    """What a stream was asked to do and has not done: copies, which real streams delay as well."""
+
+    def __init__(self, device: int, blocking: bool = True) -> None:
+        self.device = device
+        self.blocking = blocking
+        self.waiting: list[Callable[[], None]] = []
+        self.done = 0
+        with lock:
+            queues.append(self)
+
+    @property
+    def position(self) -> int:
+        """How much it was asked to do so far."""
+        return self.done + len(self.waiting)
+
+    def add(self, work: Callable[[], None]) -> None:
+        self.waiting.append(work)
+
+    def run(self, until: int | None = None) -> None:
+        """Do what was asked, up to a position."""
+        while self.waiting and (until is None or self.done < until):
+            work = self.waiting.pop(0)
+            self.done += 1
+            work()
+
+
+lock = threading.RLock()
+queues: list[Queue] = []
+null_queues = [Queue(index) for index in range(DEVICES)]
+
+
+def launch(queue: Queue) -> None:
+    """A kernel runs on a stream: after all that the stream was asked before.
+
+    The default stream and blocking ones wait for each other.
+    """
+    alive()
+    counts["launches"] += 1
+    queue.run()
+    if queue.blocking:
+        for other in queues:
+            if other.device == queue.device and other.blocking:
+                other.run()
+
+
+def finish(device: int) -> None:
+    """Do all that a device was asked."""
+    for queue in queues:
+        if queue.device == device:
+            queue.run()
