@@ -17,6 +17,11 @@ from urllib.request import Request, urlopen
 from devtensor.core.errors import CheckpointError
 from devtensor.core.refusal import refused
 
+try:
+    from tqdm import tqdm
+except ImportError:
+    from devtensor.utils.progress import Progress as tqdm
+
 __all__ = [
     "download_url_to_file",
     "get_dir",
@@ -31,6 +36,7 @@ REASON = "it would run code from a repository; install the package, or fetch the
 # In a file's name, the beginning of its SHA-256 between a dash and the dot.
 HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 CHUNK = 1 << 16
+BYTES: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
 
 load = refused("hub.load", REASON)
 list = refused("hub.list", REASON)
@@ -56,7 +62,7 @@ def set_dir(d: str | os.PathLike) -> None:
 
 
 def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, progress: bool = True) -> None:
-    """Fetch a URL into a file, which appears whole or not at all.
+    """Fetch a URL into a file, which appears whole or not at all; a bar on the error stream tells how far.
 
     Errors: CheckpointError if the SHA-256 of what came does not begin with `hash_prefix`; URLError if
     nothing comes.
@@ -66,10 +72,15 @@ def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, pro
     with urlopen(Request(url, headers={"User-Agent": "devtensor.hub"})) as source:
         handle, path = tempfile.mkstemp(dir=folder, suffix=".partial")
         try:
-            with os.fdopen(handle, "wb") as file:
+            size = source.headers.get("Content-Length")
+            with (
+                os.fdopen(handle, "wb") as file,
+                tqdm(total=int(size) if size else None, disable=not progress, **BYTES) as bar,
+            ):
                 while chunk := source.read(CHUNK):
                     file.write(chunk)
                     digest.update(chunk)
+                    bar.update(len(chunk))
             if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
                 raise CheckpointError(
                     f"[download_url_to_file] invalid hash value (expected {hash_prefix!r}, got "

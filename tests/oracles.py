@@ -547,7 +547,7 @@ AMP: dict[str, dict[str, set[str]]] = {
     },
     "cpu": {
         "lower": LOWER,
-        "float32": LOSSES | WIDE | {"prod"},
+        "float32": LOSSES | WIDE - {"matrix_exp"} | named("prod polar view_as_complex"),
         "widest": set(),
         "float32 for volumes": named("avg_pool adaptive_avg_pool"),
     },

@@ -306,7 +306,7 @@ def attention(
     """Row by row."""
     lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     q, k, v = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (q, k, v))
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    scale = 1 / math.sqrt(q.shape[-1] or 1) if scale is None else scale
     result = np.zeros((*lead, q.shape[-2], v.shape[-1]))
     places = np.ones((q.shape[-2], k.shape[-2]), bool) if mask is None else mask
     places = np.broadcast_to(places, (*lead, q.shape[-2], k.shape[-2]))
@@ -392,6 +392,14 @@ def softmax_gradient(g, output, dim=-1):
     return output * (g - np.sum(g * output, axis=dim if g.ndim else None, keepdims=True))
 
 
+def gelu_gradient(g, x, approximate="none"):
+    if approximate == "none":
+        return g * (special.ndtr(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+    bent = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    rise = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return g * ((1 + bent) / 2 + x / 2 * (1 - bent**2) * rise)
+
+
 def layer_norm_gradient(g, x, weight, count=1, eps=1e-5):
     dims = tuple(range(x.ndim - count, x.ndim))
     apart = x - x.mean(dims, keepdims=True)
@@ -422,6 +430,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "softmax": lambda x, dim=-1: special.softmax(x, axis=dim) if x.size else x,
     "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
     "softmax_gradient": softmax_gradient,
+    "gelu_gradient": gelu_gradient,
     "layer_norm_gradient": layer_norm_gradient,
     "safe_softmax": safe_softmax,
     "gelu": gelu,

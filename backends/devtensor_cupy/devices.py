@@ -122,7 +122,7 @@ class CupyBackend:
         """What a child of a fork must not free."""
         streams = list(self.queues.made) if "queues" in self.__dict__ else []
         flying = self.pinned.in_flight if "pinned" in self.__dict__ else []
-        waiting = self.accounts.waiting if "accounts" in self.__dict__ else []
+        waiting = self.accounts.abandon() if "accounts" in self.__dict__ else []
         return [*streams, *flying, *waiting]
 
     def device_count(self) -> int:
@@ -144,10 +144,14 @@ class CupyBackend:
             array = self.cupy.empty(shape, CUPY_DTYPES[dtype])
             if array.size:
                 source = np.frombuffer(host, np.uint8).view(array.dtype).reshape(shape)
-                if non_blocking and self.pinned.holds(source):
+                pinned = self.pinned.holds(source)
+                if pinned and non_blocking:
                     self.pinned.upload(source, array)
                 else:
                     array.set(source)
+                if pinned and not non_blocking:
+                    # From pinned memory CuPy may copy later, when the caller has changed it.
+                    self.cupy.cuda.get_current_stream().synchronize()
         return array
 
     def download(self, array: Any) -> memoryview:
@@ -171,6 +175,22 @@ class CupyBackend:
     def is_pinned(self, host: Any) -> bool:
         """Whether a host array lies in pinned memory."""
         return self.pinned.holds(host)
+
+    def copy_between(self, array: Any, index: int) -> Any:
+        """A copy on another device: it begins when the source is ready, which then waits to be read."""
+        cuda = self.cupy.cuda
+        home = array.device.id
+        with cuda.Device(home):
+            ready = cuda.Event(disable_timing=True)
+            ready.record(cuda.get_current_stream())
+        with cuda.Device(index):
+            read = cuda.Event(disable_timing=True)
+            cuda.get_current_stream().wait_event(ready)
+            result = array.copy()
+            read.record(cuda.get_current_stream())
+        with cuda.Device(home):
+            cuda.get_current_stream().wait_event(read)
+        return result
 
     def record_stream(self, array: Any, stream: Any) -> None:
         """Keep the array's memory until a stream that reads it has done so."""
@@ -231,6 +251,12 @@ class CupyBackend:
         with self.on(index):
             self.cupy.get_default_memory_pool().set_limit(fraction=fraction)
 
+    def memory_fraction(self, index: int) -> float:
+        """The part of the device's memory that `limit_memory` allows."""
+        with self.on(index):
+            limit = self.cupy.get_default_memory_pool().get_limit()
+            return limit / self.cupy.cuda.runtime.memGetInfo()[1] if limit else 1.0
+
     def free_memory(self, index: int) -> int:
         """Bytes of the device that no program uses."""
         with self.on(index):
@@ -247,6 +273,11 @@ class CupyBackend:
         return {"name": told["name"].decode()} | {
             ours: told[theirs] for ours, theirs in PROPERTIES.items() if theirs in told
         }
+
+    @property
+    def profiler(self) -> Any:
+        """`start()` and `stop()` of NVIDIA's profiler."""
+        return self.cupy.cuda.profiler
 
     def can_access_peer(self, index: int, peer: int) -> bool:
         """Whether one device can read another's memory."""

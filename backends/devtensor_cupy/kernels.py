@@ -94,8 +94,9 @@ def of_truths(kernel: Kernel) -> Kernel:
 
 
 def add_at(target: Any, index: Any, values: Any) -> None:
-    """Add at indices, as often as they occur; integers in a dtype that has an atomic addition, complex numbers
-    part by part."""
+    """Add at indices, as often as they occur; integers in a dtype that has an atomic addition, complex
+    numbers part by part.
+    """
     if target.dtype.kind == "c":
         values = cupy.asarray(values)
         add_at(target.real, index, values.real)
@@ -126,8 +127,9 @@ def matmul(a: Any, b: Any) -> Any:
 
 def solve(a: Any, b: Any) -> Any:
     """x with a x = b; CuPy broadcasts no batches."""
-    if b.ndim > 1 and a.shape[:-1] != b.shape[:-1]:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        a = cupy.broadcast_to(a, (*batch, *a.shape[-2:]))
-        b = cupy.broadcast_to(b, (*batch, *b.shape[-2:]))
-    return arraylib.decompositions.solve(LIBRARY, a, b)
+    if b.ndim < 2 or a.shape[:-1] == b.shape[:-1]:
+        return arraylib.decompositions.solve(LIBRARY, a, b)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    wide = cupy.broadcast_to(a, (*batch, *a.shape[-2:]))
+    found = cupy.linalg.solve(wide, cupy.broadcast_to(b, (*batch, *b.shape[-2:])))
+    return cupy.ascontiguousarray(found), arraylib.decompositions.lu(LIBRARY, a)[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from typing import Any
@@ -27,8 +28,8 @@ class Block:
 class Accounts:
     """An allocator around CuPy's that counts what is in use, and keeps memory that other streams still read.
 
-    CuPy's pool counts its blocks one by one when asked, and knows neither peaks nor what a stream that did not
-    allocate a block does with it.
+    CuPy's pool counts its blocks one by one when asked, and knows neither peaks nor what a stream that did
+    not allocate a block does with it.
     """
 
     def __init__(self, cupy: Any) -> None:
@@ -97,17 +98,12 @@ class Accounts:
         """Once more after waiting for streams that hold memory, else the error that tells all."""
         numbers = self.of(index)
         numbers["retries"] += 1
-        waiting, self.waiting = self.waiting, []
-        for events, _ in waiting:
-            for event in events:
+        if self.waiting:
+            for event in [event for events, _ in self.waiting for event in events]:
                 event.synchronize()
-        had_any = bool(waiting)
-        del waiting
-        try:
-            if had_any:
+            self.settle()
+            with contextlib.suppress(self.cupy.cuda.memory.OutOfMemoryError):
                 return self.inner(size)
-        except self.cupy.cuda.memory.OutOfMemoryError:
-            pass
         numbers["failures"] += 1
         raise OutOfMemoryError(self.told(size, index)) from error
 
@@ -118,18 +114,25 @@ class Accounts:
         held, reserved = self.of(index)["allocated"], pool.total_bytes()
         limit = pool.get_limit()
         return (
-            f"[cuda] CUDA out of memory. Tried to allocate {readable(size)}. GPU {index} has a total capacity of "
-            f"{readable(total)} of which {readable(free)} is free. Of the memory of this process "
-            f"{readable(held)} is allocated by tensors, and {readable(max(0, reserved - held))} is reserved but "
-            "unallocated" + (f"; the limit is {readable(limit)}" if limit else "")
+            f"[cuda] CUDA out of memory. Tried to allocate {readable(size)}. GPU {index} has a total "
+            f"capacity of {readable(total)} of which {readable(free)} is free. Of the memory of this process "
+            f"{readable(held)} is allocated by tensors, and {readable(max(0, reserved - held))} is reserved "
+            "but unallocated" + (f"; the limit is {readable(limit)}" if limit else "")
         )
 
     def record_stream(self, array: Any, stream: Any) -> None:
-        """Keep the array's memory, once nobody holds it, until the stream has done what it was asked by then."""
+        """Keep the array's memory, once nobody holds it, until the stream has come so far."""
         with self.lock:
             streams = self.used_by.setdefault(array.data.mem.ptr, [])
             if stream not in streams:
                 streams.append(stream)
+
+    def abandon(self) -> list[Any]:
+        """In a child of a fork: no stream is asked any more; gives what must not be freed."""
+        self.lock = threading.RLock()
+        self.used_by.clear()
+        waiting, self.waiting = self.waiting, []
+        return waiting
 
     def reset_peaks(self, index: int) -> None:
         with self.lock:

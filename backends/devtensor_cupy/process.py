@@ -1,4 +1,4 @@
-"""What the process did to the driver: a child of a fork cannot use what its parent began, and faults come late."""
+"""What can go wrong between a process and the driver: forks that inherit it, and faults that come late."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Forks:
 
 
 def watched(name: str, kernel: Kernel, cupy: Any) -> Kernel:
-    """The kernel, after which the host waits: a fault is told of the op that caused it, not of a later one."""
+    """The kernel, after which the host waits: a fault is told of the op that caused it."""
 
     def watch(*arguments: Any, **named: Any) -> Any:
         result = kernel(*arguments, **named)

@@ -23,21 +23,17 @@ class Operand(NamedTuple):
 
 
 def batched(a: Any, b: Any) -> Any:
-    """a @ b for at least one of more than two dimensions, summed in float32, rounded once."""
+    """a @ b for at least one of more than two dimensions, neither empty: summed in float32, rounded once."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
     result = cupy.empty((*batch, rows, columns), a.dtype)
-    if not result.size:
-        return result
-    if not inner:
-        result.fill(0)
-        return result
     # Matrices in rows are the transposed ones in columns, which is how cuBLAS sees them: hence b before a.
     left, right = operand(b, batch), operand(a, batch)
     cublas, runtime = cupy.cuda.cublas, cupy.cuda.runtime
     kind = runtime.CUDA_R_16F if a.dtype.name == "float16" else runtime.CUDA_R_16BF
     cublas.gemmStridedBatchedEx(
-        cupy.cuda.device.get_cublas_handle(), int(left.by_columns), int(right.by_columns), columns, rows, inner,
+        cupy.cuda.device.get_cublas_handle(), int(left.by_columns), int(right.by_columns),
+        columns, rows, inner,
         ONE.ctypes.data, left.array.data.ptr, kind, left.lead, left.stride,
         right.array.data.ptr, kind, right.lead, right.stride,
         ZERO.ctypes.data, result.data.ptr, kind, columns, rows * columns, int(np.prod(batch)),
@@ -58,7 +54,7 @@ def operand(x: Any, batch: tuple[int, ...]) -> Operand:
 
 
 def matrix_layout(x: Any) -> tuple[bool, int] | None:
-    """Whether each matrix lies by columns, and how far its rows or columns are apart; None for other strides."""
+    """Whether each matrix lies by columns, and how far its lines are apart; None for other strides."""
     (rows, columns), item = x.shape[-2:], x.dtype.itemsize
     down, across = x.strides[-2] // item, x.strides[-1] // item
     if (across == 1 or columns == 1) and (down >= columns or rows == 1):

@@ -17,10 +17,18 @@ def where(mask: ndarray, x: ndarray, y: ndarray) -> ndarray:
     """`x` where the mask holds, else `y`."""
     if mask.size <= SMALL or x.itemsize not in WORDS or not mask.flags.c_contiguous:
         return asarray(np.where(mask, x, y))
-    for part in (x, y):
+    left, right = as_one(x), as_one(y)
+    for part in (left, right):
         if part.ndim and not (part.shape == mask.shape and part.flags.c_contiguous):
             return asarray(np.where(mask, x, y))
-    return selected(mask, x, y)
+    return selected(mask, left, right)
+
+
+def as_one(x: ndarray) -> ndarray:
+    """An array that repeats one element, as gradients of sums do, as that element; else the array."""
+    if x.ndim and x.size and not any(x.strides) and x.shape != (1,) * x.ndim:
+        return x[(*(0,) * x.ndim, ...)]
+    return x
 
 
 def selected(mask: ndarray, x: ndarray, y: ndarray) -> ndarray:

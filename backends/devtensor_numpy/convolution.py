@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from devtensor.backend.arraylib.windows import Sizes, grouped_weight, inner_planes, output_counts, taps
 from devtensor.backend.protocol import Kernel
+from devtensor_numpy import depthwise
 from devtensor_numpy.blocks import spans
 
 COLUMNS = 1 << 18
@@ -66,7 +67,7 @@ class Columns:
         return self.matrix(samples)
 
     def windows(self, x: ndarray) -> ndarray:
-        """What each place of the window sees of padded samples in rows: a view, in the order of the columns."""
+        """What each place of the window sees of padded samples in rows: a view, ordered as the columns."""
         batch, plane, *steps = x.strides
         inside = [step * apart for step, apart in zip(steps, self.dilation, strict=True)]
         across = [step * apart for step, apart in zip(steps, self.stride, strict=True)]
@@ -108,14 +109,17 @@ def columns_for(
     )
 
 
-def where_deep(generic: Kernel, blocked: Kernel, weight_shape: Callable[..., Sizes]) -> Kernel:
-    """The blocked kernel where columns are deeper than the outputs are many, else the generic one.
+def by_shape(generic: Kernel, blocked: Kernel, single: Kernel, weight_shape: Callable[..., Sizes]) -> Kernel:
+    """The kernel that suits the weight's shape: `single` where each channel has a window of its own.
 
-    The price of blocks is a copy of the outputs, too much for a layer of few channels.
+    The blocked one serves where columns are deeper than the outputs are many: the price of blocks is a copy
+    of the outputs, too much for a layer of few channels.
     """
 
     def kernel(*arguments: Any) -> ndarray:
-        outputs, *depth = weight_shape(*arguments)
+        outputs, *depth = shape = weight_shape(*arguments)
+        if depthwise.is_depthwise(shape, arguments[-1]):
+            return single(*arguments[:-1])
         chosen = blocked if math.prod(depth) >= 2 * outputs else generic
         return chosen(*arguments)
 
@@ -125,12 +129,20 @@ def where_deep(generic: Kernel, blocked: Kernel, weight_shape: Callable[..., Siz
 def convolution_kernels(generic: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """The three kernels of convolution; `generic` has the ones for shallow columns."""
     return {
-        "convolution": where_deep(generic["convolution"], convolution, lambda x, w, *_: w.shape),
-        "convolution_grad_input": where_deep(
-            generic["convolution_grad_input"], convolution_grad_input, lambda g, w, *_: w.shape
+        "convolution": by_shape(
+            generic["convolution"], convolution, depthwise.convolution, lambda x, w, *_: w.shape
         ),
-        "convolution_grad_weight": where_deep(
-            generic["convolution_grad_weight"], convolution_grad_weight, lambda g, x, shape, *_: shape
+        "convolution_grad_input": by_shape(
+            generic["convolution_grad_input"],
+            convolution_grad_input,
+            depthwise.convolution_grad_input,
+            lambda g, w, *_: w.shape,
+        ),
+        "convolution_grad_weight": by_shape(
+            generic["convolution_grad_weight"],
+            convolution_grad_weight,
+            depthwise.convolution_grad_weight,
+            lambda g, x, shape, *_: shape,
         ),
     }
 

@@ -28,9 +28,7 @@ def sort(x: ndarray, dim: int, descending: bool) -> tuple[ndarray, ndarray]:
         order = (x.shape[dim] - 1 - order)[..., ::-1]
     else:
         order = lines.argsort(-1, "stable")
-    grids = [
-        np.arange(size).reshape(-1, *(1,) * (x.ndim - 1 - d)) for d, size in enumerate(lines.shape[:-1])
-    ]
+    grids = [np.arange(size).reshape(-1, *(1,) * (x.ndim - 1 - d)) for d, size in enumerate(lines.shape[:-1])]
     values = lines[(*grids, order)]
     if lines is not x:
         values, order = values.swapaxes(dim, -1), order.swapaxes(dim, -1)

@@ -12,14 +12,14 @@ from numpy import asarray, ndarray
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UNARY
 from devtensor.backend.protocol import Kernel
-from devtensor_numpy import losses, statistics
+from devtensor_numpy import gelu, losses, statistics
 from devtensor_numpy.averages import avg_pool
 from devtensor_numpy.blocks import in_blocks
 from devtensor_numpy.choosing import where
 from devtensor_numpy.convolution import convolution_kernels
 from devtensor_numpy.halves import HALVES, cast, half_kernel, half_ufunc
 from devtensor_numpy.index import embedding_grad, sort
-from devtensor_numpy.matmul import matmul, product
+from devtensor_numpy.matmul import linear, matmul, product
 from devtensor_numpy.pool import max_pool
 from devtensor_numpy.random import random_kernels
 from devtensor_numpy.softmax import log_softmax, safe_softmax, softmax, softmax_gradient
@@ -57,7 +57,7 @@ def kernel_table() -> dict[str, Kernel]:
     table["max_pool"] = max_pool(table["max_pool"])
     table["avg_pool"] = avg_pool
     table["embedding_grad"] = embedding_grad(table["embedding_grad"])
-    return table | random_kernels() | FUNCTIONS | statistics.FUNCTIONS | losses.FUNCTIONS
+    return table | random_kernels() | FUNCTIONS | statistics.FUNCTIONS | losses.FUNCTIONS | gelu.FUNCTIONS
 
 
 def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel:
@@ -156,7 +156,7 @@ def getitem(x: ndarray, index: tuple[Any, ...]) -> ndarray:
 def with_steps(x: ndarray, found: ndarray, index: tuple[Any, ...]) -> ndarray:
     """The view found, with new dims that step over all of what follows, where NumPy's step nowhere."""
     strides, dim = [], 0
-    for place, entry in enumerate(index):
+    for entry in index:
         if entry is None:
             strides.append(x.shape[dim] * x.strides[dim] if dim < x.ndim else x.itemsize)
             continue
@@ -180,11 +180,13 @@ def clamp(x: ndarray, low: ndarray | None, high: ndarray | None) -> ndarray:
 
 
 def tril(x: ndarray, diagonal: int) -> ndarray:
-    return np.where(triangle(x.shape[-2], x.shape[-1], diagonal), x, x.dtype.type(0))
+    below = triangle(x.shape[-2], x.shape[-1], diagonal)
+    return asarray(np.where(below, x, x.dtype.type(0)), order="C")
 
 
 def triu(x: ndarray, diagonal: int) -> ndarray:
-    return np.where(triangle(x.shape[-2], x.shape[-1], diagonal - 1), x.dtype.type(0), x)
+    below = triangle(x.shape[-2], x.shape[-1], diagonal - 1)
+    return asarray(np.where(below, x.dtype.type(0), x), order="C")
 
 
 def triangle(rows: int, columns: int, diagonal: int) -> ndarray:
@@ -229,6 +231,7 @@ FUNCTIONS: dict[str, Kernel] = {
     "expand": expand,
     "getitem": getitem,
     "matmul": matmul,
+    "linear": linear,
     "softmax": softmax,
     "log_softmax": log_softmax,
     "safe_softmax": safe_softmax,

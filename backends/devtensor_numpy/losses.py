@@ -30,19 +30,26 @@ def cross_entropy(
 
 
 def weighed(
-    logs: ndarray, target: ndarray, weight: ndarray | None, reduction: str, ignore_index: int, smoothing: float
+    logs: ndarray,
+    target: ndarray,
+    weight: ndarray | None,
+    reduction: str,
+    ignore_index: int,
+    smoothing: float,
 ) -> ndarray:
     """Minus the logarithms at the targets, times the weights of their classes, each or reduced."""
     classes, dtype = logs.shape[1], logs.dtype
     valid = target != ignore_index
-    every = bool(valid.all())
-    places = target if every else np.where(valid, target, 0)
+    counted = np.count_nonzero(valid)
+    places = target if counted == valid.size else np.where(valid, target, 0)
     refuse_outside(places, 1, classes)
     losses = asarray(-chosen(logs, places))
-    weights = asarray(valid.astype(dtype) if weight is None else weight[places] * valid)
-    if not every:
+    if places is not target:
         losses[~valid] = 0
-    losses = losses * weights
+    shares = dtype.type(counted)
+    if weight is not None:
+        weights = asarray(weight[places] * valid)
+        losses, shares = losses * weights, np.add.reduce(weights, None)
     if smoothing:
         spread = logs if weight is None else logs * weight.reshape(-1, *(1,) * (logs.ndim - 2))
         evenly = np.where(valid, np.add.reduce(spread, 1), dtype.type(0))
@@ -50,7 +57,7 @@ def weighed(
     if reduction == "none":
         return asarray(losses, order="C")
     found = np.add.reduce(losses, None)
-    return asarray(found / np.add.reduce(weights, None) if reduction == "mean" else found)
+    return asarray(found / shares if reduction == "mean" else found)
 
 
 def chosen(logs: ndarray, places: ndarray) -> ndarray:

@@ -27,6 +27,16 @@ def product(a: ndarray, b: ndarray) -> ndarray:
     return result if result.__class__ is ndarray else np.asarray(result)
 
 
+def linear(x: ndarray, weight: ndarray, bias: ndarray | None) -> ndarray:
+    """x times the transpose of `weight`, plus `bias`, added in place."""
+    if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ValueError(f"weight {weight.shape} and bias do not fit each other")
+    result = matmul(x, weight.T)
+    if bias is not None:
+        result += bias
+    return result
+
+
 def fits_float64(a: ndarray, b: ndarray) -> bool:
     """True if no partial sum of the product of two integer arrays can be rounded in float64."""
     return largest(a) * largest(b) * a.shape[-1] <= EXACT_IN_FLOAT64

@@ -14,6 +14,8 @@ from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import spans
 
 total: Any = np.add.reduce
+SMALL = 1 << 12
+"""Elements up to which the number of calls is what costs."""
 PLANES = 1 << 16
 """Elements of input in a block of planes."""
 
@@ -27,7 +29,8 @@ def max_pool(generic: Kernel) -> Kernel:
         if any(padding) or ceil_mode or math.prod(size) > 255 or not x.size:
             return generic(x, size, stride, padding, dilation, ceil_mode)
         counts = tuple(map(window_count, x.shape[2:], size, stride, padding, dilation))
-        values, winners = pooled(x, size, stride, dilation, counts)
+        small = x.size <= SMALL and x.flags.c_contiguous
+        values, winners = (pooled_at_once if small else pooled)(x, size, stride, dilation, counts)
         # A sum is NaN if any value is, or if infinities of both signs meet.
         if x.dtype.kind == "f" and math.isnan(total(values, None)) and np.isnan(values).any():
             return generic(x, size, stride, padding, dilation, ceil_mode)
@@ -37,6 +40,19 @@ def max_pool(generic: Kernel) -> Kernel:
         return values, places
 
     return kernel
+
+
+def pooled_at_once(
+    x: ndarray, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes
+) -> tuple[ndarray, ndarray]:
+    """The same as `pooled` from one copy of all windows, which costs few calls."""
+    batch, plane, *steps = x.strides
+    across = [step * apart for step, apart in zip(steps, stride, strict=True)]
+    inside = [step * apart for step, apart in zip(steps, dilation, strict=True)]
+    lead = (*x.shape[:2], *counts)
+    seen = ndarray((*lead, *size), x.dtype, x, 0, (batch, plane, *across, *inside))
+    seen = seen.reshape(*lead, math.prod(size))
+    return np.maximum.reduce(seen, -1), seen.argmax(-1)
 
 
 def pooled(x: ndarray, size: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes) -> tuple[ndarray, ndarray]:

@@ -27,12 +27,18 @@ class Source(threading.local):
         self.counter, self.key = self.state["state"]["counter"], self.state["state"]["key"]
         self.state["buffer_pos"] = LANES
         self.state["has_uint32"] = 0
+        # Seed and offset of the word that the generator would give next.
+        self.place = (0, -1)
 
     def words(self, seed: int, offset: int, count: int) -> ndarray:
         """`count` words from word number `offset` on.
 
-        The generator increments its counter before it makes a block, hence the step back by one.
+        The generator increments its counter before it makes a block, hence the step back by one. A draw that
+        begins where the last one ended needs no new place, which costs as much as a hundred words.
         """
+        place, self.place = self.place, (seed, offset + count)
+        if place == (seed, offset):
+            return self.generator.random_raw(count)
         block, lane = divmod(offset, LANES)
         self.counter[1:] = 0 if block else WORD
         self.counter[0] = (block - 1) & WORD

@@ -27,7 +27,8 @@ def mean(x: ndarray, dims: Dims, keepdim: bool) -> ndarray:
 
 def var(x: ndarray, dims: Dims, keepdim: bool, correction: float) -> ndarray:
     if x.dtype.kind == "c":
-        return var(x.real, dims, keepdim, correction) + var(x.imag, dims, keepdim, correction)
+        parts = np.real(x), np.imag(x)
+        return var(parts[0], dims, keepdim, correction) + var(parts[1], dims, keepdim, correction)
     count = counted(x, dims)
     apart = asarray(x - total(x, dims, x.dtype, None, True) / x.dtype.type(count or math.nan))
     apart *= apart
@@ -42,7 +43,7 @@ def std(x: ndarray, dims: Dims, keepdim: bool, correction: float) -> ndarray:
 def vector_norm(x: ndarray, dims: Dims, keepdim: bool, p: float) -> ndarray:
     """The p-norm; the extremes for p = inf and -inf, the count of what is not 0 for p = 0."""
     if p == 0:
-        return asarray(total(x != 0, dims, x.real.dtype, None, keepdim), order="C")
+        return asarray(total(x != 0, dims, np.real(x).dtype, None, keepdim), order="C")
     size = np.absolute(x)
     if math.isinf(p):
         reduce: Any = np.maximum.reduce if p > 0 else np.minimum.reduce
@@ -65,9 +66,7 @@ def standardised(x: ndarray, result: ndarray, eps: float) -> ndarray:
     return spread
 
 
-def layer_norm(
-    x: ndarray, weight: ndarray | None, bias: ndarray | None, count: int, eps: float
-) -> ndarray:
+def layer_norm(x: ndarray, weight: ndarray | None, bias: ndarray | None, count: int, eps: float) -> ndarray:
     """Blocks of rows that stay in the cache."""
     result = np.empty(x.shape, x.dtype)
     if not x.size:

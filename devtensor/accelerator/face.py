@@ -6,12 +6,14 @@ and what needs a device raises DeviceMissing.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 from devtensor.accelerator import streams
+from devtensor.accelerator.accounts import memory_stats, memory_summary
 from devtensor.accelerator.streams import Stream
 from devtensor.backend import registry
 from devtensor.backend.protocol import MemoryStats
@@ -144,8 +146,15 @@ class Face:
         return self.memory(device).peak
 
     def max_memory_reserved(self, device: Any = None) -> int:
-        """The most bytes that the allocator held, as far as its library records it: what it holds now."""
-        return self.memory(device).reserved
+        """The most bytes that the allocator held, or what it holds now if its backend does not record it."""
+        return max(self.memory(device).reserved, self.memory_details(device).get("reserved_peak", 0))
+
+    def memory_details(self, device: Any = None) -> dict[str, int]:
+        """What else the backend counts of a device's memory; empty where there is no device."""
+        if not self.is_available():
+            return {}
+        backend: Any = registry.get(self.type)
+        return getattr(backend, "memory_details", lambda index: {})(self.index(device))
 
     def mem_get_info(self, device: Any = None) -> tuple[int, int]:
         """Free and total bytes of a device's memory.
@@ -163,22 +172,12 @@ class Face:
         """A device's memory by PyTorch's names of what is counted; empty where there is no device."""
         if not self.is_available():
             return OrderedDict()
-        held = self.memory(device)
-        return OrderedDict(
-            {
-                "allocated_bytes.all.current": held.allocated,
-                "allocated_bytes.all.peak": held.peak,
-                "reserved_bytes.all.current": held.reserved,
-                "reserved_bytes.all.peak": held.reserved,
-            }
-        )
+        return memory_stats(self.memory(device), self.memory_details(device))
 
     def memory_summary(self, device: Any = None, abbreviated: bool = False) -> str:
         """A device's memory as a text to be printed."""
-        held = self.memory(device)
-        rows = {"in use": held.allocated, "most in use": held.peak, "held by the allocator": held.reserved}
-        lines = [f"  {name:<22}{count:>16,} bytes" for name, count in rows.items()]
-        return "\n".join([f"memory of {self.type}", *lines])
+        name = f"{self.type}:{self.index(device)}" if self.is_available() else self.type
+        return memory_summary(name, self.memory(device), self.memory_details(device))
 
     def empty_cache(self) -> None:
         """Give memory that the allocators hold and nobody uses back to the devices."""
@@ -192,6 +191,12 @@ class Face:
         if self.is_available():
             backend: Any = registry.get(self.type)
             getattr(backend, "reset_peak", lambda index: None)(self.index(device))
+
+    def reset_accumulated_memory_stats(self, device: Any = None) -> None:
+        """Count allocations from none again, where the backend counts them."""
+        if self.is_available():
+            backend: Any = registry.get(self.type)
+            getattr(backend, "reset_totals", lambda index: None)(self.index(device))
 
     def manual_seed(self, seed: int) -> None:
         """Seed the current device's random numbers; nothing happens where there is no device."""
@@ -237,9 +242,16 @@ class Face:
 
     def current_stream(self, device: Any = None) -> Stream:
         """The stream that new work on a device goes to."""
-        return streams.current_stream(self.place(device))
+        return streams.current_stream(self.place(device), self.stream_class())
 
-    default_stream = current_stream
+    def default_stream(self, device: Any = None) -> Stream:
+        """The stream that a device has without being asked."""
+        return streams.default_stream(self.place(device), self.stream_class())
+
+    def stream_class(self) -> type[Stream]:
+        """The class of the type's streams."""
+        module = sys.modules.get(f"devtensor.{self.type}")
+        return getattr(module, "Stream", Stream)
 
 
 class DeviceGuard:

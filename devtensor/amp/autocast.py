@@ -68,8 +68,8 @@ class AutocastLayer(Layer):
             return None
         if policy == "refused":
             raise AutogradError(
-                f"[{name}] is unsafe to autocast on {self.device_type}, where float16 probabilities round to "
-                f"0 and 1; use {name}_with_logits without the sigmoid before it, or switch autocast off"
+                f"[{name}] is unsafe to autocast on {self.device_type}: float16 probabilities round to 0 and "
+                f"1; use {name}_with_logits without the sigmoid before it, or switch autocast off"
             )
         target = self.target(policy, tuple(tensors))
         if target is None:
@@ -103,10 +103,11 @@ class autocast:
     ) -> None:
         if not isinstance(device_type, str):
             raise ArgumentError(
-                f"[autocast] Expected `device_type` of type `str`, got {type(device_type)}; give 'cuda' or 'cpu'"
+                f"[autocast] Expected `device_type` of type `str`, got {type(device_type)}; give 'cuda', say"
             )
         self.device = known("autocast", device_type)
-        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
+        dtype = get_autocast_dtype(device_type) if dtype is None else dtype
+        self.fast_dtype = as_dtype(dtype) if isinstance(dtype, str) else dtype
         self._cache_enabled = is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
         self._enabled = bool(enabled) and _usable(device_type, self.fast_dtype)
         self._before: list[tuple[bool, DType, bool]] = []
@@ -132,8 +133,8 @@ class autocast:
     def __call__(self, func: Callable) -> Callable:
         if not callable(func):
             raise ArgumentTypeError(
-                f"[autocast] autocast()(func) requires a callable, but got {type(func).__name__}; for a block "
-                "of lines write `with autocast(...):`"
+                f"[autocast] autocast()(func) requires a callable, but got {type(func).__name__}; for a "
+                "block of lines write `with autocast(...):`"
             )
         return autocast_decorator(self, func)
 
@@ -167,8 +168,8 @@ def _usable(device_type: str, dtype: Any) -> bool:
             return False
     elif dtype not in HALVES:
         warnings.warn(
-            f"[autocast] In {device_type.upper()} autocast the target dtype is not supported: got {dtype}, and "
-            "it takes bfloat16 and float16. Disabling autocast.",
+            f"[autocast] In {device_type.upper()} autocast the target dtype is not supported: got {dtype}, "
+            "and it takes bfloat16 and float16. Disabling autocast.",
             stacklevel=3,
         )
         return False
@@ -204,7 +205,9 @@ def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -
     if enabled is None:
         device_type, enabled = "cuda", device_type  # type: ignore[assignment]
     if not isinstance(enabled, bool):
-        raise ArgumentTypeError(f"[set_autocast_enabled] enabled must be a bool, got {type(enabled).__name__}")
+        raise ArgumentTypeError(
+            f"[set_autocast_enabled] enabled must be a bool, got {type(enabled).__name__}"
+        )
     device = known("set_autocast_enabled", device_type)
     active = _active(device)
     dtype = get_autocast_dtype(device)
@@ -234,5 +237,3 @@ def is_autocast_available(device_type: str) -> bool:
     if isinstance(device_type, str) and device_type == "meta":
         return False
     return bool(known("is_autocast_available", device_type))
-
-

@@ -1,4 +1,4 @@
-"""Casts that autocast makes: of one input, of all tensors in nested arguments, and of weights, which it keeps."""
+"""Casts that autocast makes: of one input, of tensors in nested arguments, and of weights, which are kept."""
 
 from __future__ import annotations
 

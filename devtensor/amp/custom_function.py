@@ -35,7 +35,7 @@ def _cast(value: Any, device_type: str, dtype: DType) -> Any:
 def _check_device_type(function: str, device_type: Any) -> None:
     if not isinstance(device_type, str):
         raise ArgumentError(
-            f"[{function}] Expected `device_type` of type `str`, got {type(device_type)}; give 'cuda' or 'cpu'"
+            f"[{function}] Expected `device_type` of type `str`, got {type(device_type)}; give 'cuda', say"
         )
 
 

@@ -92,8 +92,8 @@ class GradScaler:
         for name in ("_scale", "_growth_tracker"):
             if getattr(self, name) is None:
                 raise ScalerError(
-                    f"[{funcname}] Attempted {funcname} but {name} is None: call scaler.scale(loss or outputs) "
-                    "before it in the iteration"
+                    f"[{funcname}] Attempted {funcname} but {name} is None: call scaler.scale(loss or "
+                    "outputs) before it in the iteration"
                 )
         return self._scale, self._growth_tracker
 
@@ -115,7 +115,9 @@ class GradScaler:
             return type(outputs)(map(self.scale, outputs))
         if isinstance(outputs, Iterable):
             return map(self.scale, outputs)
-        raise ArgumentError(f"[scale] outputs must be a Tensor or an iterable of Tensors; got {type(outputs)}")
+        raise ArgumentError(
+            f"[scale] outputs must be a Tensor or an iterable of Tensors; got {type(outputs)}"
+        )
 
     def _unscale_grads_(
         self, optimizer: Any, inv_scale: Any, found_inf: Any, allow_fp16: bool

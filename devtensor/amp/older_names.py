@@ -15,7 +15,7 @@ DEVICE_TYPES = {"cpu": "cpu", "gpu": "cuda", "ipu": "ipu", "xla": "xla"}
 # Names around the device type -> the function for any of them, and what it is for.
 FUNCTIONS: dict[str, tuple[Callable, str]] = {
     "get_autocast_{}_dtype": (get_autocast_dtype, "The dtype that products on {} run in within autocast."),
-    "set_autocast_{}_dtype": (set_autocast_dtype, "Set the dtype that products on {} run in within autocast."),
+    "set_autocast_{}_dtype": (set_autocast_dtype, "Set the dtype that products on {} run in."),
     "is_autocast_{}_enabled": (is_autocast_enabled, "Whether this thread is in an enabled region of {}."),
     "set_autocast_{}_enabled": (set_autocast_enabled, "Switch autocast on {} on or off in this thread."),
 }

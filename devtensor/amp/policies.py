@@ -72,8 +72,9 @@ CPU: Table = {
         None,
         "exp expm1 log log1p log2 log10 rsqrt reciprocal tan asin acos sinh cosh erfinv pow sum cumsum "
         "cumprod logsumexp vector_norm resample softmax log_softmax softplus layer_norm rms_norm group_norm "
+        "layer_norm_gradient "
         "matrix_exp dot mv addmv addr einsum chain_matmul linalg_multi_dot dist renorm cosine_similarity "
-        "pdist norm frobenius_norm nuclear_norm linalg_matrix_norm "
+        "pdist norm frobenius_norm nuclear_norm linalg_matrix_norm linalg_vector_norm "
         # Their functions bring states to the dtype of what the inputs give where PyTorch does.
         "lstm_layer lstm_layer_grad gru_layer gru_layer_grad rnn_layer rnn_layer_grad",
     ),

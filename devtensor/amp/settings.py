@@ -1,4 +1,4 @@
-"""What autocast knows of this thread: dtypes by device type, whether casts are kept, how deep regions nest."""
+"""What autocast knows of this thread: dtypes by device type, kept casts, and how deep regions nest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GradScaler does on devices: gradients divided by the scale, flags that meet, the scale's next value."""
+"""What GradScaler does on devices: gradients divided by the scale, flags that meet, the next scale."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def checked_scale(new_scale: Any, device_type: str) -> Any:
     """
     if isinstance(new_scale, (float, int)) and not isinstance(new_scale, bool):
         return float(new_scale)
-    fits = isinstance(new_scale, Tensor) and new_scale.shape.numel() == 1 and not new_scale.requires_grad
-    if not fits or new_scale.device.type != device_type:
+    one = isinstance(new_scale, Tensor) and new_scale.shape.numel() == 1 and not new_scale.requires_grad
+    if not isinstance(new_scale, Tensor) or not one or new_scale.device.type != device_type:
         raise ScalerError(
             f"[update] new_scale should be a float or a 1-element Tensor on {device_type} with "
             f"requires_grad=False; got {new_scale!r:.80}"

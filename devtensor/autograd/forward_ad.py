@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from devtensor.autograd.evaluated import pushed
 from devtensor.core.errors import ArgumentError, AutogradError
+from devtensor.core.layout import same_strides, strides_like
 from devtensor.core.state import enable_grad
 from devtensor.core.tensor import Tensor, describe, share
+from devtensor.ops.create import lay_out
 from devtensor.ops.shape import getitem
 
 __all__ = [
@@ -38,6 +40,19 @@ class Level:
     def __init__(self) -> None:
         self.duals: list[Tensor] = []
         self.tangents: list[Tensor] = []
+        self.versions: list[int] = []
+
+    def add(self, dual: Tensor, tangent: Tensor) -> None:
+        self.duals.append(dual)
+        self.tangents.append(tangent)
+        self.versions.append(dual._version)
+
+    def tangent_of(self, tensor: Tensor) -> Tensor | None:
+        """The tangent that this very tensor was given, if nobody wrote into it since."""
+        for dual, tangent, version in zip(self.duals, self.tangents, self.versions, strict=True):
+            if dual is tensor and version == tensor._version:
+                return tangent
+        return None
 
 
 # PyTorch has one level at most, which it calls 0.
@@ -110,8 +125,10 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         )
     with enable_grad():
         dual = getitem(tensor, ()) if tensor.requires_grad else share(tensor).requires_grad_()  # type: ignore[attr-defined]
-    levels[-1].duals.append(dual)
-    levels[-1].tangents.append(tangent)
+    strides = strides_like(tensor.shape, tensor.stride())  # type: ignore[attr-defined]
+    if not same_strides(tensor.shape, tangent.stride(), strides):  # type: ignore[attr-defined]
+        tangent = lay_out(tangent, strides)
+    levels[-1].add(dual, tangent)
     return dual
 
 
@@ -123,9 +140,13 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
     if not levels or not tensor.requires_grad:
         return UnpackedDualTensor(tensor, None)
     duals, tangents = levels[-1].duals, levels[-1].tangents
+    others = _depends_on_others(tensor, duals)
+    given = levels[-1].tangent_of(tensor)
+    if given is not None:
+        return UnpackedDualTensor(getitem(tensor, ()) if others else share(tensor), given)
     with enable_grad():
         tangent = pushed([tensor], duals, tangents, True, materialize=False)[0] if duals else None
-    if _depends_on_others(tensor, duals):
+    if others:
         return UnpackedDualTensor(share(tensor) if tangent is None else getitem(tensor, ()), tangent)
     return UnpackedDualTensor(share(tensor), None if tangent is None else share(tangent))
 

@@ -35,16 +35,28 @@ class Packed:
     def value(self) -> Tensor:
         """The tensor, with the history of the one that was saved."""
         if self.held is None:
-            found = self.unpack(self.packed)
-            if not isinstance(found, Tensor):
-                raise ArgumentTypeError(
-                    "[saved_tensors_hooks] Output of saved tensor unpack_hook expected to be a Tensor but "
-                    f"got result of type {type(found).__name__}"
-                )
-            self.held = share(found)
+            self.held = self._unpacked()
             if self.edge is not None:
                 self.held.node, self.held._requires_grad = self.edge, True
         return self.held
+
+    def shown(self) -> Tensor:
+        """The tensor as users see it, unpacked anew; what was a leaf is one."""
+        made = self._unpacked()
+        if isinstance(self.edge, Tensor):
+            made._requires_grad = True
+        elif self.edge is not None:
+            made.node, made._requires_grad = self.edge, True
+        return made
+
+    def _unpacked(self) -> Tensor:
+        found = self.unpack(self.packed)
+        if not isinstance(found, Tensor):
+            raise ArgumentTypeError(
+                "[saved_tensors_hooks] Output of saved tensor unpack_hook expected to be a Tensor but "
+                f"got result of type {type(found).__name__}"
+            )
+        return share(found)
 
 
 def pack_node(node: Node, pack: Callable, unpack: Callable) -> None:

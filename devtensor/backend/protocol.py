@@ -80,6 +80,14 @@ class Backend(Protocol):
     `properties(index) -> dict`: a device's `name`, `major` and `minor` of its generation, and the like.
     `free_memory(index) -> int`, `release_memory(index)`, `reset_peak(index)`: bytes nobody uses; give unused
     memory back to the device; begin the record of the most bytes in use anew.
+    `memory_details(index) -> dict`, `reset_totals(index)`, `limit_memory(index, fraction)`: what else is
+    counted of the memory; count from none again; hold no more than a part of it, as `memory_fraction(index)`
+    then tells.
+    `queues`: streams and events of a device that runs beside the host, as `accelerator.queues.OneQueue` has
+    them; `record_stream(array, stream)`: keep memory, once nobody holds it, until a stream has read it.
+    `copy_between(array, index) -> array`: a copy on another device, ordered with the work of both.
+    `pin(host) -> host array`, `is_pinned(host) -> bool`, `download_later(array) -> host array`: page-locked
+    memory of the host, and copies that nobody waits for; `upload` then takes `non_blocking` as well.
     `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
     """
 

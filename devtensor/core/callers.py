@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -18,6 +19,16 @@ def user_line() -> str:
             return f'  File "{file}", line {frame.f_lineno}, in {frame.f_code.co_name}'
         frame = frame.f_back
     return "  (no line of the user's found)"
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the user's line that led here, however many of the package's own lie between."""
+    level = 2
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, "<entry")):
+        level += 1
+        frame = frame.f_back
+    warnings.warn(text, category, stacklevel=level)
 
 
 def user_lines() -> list[str]:

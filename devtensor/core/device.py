@@ -219,9 +219,13 @@ def resolve(value: Device | str | int | None) -> Device:
     """
     if value is None:
         return default_device()
-    if value.__class__ is Device and value.index is None and value._backend is not None:  # type: ignore[union-attr]
-        if value.type == "cpu":  # type: ignore[union-attr]
-            return value  # type: ignore[return-value]
+    if (
+        isinstance(value, Device)
+        and value.type == "cpu"
+        and value.index is None
+        and value._backend is not None
+    ):
+        return value
     device = Device("cuda", value) if isinstance(value, int) else Device(value)
     backend = device.backend
     if getattr(backend, "target", None) is not None:

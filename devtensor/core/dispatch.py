@@ -165,15 +165,20 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
             return call(op, inputs, params)
     if op.eager:
         check_shapes(op, plan, inputs, params)
-    wanted = mode.grad and (inputs[0]._requires_grad if alone else needs_gradient(inputs))
-    if plan.kernel is None or (wanted and op.differentiable is None):
+    if plan.kernel is None:
+        return run_body(op, inputs, params, mode.grad and needs_gradient(inputs))
+    if alone:
+        arrays, wanted = [inputs[0].array], inputs[0]._requires_grad
+    else:
+        arrays, wanted = arrays_of(plan, inputs)
+    wanted = wanted and mode.grad
+    if wanted and op.differentiable is None:
         return run_body(op, inputs, params, wanted)
-    arrays = (inputs[0].array,) if alone else arrays_of(plan, inputs)
     try:
         data = plan.kernel(*arrays, *params)
     except Exception as error:
-        data = recover(error, op, plan, inputs, arrays, params)
-    if asks_for_layout(op, inputs):
+        data = recover(error, op, plan, inputs, tuple(arrays), params)
+    if op.laid_out and asks_for_layout(op, inputs):
         data = relaid(op, plan, [i.array if isinstance(i, Tensor) else None for i in inputs], params, data)
     if plan.single is not None:
         out = wrap(data, plan.single)
@@ -253,22 +258,23 @@ def asks_for_layout(op: Op, inputs: tuple) -> bool:
     return False
 
 
-def arrays_of(plan: Plan, inputs: tuple) -> tuple:
-    """What the kernel gets: arrays, None for an absent input, and numbers as arrays of the plan's dtype."""
-    return tuple(
-        [
-            i.array if isinstance(i, Tensor) else None if i is None else plan.literal.constant(i)
-            for i in inputs
-        ]
-    )
+def arrays_of(plan: Plan, inputs: tuple) -> tuple[list, bool]:
+    """What the kernel gets: arrays, None for an absent input, and numbers as arrays of the plan's dtype; and
+    whether the gradient of any is wanted."""
+    arrays, wanted = [], False
+    for value in inputs:
+        if isinstance(value, Tensor):
+            arrays.append(value.array)
+            if value._requires_grad:
+                wanted = True
+        else:
+            arrays.append(None if value is None else plan.literal.constant(value))
+    return arrays, wanted
 
 
 def needs_gradient(inputs: tuple) -> bool:
     """Whether any input is a tensor whose gradient is wanted."""
-    for value in inputs:  # noqa: SIM110 - a generator here costs as much as a kernel
-        if isinstance(value, Tensor) and value._requires_grad:
-            return True
-    return False
+    return any([isinstance(value, Tensor) and value._requires_grad for value in inputs])
 
 
 def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:

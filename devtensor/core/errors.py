@@ -34,6 +34,10 @@ class IndexingError(DevtensorError, IndexError):
     """An index outside its dimension, or an index of a kind that cannot index."""
 
 
+class IndexOutOfRange(IndexingError, RuntimeError):
+    """An index outside its dimension, for which PyTorch raises one base or the other by the count of dims."""
+
+
 class ArgumentError(DevtensorError, ValueError, RuntimeError):
     """An argument whose value is out of its range."""
 
@@ -48,6 +52,10 @@ class ArgumentTypeError(DevtensorError, TypeError):
 
 class NotATensor(ArgumentTypeError, AttributeError):
     """Something else where a Tensor belongs; PyTorch's own functions raise one or the other of its bases."""
+
+
+class ContractError(DevtensorError, AssertionError):
+    """Arguments that do not go together; PyTorch asserts that they do."""
 
 
 class AutogradError(DevtensorError, RuntimeError):

@@ -40,8 +40,9 @@ def write_now(dst: Tensor, src: Tensor) -> None:
     """
     if src.kind is not dst.kind and dst.kind.device in src.kind.device.under:
         raise AutogradError(
-            f"[write] vmap: an in-place op would write what differs from example to example, {describe(src)}, "
-            f"into {describe(dst)}, which is the same for all; make that with zeros_like or new_zeros"
+            "[write] vmap: an in-place op would write what differs from example to example, "
+            f"{describe(src)}, into {describe(dst)}, which is the same for all; make that with zeros_like or "
+            "new_zeros"
         )
     counter = writable(dst)
     dst.kind.kernel("write")(dst.array, src.array)
@@ -179,7 +180,7 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
 
 
 def fill_number(target: Tensor, value: float) -> bool:
-    """Make every element a number that the dtype surely holds, where nobody listens to how; whether it did."""
+    """Make every element a number that the dtype surely holds, where nobody listens; whether it did."""
     mode, kind, alias = current(), target.kind, target.alias
     held = value.__class__ in (int, float) and (kind.dtype.category == FLOAT or value == 0)
     if not held or mode.layers or kind.device.under:

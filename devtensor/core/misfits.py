@@ -12,6 +12,7 @@ from devtensor.core.compiled import VARIADIC, parameters_of
 from devtensor.core.dtype import INTEGER
 from devtensor.core.errors import ArgumentTypeError, DevtensorError, NotATensor, NumberTooLarge
 from devtensor.core.explain import DEBUG
+from devtensor.core.older_orders import in_newer_order
 from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
 
@@ -49,6 +50,7 @@ INTEGERS = frozenset(
 )
 NUMBERS = frozenset({"value", "fill_value", "nan", "posinf", "neginf", "other", "exponent"})
 STRINGS = frozenset({"mode", "padding_mode", "approximate", "rounding_mode", "reduce", "equation"})
+LEFT_NUMBERS = ("sub", "div", "pow", "floor_divide", "remainder", "zeta", "xlogy", "xlog1py")
 # Where a name means something else than in most functions.
 EXCEPTIONS: dict[tuple[str, str], str | None] = {
     ("searchsorted", "sorted"): None,
@@ -62,8 +64,9 @@ EXCEPTIONS: dict[tuple[str, str], str | None] = {
     **dict.fromkeys([("select", "index"), ("select_scatter", "index")], "an int"),
     **dict.fromkeys([("scatter", "src"), ("scatter_", "src"), ("lerp", "weight")], "a number"),
     **dict.fromkeys([("lerp_", "weight"), ("searchsorted", "input"), ("bucketize", "input")], "a number"),
-    # A number may stand to the left of an operator.
-    **dict.fromkeys([(name, "input") for name in "sub div pow floor_divide remainder".split()], "a number"),
+    # A number may stand on the left, as of an operator.
+    **dict.fromkeys([(name, "input") for name in LEFT_NUMBERS], "a number"),
+    ("contains", "value"): None,
     **dict.fromkeys([(f"bitwise_{side}_shift", "input") for side in ("left", "right")], "a number"),
     **dict.fromkeys([("where", "input"), ("isin", "elements"), ("isin", "test_elements")], "a number"),
 }
@@ -217,8 +220,11 @@ def guarded(function: Callable) -> Callable:
                 _look_at_flags(looked_at, checked, args, kwargs)
             return function(*args, **kwargs)
         except TELLING as error:
-            _tell(error, function, args, kwargs)
-            raise
+            newer = in_newer_order(function.__name__, args, kwargs) if type(error) is TypeError else None
+            if newer is None:
+                _tell(error, function, args, kwargs)
+                raise
+        return function(*newer[0], **newer[1])
 
     return guard
 

@@ -144,7 +144,7 @@ class Node:
         if name not in kept and name not in op.inputs:
             raise AttributeError(f"{self.name()} keeps no {name!r}; it keeps {sorted(kept)}")
         value: Any = kept.get(name)
-        return value.value() if hasattr(value, "packed") else value
+        return value.shown() if hasattr(value, "packed") else value
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"

@@ -27,7 +27,8 @@ class Plan:
     """What the rules say of one op for one combination of input kinds; computed once, then looked up."""
 
     __slots__ = (
-        "array_type", "as_array", "casts", "checked", "direct", "exact", "inplace", "kernel", "literal", "out", "single",
+        "array_type", "as_array", "casts", "checked", "direct", "exact", "inplace", "kernel", "literal",
+        "out", "single",
     )  # fmt: skip
 
     def __init__(self) -> None:

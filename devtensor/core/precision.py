@@ -1,4 +1,4 @@
-"""Functions that autocast sees as one op although they run several, and calls that keep what dtypes they get."""
+"""Functions that autocast sees as one op though they run several, and calls that keep the dtypes they get."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def dtypes_kept() -> switched:
 
 
 def one_op(amp: str | None = None, name: str | None = None) -> Callable[[Callable], Callable]:
-    """Declare of a function what `amp=` declares of an op: its tensors are cast together, then all of it runs.
+    """Declare of a function what `amp=` declares of an op: its tensors are cast, then all of it runs.
 
     `name` is what tables of devices with lists of their own call it, by default its own. A call that writes
-    into `out` keeps the dtypes it is given.
+    into `out`, or asks for a `dtype`, keeps the dtypes it is given.
     """
 
     def declare(function: Callable) -> Callable:
@@ -33,7 +33,7 @@ def one_op(amp: str | None = None, name: str | None = None) -> Callable[[Callabl
             layers = current().layers
             if not layers:
                 return function(*args, **kwargs)
-            if kwargs.get("out") is not None:
+            if kwargs.get("out") is not None or kwargs.get("dtype") is not None:
                 with dtypes_kept():
                     return function(*args, **kwargs)
             used = []

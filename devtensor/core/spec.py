@@ -61,14 +61,18 @@ def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
     return True
 
 
+# Numbers that Python compares with integers, but that count no dimensions.
+NO_DIMS = (bool, float)
+
+
 def normalize_dim(op: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front.
 
     Errors: DimensionError if the tensor has no such dimension.
     """
     span = max(ndim, 1)
-    if dim.__class__ is bool:
-        raise ArgumentTypeError(f"[{op}] dim is {dim} of type bool; it needs an int")
+    if dim.__class__ in NO_DIMS:
+        raise ArgumentTypeError(f"[{op}] dim is {dim} of type {type(dim).__name__}; it needs an int")
     if not -span <= dim < span:
         raise DimensionError(
             f"[{op}] dim {dim} is out of range; a {ndim}-d tensor has dims {-span} to {span - 1}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple
 
 from devtensor.core.device import Device
@@ -20,6 +21,25 @@ class HostData(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<{len(self.data)} bytes, shape {self.shape}>"
+
+
+class Haste(threading.local):
+    """Whether copies between host and device may be left under way where the host's memory is pinned."""
+
+    now = False
+
+
+haste = Haste()
+
+
+class NotWaiting:
+    """Within it copies between host and device are only begun, where the backend can do that."""
+
+    def __enter__(self) -> None:
+        self.before, haste.now = haste.now, True
+
+    def __exit__(self, *error: object) -> None:
+        haste.now = self.before
 
 
 def upload(host: HostData, dtype: DType, device: Device) -> Tensor:
@@ -45,10 +65,17 @@ def move(source: Tensor, device: Device) -> Tensor:
     check_holds(device, kind.dtype)
     backend = device.backend
     if device.type == kind.device.type:
+        between = getattr(backend, "copy_between", None)
+        if between is not None:
+            return wrap(between(source.array, device.index or 0), device.kind(kind.dtype))
         with backend.on(device.index or 0):
             return wrap(backend.kernels["copy"](source.array), device.kind(kind.dtype))
-    host = kind.device.backend.download(source.array)
-    array: Any = backend.upload(host, tuple(source.array.shape), kind.dtype.name, device.index or 0)
+    home = kind.device.backend
+    if haste.now and device.index is None and hasattr(home, "download_later"):
+        return wrap(backend.adopt(home.download_later(source.array)), device.kind(kind.dtype))
+    begun = {"non_blocking": True} if haste.now and hasattr(backend, "download_later") else {}
+    host = home.download(source.array)
+    array: Any = backend.upload(host, tuple(source.array.shape), kind.dtype.name, device.index or 0, **begun)
     return wrap(array, device.kind(kind.dtype))
 
 

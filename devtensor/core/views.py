@@ -75,9 +75,7 @@ def _steps_by_one(array: Any) -> bool:
     return array.flags.c_contiguous and (not array.ndim or array.strides[-1] == array.itemsize)
 
 
-def attach_view(
-    op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode, exact: bool = False
-) -> None:
+def attach_view(op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode, exact: bool = False) -> None:
     """Note that `out` sees the memory of `source` through one more view op.
 
     `exact` promises that the kernel gave it the strides of the op's rule, if the source is in rows.

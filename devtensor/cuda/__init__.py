@@ -11,7 +11,13 @@ from typing import Any
 
 from devtensor.accelerator.face import DeviceGuard, Face
 from devtensor.accelerator.streams import StreamContext, set_stream
-from devtensor.core.errors import DeviceMissing, OutOfMemoryError, Unsupported
+from devtensor.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DeviceMissing,
+    OutOfMemoryError,
+    Unsupported,
+)
 from devtensor.core.refusal import refused, refused_class
 from devtensor.core.tensor import Tensor
 from devtensor.cuda.graphs import (
@@ -49,7 +55,8 @@ memory_allocated = _face.memory_allocated
 memory_cached = memory_reserved = _face.memory_reserved
 memory_stats = _face.memory_stats
 memory_summary = _face.memory_summary
-reset_accumulated_memory_stats = reset_peak_memory_stats = _face.reset_peak_memory_stats
+reset_accumulated_memory_stats = _face.reset_accumulated_memory_stats
+reset_peak_memory_stats = _face.reset_peak_memory_stats
 reset_max_memory_allocated = reset_max_memory_cached = _face.reset_peak_memory_stats
 seed = _face.seed
 seed_all = _face.seed_all
@@ -115,25 +122,69 @@ def ipc_collect() -> None:
 
 
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
-    """Whether one device reads another's memory: no, copies go through the host.
+    """Whether one device can read another's memory; False where the backend does not tell.
 
     Errors: DeviceMissing if there is no device.
     """
-    for each in (device, peer_device):
-        _face.place(each)
-    return False
+    index, peer = _face.index(device), _face.index(peer_device)
+    told = getattr(_face.place(index).backend, "can_access_peer", None)
+    return told is not None and index != peer and told(index, peer)
 
 
 def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
-    """Limit this process to a part of a device's memory.
+    """Limit this process to a part of a device's memory, from 0 to 1.
 
-    Errors: DeviceMissing if there is no device, Unsupported if its backend cannot limit it.
+    Errors: DeviceMissing if there is no device, Unsupported if its backend cannot limit it, ArgumentTypeError
+    and ArgumentError for what is no such part.
     """
+    if not isinstance(fraction, float):
+        raise ArgumentTypeError(
+            "[set_per_process_memory_fraction] Invalid type for fraction argument, must be `float`"
+        )
+    if not 0 <= fraction <= 1:
+        raise ArgumentError(
+            f"[set_per_process_memory_fraction] Invalid fraction value: {fraction}. Allowed range: 0~1"
+        )
     index = _face.index(device)
     limit = getattr(_face.place(index).backend, "limit_memory", None)
     if limit is None:
         raise Unsupported("[set_per_process_memory_fraction] the backend of cuda cannot limit memory")
     limit(index, fraction)
+
+
+def get_per_process_memory_fraction(device: Any = None) -> float:
+    """The part of a device's memory that this process may hold; 1.0 where nothing limits it.
+
+    Errors: DeviceMissing if there is no device.
+    """
+    index = _face.index(device)
+    told = getattr(_face.place(index).backend, "memory_fraction", None)
+    return 1.0 if told is None else told(index)
+
+
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """`memory_stats`, its names taken apart at the dots; empty where there is no device."""
+    nested: dict[str, Any] = {}
+    for name, count in memory_stats(device).items():
+        *groups, last = name.split(".")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = count
+    return nested
+
+
+def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
+    """Another library's stream, by its address; it must live as long as this names it.
+
+    Errors: DeviceMissing if there is no device.
+    """
+    return ExternalStream(data_ptr, device)
+
+
+def get_allocator_backend() -> str:
+    """Who allots memory: the array library's own pool, whatever it is called."""
+    return "native"
 
 
 def memory_snapshot(mempool_id: Any = None) -> list[Any]:
@@ -145,6 +196,16 @@ cudart = refused("cuda.cudart", "CUDA's own functions are reached through CuPy: 
 current_blas_handle = refused("cuda.current_blas_handle", "the array library keeps its handles to itself")
 caching_allocator_alloc = refused("cuda.caching_allocator_alloc", "memory is the array library's")
 caching_allocator_delete = refused("cuda.caching_allocator_delete", "memory is the array library's")
+change_current_allocator = refused("cuda.change_current_allocator", "memory is the array library's")
+caching_allocator_enable = refused("cuda.caching_allocator_enable", "memory is the array library's")
+caching_allocator_disabled = refused("cuda.caching_allocator_disabled", "memory is the array library's")
+list_gpu_processes = refused("cuda.list_gpu_processes", "ask nvidia-smi which processes use a device")
+memory_usage = refused("cuda.memory_usage", "ask nvidia-smi how busy a device is")
+utilization = refused("cuda.utilization", "ask nvidia-smi how busy a device is")
+temperature = refused("cuda.temperature", "ask nvidia-smi how warm a device is")
+power_draw = refused("cuda.power_draw", "ask nvidia-smi how much power a device draws")
+clock_rate = refused("cuda.clock_rate", "ask nvidia-smi how fast a device runs")
+use_mem_pool = refused("cuda.use_mem_pool", "memory is the array library's")
 CUDAPluggableAllocator = refused_class("cuda.CUDAPluggableAllocator", "memory is the array library's")
 MemPool = refused_class("cuda.MemPool", "memory is the array library's")
 

@@ -5,23 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.accelerator import streams
-from devtensor.core.refusal import refused_class
+from devtensor.core.errors import Unsupported
 
 __all__ = ["Event", "ExternalStream", "Stream"]
 
 
 class Stream(streams.Stream):
-    """The queue of work of a CUDA device.
+    """A queue of work of a CUDA device; the default stream does not wait for it.
 
     Errors: DeviceMissing if there is no CUDA device.
     """
 
     type = "cuda"
-    cuda_stream = 0
+
+    @property
+    def cuda_stream(self) -> int:
+        """The stream's address, as CUDA's own functions take it."""
+        return self.stream_id
+
+    @staticmethod
+    def priority_range() -> tuple[int, int]:
+        """The least and the greatest priority; smaller numbers come first."""
+        return 0, -5
+
+    def fresh_event(self) -> Event:
+        return Event()
+
+    def __repr__(self) -> str:
+        return f"<devtensor.cuda.Stream device={self.device} cuda_stream={self.cuda_stream:#x}>"
 
 
 class Event(streams.Event):
-    """A moment in a CUDA device's queue of work, with its time if `enable_timing`.
+    """A moment in a CUDA device's work, with its time if `enable_timing`.
 
     Errors: DeviceMissing if there is no CUDA device.
     """
@@ -37,11 +52,28 @@ class Event(streams.Event):
     ) -> None:
         super().__init__(None, enable_timing, blocking, interprocess)
 
+    @property
+    def cuda_event(self) -> int:
+        """The event's address, as CUDA's own functions take it; 0 until it is recorded."""
+        return self.event_id
 
-class ExternalStream(
-    refused_class("cuda.ExternalStream", "a device has one queue; another library's is not taken in")
-):
-    """Refused: another library's stream."""
+    def __repr__(self) -> str:
+        told = f"{self.cuda_event:#x}" if self.recorded else "uninitialized"
+        return f"<devtensor.cuda.Event {told}>"
 
-    def __init__(self, stream_ptr: int, device: Any = None) -> None:
-        super().__init__()
+
+class ExternalStream(Stream):
+    """Another library's stream, by its address; it must live as long as this names it.
+
+    Errors: DeviceMissing if there is no CUDA device, Unsupported where its backend has one queue.
+    """
+
+    def __init__(self, stream_ptr: int, device: Any = None, **facts: Any) -> None:
+        self.pointer = stream_ptr
+        super().__init__(device, **facts)
+
+    def made(self, priority: int) -> Any:
+        external = getattr(self.queues, "external", None)
+        if external is None:
+            raise Unsupported("[ExternalStream] the backend of cuda has one queue; another is not taken in")
+        return external(self.index, self.pointer)

@@ -95,7 +95,7 @@ def get_node_local_rank(fallback_rank: int | None = None) -> int:
     return int(told)
 
 
-def _needing_group(name: str) -> Callable[..., Any]:
+def needing_group(name: str) -> Callable[..., Any]:
     """A function that works on a process group, of which there is none."""
 
     def needing(*args: Any, **kwargs: Any) -> NoReturn:
@@ -127,4 +127,4 @@ COLLECTIVES = (
     "isend", "monitored_barrier", "new_group", "new_subgroups", "recv", "recv_object_list", "reduce",
     "reduce_scatter", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send", "send_object_list",
 )  # fmt: skip
-globals().update({name: _needing_group(name) for name in COLLECTIVES})
+globals().update({name: needing_group(name) for name in COLLECTIVES})

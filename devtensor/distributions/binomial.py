@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from devtensor.core.errors import Unsupported
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
@@ -74,5 +75,5 @@ class Binomial(FromOdds):
     def _counts(self, name: str, expand: bool) -> Tensor:
         most = int(self.total_count.max())
         if not bool(self.total_count.min() == most):
-            raise NotImplementedError(f"Inhomogeneous total count not supported by `{name}`.")
+            raise Unsupported(f"[Binomial] Inhomogeneous total count not supported by `{name}`.")
         return all_counts(self, 1 + most, expand)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.errors import ArgumentTypeError, Unsupported
 from devtensor.distributions import constraints, transforms
 
 __all__ = ["ConstraintRegistry", "biject_to", "transform_to"]
@@ -37,7 +37,9 @@ class ConstraintRegistry:
     def __call__(self, constraint: Any) -> Any:
         factory = self._registry.get(type(constraint))
         if factory is None:
-            raise NotImplementedError(f"Cannot transform {type(constraint).__name__} constraints")
+            raise Unsupported(
+                f"[constraint_registry] Cannot transform {type(constraint).__name__} constraints"
+            )
         return factory(constraint)
 
 

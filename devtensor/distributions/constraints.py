@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, ContractError
 from devtensor.functions.comparing import isclose
 from devtensor.functions.creation import full
 from devtensor.functions.joining import cat as joined
@@ -128,7 +128,7 @@ class _DependentProperty(property, _Dependent):
 
 def _require(holds: bool, message: str) -> None:
     if not holds:
-        raise AssertionError(message)
+        raise ContractError(f"[constraints] {message}")
 
 
 def _is_constraint(name: str, value: Any) -> None:
@@ -235,7 +235,9 @@ class _Bounded(Constraint):
     def __init__(self, *bounds: Any, **named: Any) -> None:
         given = dict(zip(self._bounds, bounds, strict=False)) | named
         if len(given) != len(bounds) + len(named) or set(given) != set(self._bounds):
-            raise TypeError(f"{type(self).__name__}() takes {', '.join(self._bounds)}; got {given}")
+            raise ArgumentTypeError(
+                f"[{type(self).__name__[1:]}] it takes {', '.join(self._bounds)}; got {given}"
+            )
         self.__dict__.update(given)
         super().__init__()
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Size, Tensor
 from devtensor.distributions.constraints import is_dependent
@@ -208,7 +208,7 @@ class Distribution:
         if _instance is not None:
             return _instance
         if type(self).__init__ is not cls.__init__:
-            raise NotImplementedError(
+            raise Unsupported(
                 f"[expand] {type(self).__name__}, a subclass of {cls.__name__}, has an __init__ of its own; "
                 "it must also define a custom .expand() method"
             )

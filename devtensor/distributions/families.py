@@ -59,6 +59,20 @@ def _expanded(value: Any, batch_shape: Size, own: int | None) -> Any:
     return value.expand((*batch_shape, *shape[len(shape) - own :]))
 
 
+class AboutLoc(Distribution):
+    """Distributions whose mean is `loc`, and also their mode."""
+
+    loc: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        return self.loc
+
+
 def one_of(kind: str, probs: Any, logits: Any) -> str:
     """Which of the two was given.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 from devtensor.core.tensor import Size, Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.distribution import Distribution
@@ -89,7 +89,7 @@ class Independent(Expandable):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         if self.reinterpreted_batch_ndims > 0:
-            raise NotImplementedError("Enumeration over cartesian product is not implemented")
+            raise Unsupported("[Independent] Enumeration over cartesian product is not implemented")
         return self.base_dist.enumerate_support(expand=expand)
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import ArgumentTypeError
+from devtensor.core.errors import ArgumentTypeError, Unsupported
 from devtensor.core.tensor import Tensor
 from devtensor.distributions.distribution import Distribution
 
@@ -61,14 +61,15 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
     """KL(p || q): the mean under p of log p - log q.
 
     Shapes: -> the broadcast batch shape
-    Errors: NotImplementedError for a pair without a formula.
+    Errors: Unsupported for a pair without a formula.
     """
     key = type(p), type(q)
     if key not in _KL_MEMOIZE:
         _KL_MEMOIZE[key] = _found(*key)
     formula = _KL_MEMOIZE[key]
     if formula is None:
-        raise NotImplementedError(
-            f"No KL(p || q) is implemented for p type {key[0].__name__} and q type {key[1].__name__}"
+        raise Unsupported(
+            f"[kl_divergence] No KL(p || q) is implemented for p type {key[0].__name__} and q type "
+            f"{key[1].__name__}"
         )
     return formula(p, q)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from devtensor.autograd import grad
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 from devtensor.core.tensor import Tensor
 from devtensor.distributions.bernoulli import Bernoulli
 from devtensor.distributions.beta import Beta
@@ -71,8 +71,8 @@ def _(p: Any, q: Any) -> Tensor:
 @register_kl(Binomial, Binomial)
 def _(p: Any, q: Any) -> Tensor:
     if bool((p.total_count < q.total_count).any()):
-        raise NotImplementedError(
-            "KL between Binomials where q.total_count > p.total_count is not implemented"
+        raise Unsupported(
+            "[kl_divergence] KL between Binomials where q.total_count > p.total_count is not implemented"
         )
     each = p.probs * (p.logits - q.logits) + (-p.probs).log1p() - (-q.probs).log1p()
     return where(p.total_count > q.total_count, math.inf, p.total_count * each)
@@ -104,9 +104,9 @@ def _(p: Any, q: Any) -> Tensor:
 def _(p: Any, q: Any) -> Tensor:
     """The Bregman divergence of the log normaliser."""
     if type(p) is not type(q):
-        raise NotImplementedError(
-            "The cross KL-divergence between different exponential families cannot be computed using Bregman "
-            "divergences"
+        raise Unsupported(
+            "[kl_divergence] The cross KL-divergence between different exponential families cannot be "
+            "computed using Bregman divergences"
         )
     own = [value.detach().requires_grad_() for value in p._natural_params]
     normaliser = p._log_normalizer(*own)
@@ -183,14 +183,14 @@ def _(p: Any, q: Any) -> Tensor:
 @register_kl(Independent, Independent)
 def _(p: Any, q: Any) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
-        raise NotImplementedError("KL between Independents of different reinterpreted_batch_ndims")
+        raise Unsupported("[kl_divergence] KL between Independents of different reinterpreted_batch_ndims")
     return _sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
 
 
 @register_kl(TransformedDistribution, TransformedDistribution)
 def _(p: Any, q: Any) -> Tensor:
     if p.transforms != q.transforms or p.event_shape != q.event_shape:
-        raise NotImplementedError("KL between distributions that different transforms made")
+        raise Unsupported("[kl_divergence] KL between distributions that different transforms made")
     return kl_divergence(p.base_dist, q.base_dist)
 
 

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
-from devtensor.distributions.families import Expandable
+from devtensor.distributions.families import AboutLoc, Expandable
 from devtensor.functions.sampling import rand
 from devtensor.functions.settings import finfo
 
 __all__ = ["Laplace"]
 
 
-class Laplace(Expandable):
+class Laplace(AboutLoc, Expandable):
     """Numbers about `loc` whose distances from it are exponential with mean `scale`."""
 
     arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
@@ -25,14 +25,6 @@ class Laplace(Expandable):
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self._begin(validate_args, loc=loc, scale=scale)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:

@@ -9,7 +9,7 @@ from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.tensor import Size, Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.distribution import Distribution
-from devtensor.distributions.families import Expandable
+from devtensor.distributions.families import AboutLoc, Expandable
 from devtensor.distributions.matrices import _batch_mahalanobis, _batch_mv, log_diagonal
 from devtensor.distributions.utils import _standard_normal, lazy_property
 from devtensor.functions.comparing import broadcast_tensors
@@ -42,7 +42,7 @@ def _batch_lowrank_mahalanobis(W: Tensor, D: Tensor, x: Tensor, capacitance_tril
     return (x.pow(2) / D).sum(-1) - _batch_mahalanobis(capacitance_tril, inner)
 
 
-class LowRankMultivariateNormal(Expandable):
+class LowRankMultivariateNormal(AboutLoc, Expandable):
     """Vectors about `loc` with covariance cov_factor cov_factor' + diag(cov_diag).
 
     Shapes: loc (*A, N), cov_factor (*B, N, M), cov_diag (*C, N)
@@ -83,14 +83,6 @@ class LowRankMultivariateNormal(Expandable):
         self._capacitance_tril = _batch_capacitance_tril(cov_factor, cov_diag)
         shape = self.loc.shape
         Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @lazy_property
     def variance(self) -> Tensor:

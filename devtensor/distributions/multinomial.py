@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 from devtensor.core.tensor import Size, Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.binomial import Binomial
@@ -31,7 +31,7 @@ class Multinomial(OfCategories):
         validate_args: bool | None = None,
     ) -> None:
         if not isinstance(total_count, int):
-            raise NotImplementedError("inhomogeneous total_count is not supported")
+            raise Unsupported("[Multinomial] inhomogeneous total_count is not supported")
         if total_count < 0:
             raise ArgumentError(f"[Multinomial] total_count is {total_count}; it must be at least 0")
         self.total_count = total_count

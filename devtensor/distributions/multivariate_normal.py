@@ -9,6 +9,7 @@ from devtensor.core.errors import ArgumentError
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.distribution import Distribution
+from devtensor.distributions.families import AboutLoc
 from devtensor.distributions.matrices import (
     FORMS,
     FromCovariance,
@@ -23,7 +24,7 @@ from devtensor.functions.comparing import broadcast_shapes
 __all__ = ["MultivariateNormal"]
 
 
-class MultivariateNormal(FromCovariance):
+class MultivariateNormal(AboutLoc, FromCovariance):
     """Vectors about `loc` with a covariance, given as it is, as its inverse or as its Cholesky factor.
 
     Shapes: loc (*A, N); covariance_matrix, precision_matrix or scale_tril (*B, N, N)
@@ -60,14 +61,6 @@ class MultivariateNormal(FromCovariance):
         self.loc = loc.expand((*batch, -1))
         Distribution.__init__(self, batch, self.loc.shape[-1:], validate_args=validate_args)
         self._unbroadcasted_scale_tril = self._factor(name, matrix)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def variance(self) -> Tensor:

@@ -9,14 +9,14 @@ from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.exp_family import ExponentialFamily
-from devtensor.distributions.families import Expandable
+from devtensor.distributions.families import AboutLoc, Expandable
 from devtensor.distributions.utils import _standard_normal
 from devtensor.ops.functions import erfinv
 
 __all__ = ["Normal"]
 
 
-class Normal(Expandable, ExponentialFamily):
+class Normal(AboutLoc, Expandable, ExponentialFamily):
     """Numbers about `loc` with standard deviation `scale`.
 
     Example:
@@ -33,14 +33,6 @@ class Normal(Expandable, ExponentialFamily):
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self._begin(validate_args, loc=loc, scale=scale)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:

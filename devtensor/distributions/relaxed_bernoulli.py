@@ -52,12 +52,32 @@ class LogitRelaxedBernoulli(FromOdds):
         return temperature.log() + away - 2 * softplus(away)
 
 
-class RelaxedBernoulli(TransformedDistribution):
+class Relaxed(TransformedDistribution):
+    """A relaxed choice, whose parameters are those of its base."""
+
+    has_rsample = True
+
+    @property
+    def temperature(self) -> Any:
+        """How soft the choice is."""
+        return self.base_dist.temperature
+
+    @property
+    def logits(self) -> Tensor:
+        """Logarithms of odds, or of chances."""
+        return self.base_dist.logits
+
+    @property
+    def probs(self) -> Tensor:
+        """The chances."""
+        return self.base_dist.probs
+
+
+class RelaxedBernoulli(Relaxed):
     """Numbers of (0, 1) that near 0 and 1 as the temperature falls, with gradients."""
 
     arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
     support = constraints.unit_interval
-    has_rsample = True
     _carried: ClassVar = {}
 
     def __init__(
@@ -69,18 +89,3 @@ class RelaxedBernoulli(TransformedDistribution):
     ) -> None:
         base = LogitRelaxedBernoulli(temperature, probs, logits)
         super().__init__(base, SigmoidTransform(), validate_args=validate_args)
-
-    @property
-    def temperature(self) -> Any:
-        """How soft the numbers are."""
-        return self.base_dist.temperature
-
-    @property
-    def logits(self) -> Tensor:
-        """Log odds of a 1."""
-        return self.base_dist.logits
-
-    @property
-    def probs(self) -> Tensor:
-        """Chances of a 1."""
-        return self.base_dist.probs

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.of_categories import OfCategories
-from devtensor.distributions.transformed_distribution import TransformedDistribution
+from devtensor.distributions.relaxed_bernoulli import Relaxed
 from devtensor.distributions.transforms import ExpTransform
 from devtensor.distributions.utils import broadcast_all, clamp_probs
 from devtensor.functions.sampling import rand
@@ -53,12 +53,11 @@ class ExpRelaxedCategorical(OfCategories):
         return score + math.lgamma(count) + (count - 1) * temperature.log()
 
 
-class RelaxedOneHotCategorical(TransformedDistribution):
+class RelaxedOneHotCategorical(Relaxed):
     """Points of the simplex that near its corners as the temperature falls, with gradients."""
 
     arg_constraints: ClassVar = {"probs": constraints.simplex, "logits": constraints.real_vector}
     support = constraints.simplex
-    has_rsample = True
     _carried: ClassVar = {}
 
     def __init__(
@@ -70,18 +69,3 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     ) -> None:
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args=validate_args)
         super().__init__(base, ExpTransform(), validate_args=validate_args)
-
-    @property
-    def temperature(self) -> Any:
-        """How soft the vectors are."""
-        return self.base_dist.temperature
-
-    @property
-    def logits(self) -> Tensor:
-        """Logarithms of the chances."""
-        return self.base_dist.logits
-
-    @property
-    def probs(self) -> Tensor:
-        """The chances."""
-        return self.base_dist.probs

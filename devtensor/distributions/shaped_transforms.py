@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, ContractError
 from devtensor.core.tensor import Size, Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.elementwise_transforms import _Plain, clipped
@@ -215,9 +215,7 @@ class _Joined(Transform):
 
     def __init__(self, tseq: Sequence[Transform], dim: int, cache_size: int) -> None:
         if not all(isinstance(part, Transform) for part in tseq):
-            raise AssertionError(
-                f"[{type(self).__name__}] all elements of tseq must be Transform; got {tseq}"
-            )
+            raise ContractError(f"[{type(self).__name__}] all elements of tseq must be Transform; got {tseq}")
         super().__init__(cache_size=cache_size)
         self.transforms = [part.with_cache(cache_size) for part in tseq] if cache_size else list(tseq)
         self.dim = dim
@@ -229,11 +227,9 @@ class _Joined(Transform):
     def _require(self, value: Tensor, length: int) -> None:
         name = type(self).__name__
         if not -value.dim() <= self.dim < value.dim():
-            raise AssertionError(f"[{name}] dim {self.dim} out of range for {value.dim()} dimensions")
+            raise ContractError(f"[{name}] dim {self.dim} out of range for {value.dim()} dimensions")
         if value.size(self.dim) != length:
-            raise AssertionError(
-                f"[{name}] size {value.size(self.dim)} in dim {self.dim} must equal {length}"
-            )
+            raise ContractError(f"[{name}] size {value.size(self.dim)} in dim {self.dim} must equal {length}")
 
 
 class CatTransform(_Joined):
@@ -249,7 +245,7 @@ class CatTransform(_Joined):
         super().__init__(tseq, dim, cache_size)
         self.lengths = [1] * len(self.transforms) if lengths is None else list(lengths)
         if len(self.lengths) != len(self.transforms):
-            raise AssertionError(
+            raise ContractError(
                 f"[CatTransform] lengths ({len(self.lengths)}) must match transforms ({len(self.transforms)})"
             )
 

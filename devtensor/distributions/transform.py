@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.distribution import undefined
@@ -56,7 +56,7 @@ class Transform:
     def _with(self, cache_size: int) -> Transform:
         """The same transform with another cache size."""
         if type(self).__init__ is not Transform.__init__:
-            raise NotImplementedError(f"{type(self)}.with_cache is not implemented")
+            raise Unsupported(f"[{type(self).__name__}] with_cache is not implemented; define _with")
         return type(self)(cache_size=cache_size)
 
     def with_cache(self, cache_size: int = 1) -> Transform:

@@ -9,7 +9,7 @@ from devtensor.core.dtype import float64
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
-from devtensor.distributions.families import Expandable
+from devtensor.distributions.families import AboutLoc, Expandable
 from devtensor.distributions.utils import lazy_property
 from devtensor.functions.masking import where
 from devtensor.functions.rejection import first_accepted
@@ -22,7 +22,7 @@ ROUNDS = 30
 """Of which each accepts two thirds or more."""
 
 
-class VonMises(Expandable):
+class VonMises(AboutLoc, Expandable):
     """Angles about `loc`, in radians from -pi to pi: a normal distribution's kin on the circle."""
 
     arg_constraints: ClassVar = {"loc": constraints.real, "concentration": constraints.positive}
@@ -72,14 +72,6 @@ class VonMises(Expandable):
             angle = (drawn() - 0.5).sign() * cosine.clamp(min=-1, max=1).acos()
             turned = (angle + math.pi + self.loc.to(float64)) % (2 * math.pi) - math.pi
             return turned.to(self.loc.dtype)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @lazy_property
     def variance(self) -> Tensor:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devtensor.core.errors import AutogradError
 from devtensor.core.tensor import Tensor, share
 from devtensor.func.nests import stacked
-from devtensor.nn.utils.stateless import functional_call
+from devtensor.nn.modules.module import Module
+from devtensor.nn.utils.stateless import called
 
 __all__ = ["functional_call", "stack_module_state"]
+
+
+def functional_call(
+    module: Module,
+    parameter_and_buffer_dicts: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """What the module computes where the named parameters and buffers are these tensors; it keeps its own.
+
+    A name of a tied weight stands for all its names, unless `tie_weights` is False. With `strict` all names
+    must be given, and no others.
+
+    Errors: ArgumentError for a name given twice, AutogradError under strict.
+    """
+    return called(module, parameter_and_buffer_dicts, args, kwargs, tie_weights, strict)
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

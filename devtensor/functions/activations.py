@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.functions.reducing import as_type
+from devtensor.functions.reducing import in_asked
 from devtensor.ops import activation as ops
 
 __all__ = ["log_softmax", "softmax"]
@@ -18,7 +18,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = 
 
     Shapes: input (*S) -> (*S)
     """
-    made = ops.softmax(as_type(input, dtype), dim)
+    made = in_asked(ops.softmax, input, dim, dtype)
     return made if out is None else copy_into(out, made)
 
 
@@ -27,7 +27,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
     Shapes: input (*S) -> (*S)
     """
-    return ops.log_softmax(as_type(input, dtype), dim)
+    return in_asked(ops.log_softmax, input, dim, dtype)
 
 
 METHODS: dict[str, Callable] = {"softmax": softmax, "log_softmax": log_softmax}

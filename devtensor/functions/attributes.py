@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.backend import registry
 from devtensor.core import tensor
 from devtensor.core.device import resolve
 from devtensor.core.dtype import DType
-from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError, Unsupported
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, Unsupported
 from devtensor.core.layout import is_in_format
 from devtensor.core.overlap import address_of
-from devtensor.core.tensor import Tensor, describe, strides_of
+from devtensor.core.tensor import Tensor, describe, strides_of, wrap
 from devtensor.functions.legacy import LegacyType, legacy_name, legacy_type, memory_format, strided
 from devtensor.functions.tensors import to
 from devtensor.sharing import is_shared, share_memory_
@@ -142,8 +143,21 @@ def is_coalesced(self: Tensor) -> bool:
 
 
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
-    """The tensor itself: host memory is taken as it is."""
-    return self
+    """The tensor in page-locked host memory, from which copies need not be waited for; without CUDA itself.
+
+    Errors: ArgumentError for a tensor that does not lie on the host.
+    """
+    if self.kind.device.type != "cpu":
+        raise ArgumentError(f"[pin_memory] cannot pin {describe(self)}: only dense CPU tensors can be pinned")
+    if _pinning() is None or is_pinned(self):
+        return self
+    return wrap(self.kind.device.backend.adopt(_pinning().pin(self.array)), self.kind)
+
+
+def _pinning() -> Any:
+    """The backend that pins host memory, or None."""
+    backend: Any = registry.get("cuda") if registry.available("cuda") else None
+    return backend if hasattr(backend, "pin") else None
 
 
 def xpu(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
@@ -152,12 +166,16 @@ def xpu(self: Tensor, device: Any = None, non_blocking: bool = False, memory_for
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:
-    """Whether the memory is held in place for copies to a device: host memory is taken as it is."""
-    return False
+    """Whether the memory is page-locked for copies to a device."""
+    pinning = _pinning() if self.kind.device.type == "cpu" else None
+    return pinning is not None and pinning.is_pinned(self.array)
 
 
 def record_stream(self: Tensor, s: Any) -> None:
-    """Taken, without effect: a device's streams are its one queue, so memory is never reused too early."""
+    """Keep the memory, once nobody holds it, until a stream that reads it has come so far."""
+    record = getattr(self.kind.device.backend, "record_stream", None)
+    if record is not None:
+        record(self.array, s.native)
 
 
 def get_property(name: str) -> property:

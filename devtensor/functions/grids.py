@@ -6,6 +6,7 @@ from itertools import combinations as _combinations
 from itertools import combinations_with_replacement as _with_replacement
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import default_dtype, int64
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
@@ -31,6 +32,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise DTypeError("[meshgrid] meshgrid expects all tensors to have the same dtype; convert with .to()")
     if any(line.array.ndim > 1 for line in lines):
         raise ShapeError(f"[meshgrid] expected 0D or 1D tensors, got {', '.join(describe(t) for t in lines)}")
+    if indexing is None:
+        warn('[meshgrid] got no indexing, and took "ij"; it will have to be given')
     swap = indexing == "xy" and len(lines) > 1
     if swap:
         lines[:2] = lines[1::-1]
@@ -51,7 +54,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             raise ShapeError(f"[cartesian_prod] Expect a 1D vector, but got shape {list(line.shape)}")
     if len(tensors) == 1:
         return tensors[0]
-    return stack([as_shape(g, (g.shape.numel(),)) for g in meshgrid(*tensors)], 1)
+    return stack([as_shape(g, (g.shape.numel(),)) for g in meshgrid(*tensors, indexing="ij")], 1)
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:

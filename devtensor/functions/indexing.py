@@ -13,7 +13,7 @@ from devtensor.core.inplace import apply_inplace, copy_into, fill, writable
 from devtensor.core.overlap import refuse_overlap, refuse_partial
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe, in_rows, spec_of
-from devtensor.functions.indices import EVERYTHING, MASKS, check_mask, entries_of, read
+from devtensor.functions.indices import EVERYTHING, MASKS, check_mask, entries_of, index_on, read
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast, full, to_device
 from devtensor.ops.index import index_get, index_put, indexed_shape, nonzero
@@ -197,7 +197,7 @@ def _fills_a_mask(self: Tensor, mask: Any, value: Tensor) -> bool:
         return False
     check_mask(mask, tuple(self.array.shape), 0)
     value = _filling(self, mask.kind.dtype, as_shape(value, ()))
-    mask = mask if mask.device is self.device else to_device(mask, self.device)
+    mask = index_on(self.kind.device, mask)
     extra = self.array.ndim - mask.array.ndim
     mask = as_shape(mask, (*mask.array.shape, *(1,) * extra)) if extra else mask
     copy_into(self, where(mask, value, self))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
+from devtensor.core.device import Device
 from devtensor.core.dtype import BOOL, DType, bool_, int32, int64, uint8
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, IndexingError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, IndexingError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.interop import tensor
 from devtensor.ops.create import cast, full, to_device
@@ -160,8 +161,23 @@ def _checked(self: Tensor, entry: Tensor) -> Any:
             return entry != 0
         if dtype is not bool_ and not entry.kind.device.under:
             return int(entry)
-    device = self.kind.device
-    return entry if entry.kind.device is device else to_device(entry, device)
+    return index_on(self.kind.device, entry)
+
+
+def index_on(device: Device, entry: Tensor) -> Tensor:
+    """An index or a mask on the device of what it indexes.
+
+    Errors: DeviceError if it lies on another device that is not the CPU.
+    """
+    here = entry.kind.device
+    if here is device:
+        return entry
+    if here.type != "cpu" and not here.under and not device.under and "(" not in here.type:
+        raise DeviceError(
+            "[getitem] indices should be either on cpu or on the same device as the indexed tensor "
+            f"({device}); got one on {here}"
+        )
+    return to_device(entry, device)
 
 
 def _check_bounds(entry: int, shape: tuple[int, ...], dim: int) -> None:

@@ -12,12 +12,12 @@ from devtensor.core.errors import (
     ShapeError,
 )
 from devtensor.core.spec import normalize_dim
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, View
 from devtensor.functions.out import into, into_another
 from devtensor.functions.shaping import unsqueeze
 from devtensor.ops import join
 from devtensor.ops.create import cast
-from devtensor.ops.shape import as_shape
+from devtensor.ops.shape import as_shape, reshape
 
 __all__ = [
     "atleast_1d",
@@ -89,7 +89,17 @@ def stack(
         shapes = ", ".join(str(list(t.array.shape)) for t in found)
         raise ShapeError(f"[stack] stack expects each tensor to be equal size, but got {shapes}")
     dim = normalize_dim("stack", dim if axis is None else axis, found[0].array.ndim + 1)
+    if dim < found[0].array.ndim and all(t.array.flags.c_contiguous for t in found):
+        return into(out, _cut(join.cat(*found, dim=dim), dim, len(found)))
     return into(out, join.cat(*[unsqueeze(t, dim) for t in found], dim=dim))
+
+
+def _cut(joined: Tensor, dim: int, count: int) -> Tensor:
+    """Tensors that were put one after the other, side by side along a new dim; the result is no view."""
+    shape = tuple(joined.array.shape)
+    made = reshape(joined, (*shape[:dim], count, shape[dim] // count, *shape[dim + 1 :]))
+    made.alias = View(made.alias.storage, made.alias.chain, None, made.alias.counter)
+    return made
 
 
 def atleast_1d(*tensors: Any) -> Any:

@@ -222,7 +222,7 @@ def legacy_type(name: Any) -> LegacyType:
 
     Errors: ArgumentError for anything else.
     """
-    if not isinstance(name, str):
+    if not isinstance(name, (str, type)):
         raise ArgumentTypeError(f"[type] dtype must be a type, str, or dtype object, not {name!r}")
     module, _, last = name.rpartition(".") if isinstance(name, str) else ("", "", "")
     if last not in LEGACY:

@@ -56,6 +56,11 @@ def _part(dim: int, start: int, stop: int) -> tuple:
     return (*(slice(None),) * dim, slice(start, stop))
 
 
+def _refuse_truth(op: str, k: Any) -> None:
+    if isinstance(k, bool):
+        raise ArgumentTypeError(f"[{op}] k is {k}; it needs an int")
+
+
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The `k` largest, or smallest, values along `dim` in order, and their places.
 
@@ -63,6 +68,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     at = normalize_dim("topk", dim, input.array.ndim)
     size = input.array.shape[at] if input.array.ndim else 1
+    _refuse_truth("topk", k)
     if not 0 <= k <= size:
         raise ShapeError(f"[topk] selected index k out of range: k={k} for {describe(input)} along dim {dim}")
     values, places = ops.sort(input, at, bool(largest))
@@ -85,6 +91,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     """The k-th smallest value along `dim`, counted from 1, and its place."""
     at = _not_empty("kthvalue", input, dim)
     size = input.array.shape[at] if input.array.ndim else 1
+    _refuse_truth("kthvalue", k)
     if not 1 <= k <= size:
         raise ShapeError(f"[kthvalue] selected number k out of range for dimension {dim}: k={k} of {size}")
     return _nth(input, k - 1, at, keepdim, results.kthvalue)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.compiled import compiled, parameters_of, wrapping
 from devtensor.core.errors import ArgumentTypeError, AutogradError, DeviceError, DTypeError, ShapeError
 from devtensor.core.inplace import write
@@ -163,12 +163,10 @@ def check_out(out: Tensor, made: Tensor) -> None:
 
 def _reshape(out: Tensor, shape: tuple[int, ...]) -> None:
     if out.shape.numel():
-        warnings.warn(
+        warn(
             f"An output with one or more elements was resized since it had shape {list(out.array.shape)}, "
             f"which does not match the required output shape {list(shape)}. Resize it to zero elements "
-            "first, with t.resize_(0), to say that this is meant.",
-            UserWarning,
-            stacklevel=4,
+            "first, with t.resize_(0), to say that this is meant."
         )
     see(out, shape, contiguous_strides(shape))
 

@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError
 from devtensor.core.inplace import copy_into
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import copied, like
 from devtensor.functions.indexing import set, write_at
@@ -18,6 +19,7 @@ from devtensor.ops.shape import as_shape
 __all__ = ["index_put", "index_put_", "put"]
 
 
+@one_op("widest")
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of `input` with `values` written, or added, where `input[indices]` reads."""
     return index_put_(copied("index_put", input, "preserve_format"), indices, values, accumulate)

@@ -6,6 +6,7 @@ import math
 import operator
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import FLOAT, as_dtype, default_dtype, float64, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
@@ -71,6 +72,7 @@ def _number(value: Any) -> Any:
 
 def range(start: Any, end: Any = None, step: Any = 1, **facts: Any) -> Tensor:
     """Numbers from `start` to `end`, both included, `step` apart."""
+    warn("[range] is deprecated, since it includes its end as Python's does not; use arange")
     start, end = (0, start) if end is None else (start, end)
     facts["dtype"] = facts.get("dtype") or default_dtype()
     return arange(start, start + (math.floor((end - start) / step) + 0.5) * step, step, **facts)

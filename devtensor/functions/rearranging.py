@@ -39,7 +39,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """Copies side by side, as `repeat`; missing numbers in front are 1."""
     counts = sizes(dims)
-    return repeat(input, *(1,) * (input.array.ndim - len(counts)), *counts)
+    return repeat(input, (*(1,) * (input.array.ndim - len(counts)), *counts))
 
 
 def flip(input: Tensor, dims: Any) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import BOOL, FLOAT, as_dtype, bool_, uint8
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, ShapeError
 from devtensor.core.naming import named
+from devtensor.core.precision import dtypes_kept
 from devtensor.core.spec import normalize_dim
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
@@ -53,6 +54,14 @@ def either(dim: Any, axis: Any) -> Any:
 def as_type(input: Tensor, dtype: Any) -> Tensor:
     """`input` in the dtype that was asked for, if one was."""
     return input if dtype is None else cast(input, as_dtype(dtype))
+
+
+def in_asked(op: Callable, input: Tensor, dim: Any, dtype: Any) -> Any:
+    """An op along `dim`: in the dtype that was asked for, whatever autocast would choose, or in its own."""
+    if dtype is None:
+        return op(input, dim)
+    with dtypes_kept():
+        return op(as_type(input, dtype), dim)
 
 
 class Unnamed:

@@ -11,7 +11,7 @@ from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into
-from devtensor.functions.reducing import as_type, either
+from devtensor.functions.reducing import as_type, either, in_asked
 from devtensor.ops import reduce as ops
 from devtensor.ops.create import cast, copy
 from devtensor.ops.join import cat
@@ -29,14 +29,14 @@ def cumsum(
     input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
 ) -> Tensor:
     """Running sum along `dim`."""
-    return into(out, as_type(ops.cumsum(as_type(input, dtype), either(dim, axis)), dtype))
+    return into(out, as_type(in_asked(ops.cumsum, input, either(dim, axis), dtype), dtype))
 
 
 def cumprod(
     input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
 ) -> Tensor:
     """Running product along `dim`."""
-    return into(out, as_type(ops.cumprod(as_type(input, dtype), either(dim, axis)), dtype))
+    return into(out, as_type(in_asked(ops.cumprod, input, either(dim, axis), dtype), dtype))
 
 
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:

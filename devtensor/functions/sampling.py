@@ -8,7 +8,7 @@ from typing import Any
 
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32, float64
-from devtensor.core.errors import ArgumentError, DTypeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError
 from devtensor.core.naming import named
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
@@ -85,7 +85,7 @@ randn, randn_like = _declared("randn", Generator.normal, "Numbers of the standar
 
 
 def randint(
-    low: int,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     *,
@@ -98,12 +98,11 @@ def randint(
     pin_memory: bool = False,
 ) -> Tensor:
     """Integers spread evenly over [low, high); with one limit, over [0, low)."""
+    if size is None and isinstance(high, (tuple, list)):
+        high, size = None, high
+    low, high = _limits("randint", low, high)
     if size is None:
-        low, high, size = (0, low, high) if isinstance(high, (tuple, list)) else (low, high, size)
-    elif high is None:
-        low, high = 0, low
-    if size is None:
-        raise ArgumentError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
+        raise ArgumentTypeError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
     made = generator_for(resolve(device), generator).integers(shape_of((tuple(size),)), int(low), int(high))
     dtype = agreed("randint", dtype, out)
     made = cast(made, as_dtype(dtype)) if dtype is not None else made
@@ -128,10 +127,20 @@ def randperm(
     return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad, out)
 
 
+def _limits(name: str, low: Any, high: Any) -> tuple[Any, Any]:
+    """Both limits; one that stands alone is the upper.
+
+    Errors: ArgumentTypeError without any.
+    """
+    if low is None and high is None:
+        raise ArgumentTypeError(f"[{name}] got no limit; give high, or low and high")
+    return (0, low) if high is None else (0 if low is None else low, high)
+
+
 def randint_like(
     input: Tensor,
-    low: int,
-    high: int | None = None,
+    low: Any = None,
+    high: Any = None,
     *,
     dtype: Any = None,
     device: Any = None,
@@ -142,7 +151,7 @@ def randint_like(
     pin_memory: bool = False,
 ) -> Tensor:
     """Integers spread evenly over [low, high), in the shape and dtype of `input`."""
-    low, high = (0, low) if high is None else (low, high)
+    low, high = _limits("randint_like", low, high)
     shape = tuple(input.array.shape)
     made = randint(low, high, shape, generator=generator, **_like(input, dtype, device))
     return finish(in_layout_of(made, input, memory_format), requires_grad)

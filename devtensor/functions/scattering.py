@@ -15,6 +15,7 @@ from devtensor.core.errors import (
 )
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.op import Op
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
 from devtensor.functions.selecting import refuse_other_indices
@@ -116,6 +117,7 @@ def scatter_(
     return written_by(self, _scatter("scatter_", self, dim, index, src, value, reduce))
 
 
+@one_op("widest")
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of `input` with `src` added where `index` names places along `dim`."""
     summand = _summand("scatter_add", src)

@@ -143,6 +143,10 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Dimensions of size 1 dropped: all of them, or those named."""
     ndim = input.array.ndim
+    if dim.__class__ is int:
+        at = normalize_dim("squeeze", dim, ndim)
+        alone = ndim and input.array.shape[at] == 1
+        return getitem(input, (*(slice(None),) * at, 0) if alone else ())
     chosen = range(ndim) if dim is None else {normalize_dim("squeeze", d, ndim) for d in sizes((dim,))}
     index = tuple(0 if d in chosen and size == 1 else slice(None) for d, size in enumerate(input.array.shape))
     return getitem(input, index)

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import BOOL, INTEGER, bool_, int64
-from devtensor.core.errors import DimensionError, DTypeError, IndexingError, OptionError, ShapeError
+from devtensor.core.errors import (
+    DimensionError,
+    DTypeError,
+    IndexingError,
+    IndexOutOfRange,
+    OptionError,
+    ShapeError,
+)
 from devtensor.core.inplace import copy_into
 from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
@@ -66,7 +73,7 @@ def _add(op: str, input: Tensor, dim: int, index: Tensor, source: Tensor, alpha:
             f"{describe(source)} for {describe(input)}"
         )
     source = _slices(op, input, place, index, source, ShapeError)
-    refuse_outside(op, index, lifted(input).array.shape[place], ShapeError)
+    refuse_outside(op, index, lifted(input).array.shape[place], IndexOutOfRange)
     if isinstance(alpha, float) and source.dtype.category == INTEGER:
         if source.array.ndim > 1 and source.shape.numel():
             raise OptionError(f"[{op}] alpha is {alpha}; for integral tensors it must not be floating point")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import prod
 from typing import Any
 
@@ -15,6 +16,7 @@ from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.layout import is_in_format, suggested_format
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe, in_rows, share, strides_of
+from devtensor.core.transfer import NotWaiting
 from devtensor.functions.formats import brought, copied, format_name
 from devtensor.ops.create import cast, full, to_device
 
@@ -116,7 +118,7 @@ def backward(
 
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The tensor with another dtype, on another device, or like another tensor; itself if nothing changes."""
-    device, dtype, fresh = _target(args, kwargs)
+    device, dtype, fresh, hasty = _target(args, kwargs)
     memory_format = kwargs.get("memory_format")
     if memory_format is not None:
         return _in_format(to(self, device=device, dtype=dtype), self, format_name("to", memory_format), fresh)
@@ -124,7 +126,10 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if dtype is not None and dtype is not self.kind.dtype and (device is None or device is self.kind.device):
         return cast(result, dtype)
     if device is not None and device is not self.kind.device:
-        result = to_device(result, device)
+        # What follows on the host would read numbers that are not there yet.
+        hasty = hasty and (device.index is not None or dtype is None or dtype is self.kind.dtype)
+        with NotWaiting() if hasty else nullcontext():
+            result = to_device(result, device)
     if dtype is not None and dtype is not self.kind.dtype:
         result = cast(result, dtype)
     return copied("to", result, "preserve_format") if fresh and result is self else result
@@ -140,8 +145,11 @@ def _in_format(made: Tensor, source: Tensor, name: str, fresh: bool) -> Tensor:
     return made if unnamed else brought("to", made, name)
 
 
-def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType | None, bool]:
-    """Read the forms of `to`: (dtype), (device, dtype), (other), each with non_blocking and copy behind."""
+def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType | None, bool, bool]:
+    """Read the forms of `to`: (dtype), (device, dtype), (other), each with non_blocking and copy behind.
+
+    The last two of the result say whether a copy is wanted in any case, and whether nobody waits for it.
+    """
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     rest = list(args)
     if rest and isinstance(rest[0], Tensor):
@@ -154,9 +162,11 @@ def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType |
     if rest and isinstance(rest[0], DType):
         dtype = rest.pop(0)
     fresh = bool(kwargs.get("copy", rest[1] if len(rest) > 1 else False))
+    hasty = bool(kwargs.get("non_blocking", rest[0] if rest else False))
     if any(not isinstance(left, (bool, type(None))) for left in rest):
         raise ArgumentTypeError(f"[to] got {args}; it takes a dtype, a device, both, or a tensor to be like")
-    return None if device is None else resolve(device), None if dtype is None else as_dtype(dtype), fresh
+    target = None if device is None else resolve(device)
+    return target, None if dtype is None else as_dtype(dtype), fresh, hasty
 
 
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
@@ -166,7 +176,7 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """The tensor on a CUDA device, the current one if none is named."""
-    return to(self, resolve("cuda" if device is None else device))
+    return to(self, resolve("cuda" if device is None else device), non_blocking=non_blocking)
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
@@ -188,7 +198,10 @@ def _converter(name: str) -> Callable[..., Tensor]:
 
 def copy_(self: Tensor, other: Any, non_blocking: Any = False) -> Tensor:
     """Put the values of `other`, broadcast and converted, into this tensor's memory."""
-    return inplace.copy_into(self, other if isinstance(other, Tensor) else _like_number(self, other))
+    source = other if isinstance(other, Tensor) else _like_number(self, other)
+    hasty = non_blocking and self.kind.device.index is not None
+    with NotWaiting() if hasty else nullcontext():
+        return inplace.copy_into(self, source)
 
 
 def _like_number(self: Tensor, value: Any) -> Tensor:

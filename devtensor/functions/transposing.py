@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentTypeError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
@@ -110,6 +111,14 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     return transpose(input, axis0, axis1)
 
 
+def _reversed(self: Tensor) -> Tensor:
+    """The dims in reverse: a matrix's transpose."""
+    ndim = self.array.ndim
+    if ndim not in (0, 2):
+        warn(f"[T] got {ndim} dims, and reverses them; it will be for 2 dims only: use .mT, or permute")
+    return ops.permute(self, tuple(range(ndim))[::-1]) if ndim else alias(self)
+
+
 swapdims = transpose
 moveaxis = movedim
 METHODS: dict[str, Callable] = {
@@ -120,9 +129,7 @@ METHODS: dict[str, Callable] = {
     "swapaxes_": in_place(swapaxes), "swapdims_": in_place(transpose), "transpose_": in_place(transpose),
 }  # fmt: skip
 PROPERTIES = {
-    "T": property(
-        lambda self: ops.permute(self, tuple(range(self.array.ndim))[::-1]) if self.array.ndim else alias(self)
-    ),
+    "T": property(_reversed),
     "mT": _transposed("mT", 64),
     "H": _transposed("H", 2, conjugate),
     "mH": _transposed("mH", 64, conjugate),

@@ -53,7 +53,8 @@ def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
 def _some_limit(min: Any, max: Any) -> None:
     if min is None and max is None:
         raise ArgumentError("[clamp] At least one of 'min' or 'max' must not be None")
-    if min is not None and max is not None and _is_field(min) is not _is_field(max):
+    tensors = isinstance(min, Tensor) and isinstance(max, Tensor)
+    if not tensors and min is not None and max is not None and _is_field(min) is not _is_field(max):
         raise ArgumentTypeError(
             f"[clamp] received an invalid combination of arguments - got ({type(min).__name__}, "
             f"{type(max).__name__}); both limits must be numbers, or both Tensors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
@@ -25,6 +26,7 @@ def tensor(
     """
     wanted = given_dtype(dtype)
     if isinstance(data, Tensor):
+        warn("[tensor] got a Tensor, which it copies without its history; write source.detach().clone()")
         place = data.device if device is None else resolve(device)
         made = share(data).to(place, wanted or data.dtype, copy=True)
     elif hasattr(data, "__array_interface__"):

@@ -58,7 +58,7 @@ class Leaves:
                 "give sequences of equal length"
             )
         if depth + 1 == len(self.shape):
-            found += row
+            found.extend(row)
             return
         for item in row:
             self._gather(item, depth + 1, found)

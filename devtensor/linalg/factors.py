@@ -74,7 +74,10 @@ def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def _eigen(A: Tensor) -> tuple:
-    if A.dtype.differentiable and not host_read(reduce.all(isfinite(all_examples(A))), "linalg_eig").numbers()[0]:
+    if (
+        A.dtype.differentiable
+        and not host_read(reduce.all(isfinite(all_examples(A))), "linalg_eig").numbers()[0]
+    ):
         raise LinAlgError(
             f"[linalg_eig] {describe(A)}: input tensor should not contain infs or NaNs; clean it"
         )

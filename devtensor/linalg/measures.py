@@ -36,6 +36,7 @@ def slogdet(A: Tensor, *, out: Any = None) -> Any:
     return all_into(out, determinants.linalg_slogdet(A), results.linalg_slogdet)
 
 
+@one_op("float32", name="linalg_vector_norm")
 def vector_norm(
     x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None,
     out: Tensor | None = None,
@@ -44,8 +45,8 @@ def vector_norm(
 
     Shapes: x (*S) -> S without dim; all dims if dim is None
     """
-    if isinstance(ord, str) or not isinstance(ord, (int, float)):
-        raise OptionError(
+    if not isinstance(ord, (int, float)):
+        raise ArgumentTypeError(
             f"[linalg_vector_norm] ord is {ord!r}; it needs a number; use matrix_norm() for names"
         )
     x = in_dtype("linalg_vector_norm", x, dtype)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.dtype import int32
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
 from devtensor.core.precision import one_op
@@ -193,6 +194,7 @@ def lu_unpack(
 @one_op("lower")
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     """The product of matrices in a row: `linalg.multi_dot`."""
+    warn("[chain_matmul] is deprecated; use linalg.multi_dot, which takes a list")
     listed = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
     if not listed:
         raise OptionError("[chain_matmul] Expected one or more matrices; got none")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-
+from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError
 
 NUMBERS = {"none": 0, "mean": 1, "elementwise_mean": 1, "sum": 2}
@@ -15,9 +14,7 @@ def get_enum(reduction: str) -> int:
     Errors: ArgumentError for another name.
     """
     if reduction == "elementwise_mean":
-        warnings.warn(
-            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=2
-        )
+        warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
     if reduction not in NUMBERS:
         raise ArgumentError(
             f"[reduction] {reduction} is not a valid value for reduction; it takes {', '.join(NUMBERS)}"
@@ -31,10 +28,7 @@ def legacy_get_string(size_average: bool | None, reduce: bool | None, emit_warni
     reduced = reduce is None or reduce
     meant = ("mean" if averaged else "sum") if reduced else "none"
     if emit_warning:
-        warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.",
-            stacklevel=2,
-        )
+        warn(f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.")
     return meant
 
 

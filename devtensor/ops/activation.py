@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.core.errors import ShapeError
 from devtensor.core.op import HOLOMORPHIC, OWN, Dim, composite
+from devtensor.core.placement import LIKE_FIRST
 from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, same, same_shape
 from devtensor.ops.compare import where
 from devtensor.ops.elementwise import maximum, minimum, sign
@@ -112,7 +113,7 @@ def _gelu_gradient(g: Any, input: Any, approximate: str) -> Any:
     return g * ((inner + 1 + input * (1 - inner * inner) * slope) * 0.5)
 
 
-@composite(dtype=only_floating, shape=same_shape, amp="widest")
+@composite(dtype=only_floating, shape=same_shape, amp="widest", placement=LIKE_FIRST)
 def gelu(input, approximate="none"):
     """`input` times the probability that a standard normal lies below it.
 
@@ -126,7 +127,24 @@ def gelu(input, approximate="none"):
     return input * ((_gelu_inner(input) + 1) * 0.5)
 
 
-gelu.vjp(input=_gelu_gradient)
+@composite(dtype=one_floating, shape=same_shape, amp="widest")
+def gelu_gradient(grad_output, input, approximate="none"):
+    """The gradient of a GELU's input, from that of its output.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
+    return _gelu_gradient(grad_output, input, approximate)
+
+
+@gelu_gradient.examples
+def _(make):
+    yield case(make(3, 4), make(3, 4))
+    yield case(make(3, 4), make(3, 4), approximate="tanh")
+    yield case(make(4, 3, layout="transposed"), make(4, 3))
+    yield case(make(), make())
+
+
+gelu.vjp(input=lambda g, input, approximate: gelu_gradient(g, input, approximate))
 gelu.examples(singles())
 gelu.examples(lambda make: iter([case(make(3, 4), approximate="tanh")]))
 

@@ -57,7 +57,7 @@ safe_softmax.examples(along_a_dim())
 
 def attention_weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float | None) -> Any:
     """Softmax of query @ key.T * scale plus the mask; rows that may look nowhere are 0."""
-    scale = 1.0 / math.sqrt(query.array.shape[-1]) if scale is None else scale
+    scale = 1.0 / math.sqrt(query.array.shape[-1] or 1) if scale is None else scale
     scores = matmul(query * scale, transposed(key))
     kind = scores.kind
     if is_causal:
@@ -98,5 +98,6 @@ def _(make):
     yield case(make(2, 3, 4), make(2, 5, 4), make(2, 5, 4), mask(3, 5), scale=0.3)
     yield case(make(2, 1, 3, 4), make(2, 5, 4), make(2, 5, 4), make(3, 5, dtype="float32"))
     yield case(make(3, 4), make(0, 4), make(0, 2), None)
+    yield case(make(3, 0), make(5, 0), make(5, 2), None)
     yield fails(make(3, 4), make(5, 3), make(5, 2), None, error="it needs")
     yield fails(make(3, 4), make(5, 4), make(5, 2), mask(4, 5), error="broadcast")

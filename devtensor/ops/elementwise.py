@@ -11,6 +11,7 @@ from devtensor.core.errors import DTypeError
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, promoted
 from devtensor.ops.compare import eq, isfinite, logical_not, where
+from devtensor.ops.create import full_of
 from devtensor.ops.examples import pairs, singles
 from devtensor.ops.functions import log
 
@@ -99,9 +100,14 @@ def div_trunc(input, other):
     return floor_divide(input - rest, other)
 
 
+def _zero(g: Any) -> Any:
+    """0 wherever the op has a slope, also where what comes in is infinite or NaN."""
+    return full_of(g.array.shape, 0, g.kind)
+
+
 # 0 almost everywhere: what div(rounding_mode=...) gives in PyTorch.
 for _op in (floor_divide, div_trunc):
-    _op.vjp(input=lambda g: g * 0, other=lambda g: g * 0)
+    _op.vjp(input=_zero, other=_zero)
     _op.examples(pairs(low=-9, high=9, right_apart=0.9))
 
 
@@ -282,10 +288,6 @@ def round(input):
 
     Shapes: input (*S) -> (*S)
     """
-
-
-def _zero(g: Any) -> Any:
-    return g * 0
 
 
 for _op in (sign, floor, ceil, trunc, round):

@@ -36,7 +36,7 @@ def _linear_shape(op: str, inputs: Any, params: tuple) -> Sizes:
     return (*source.shape[:-1], weight.shape[0])
 
 
-@composite(dtype=same, shape=_linear_shape, amp="lower", complex=HOLOMORPHIC)
+@composite(dtype=one_numeric, shape=_linear_shape, amp="lower", complex=HOLOMORPHIC)
 def linear(input, weight, bias):
     """`input` times the transpose of `weight`, plus `bias` unless that is None.
 

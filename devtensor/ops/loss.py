@@ -94,9 +94,7 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
         return reduce_loss(distance, reduction)
     # Held, so that infinity has no slope in the part that is not chosen.
     near = clamp(distance, None, beta)
-    return reduce_loss(
-        where(distance < beta, square(near) * (0.5 / beta), distance - 0.5 * beta), reduction
-    )
+    return reduce_loss(where(distance < beta, square(near) * (0.5 / beta), distance - 0.5 * beta), reduction)
 
 
 @loss()

@@ -11,7 +11,7 @@ from devtensor.core.op import OWN, composite, primitive
 from devtensor.core.rules import broadcast, complex_of, floating, numeric, parts_of, promoted, real_of
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.compare import eq, isnan, where
-from devtensor.ops.create import cast
+from devtensor.ops.create import cast, full_of
 from devtensor.ops.elementwise import atan2, sign, square
 from devtensor.ops.examples import case, fails, singles
 from devtensor.ops.functions import cos, sin
@@ -74,7 +74,7 @@ def sgn(input):
 def _turned(g: Any, input: Any, out: Any) -> Any:
     """What moves a number sideways turns its direction, less the further out it is; 0 at 0."""
     if not input.kind.dtype.is_complex:
-        return g * 0
+        return full_of(g.array.shape, 0, g.kind)
     size = abs(input)
     along = as_real(g * conj(out))
     return where(eq(size, 0), 0.0, (g - out * along) / size)

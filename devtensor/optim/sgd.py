@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from devtensor.core.dtype import float64
 from devtensor.functions.creation import zeros_like
+from devtensor.ops.create import cast
 from devtensor.optim.update_rule import Slots, UpdateRule, no_steps, number, settings
 
 
@@ -57,7 +59,7 @@ class SGD(UpdateRule):
 
     def factors(self, h: Any) -> tuple[Any, ...]:
         """The weight of the gradient in the velocity; the first is not dampened."""
-        return (1 - h.dampening * (h.t > 1),)
+        return (1 - cast(h.t > 1, float64) * h.dampening,)
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         if h.weight_decay:

@@ -6,10 +6,11 @@ import enum
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, SettingError
+from devtensor.core.errors import ContractError
 from devtensor.core.state import Switch, current
 from devtensor.profiler.events import Averages, Event, Recorder, averages, write_trace
 
@@ -54,15 +55,19 @@ def schedule(
 ) -> Callable[[int], ProfilerAction]:
     """Cycles of `wait` steps of nothing, `warmup` of recording for nobody and `active` of recording.
 
-    Errors: ArgumentError for negative counts, or for no active step.
+    Errors: ContractError for negative counts, or for no active step.
     """
     if min(wait, warmup, repeat, skip_first) < 0 or active <= 0:
-        raise ArgumentError(
+        raise ContractError(
             f"[schedule] wait={wait}, warmup={warmup}, active={active}, repeat={repeat}, skip_first="
             f"{skip_first}: needs counts from 0 up, and active above 0"
         )
+    if not warmup:
+        warnings.warn("Profiler won't be using warmup, this can skew profiler results", stacklevel=2)
 
     def action(step: int) -> ProfilerAction:
+        if step < 0:
+            raise ContractError(f"[schedule] step is {step}; it must be non-negative")
         step -= skip_first
         step += wait if skip_first_wait and step >= 0 else 0
         length = wait + warmup + active
@@ -83,9 +88,15 @@ def _always(step: int) -> ProfilerAction:
 
 
 def tensorboard_trace_handler(
-    dir_name: str, worker_name: str | None = None, use_gzip: bool = False
+    dir_name: str,
+    worker_name: str | None = None,
+    use_gzip: bool = False,
+    use_python_export: bool = False,
 ) -> Callable[[Any], None]:
-    """For `on_trace_ready`: writes each trace into a folder, under this process's name."""
+    """For `on_trace_ready`: writes each trace into a folder, under this process's name.
+
+    `use_python_export` changes nothing: all traces are written by Python.
+    """
 
     def write(profiler: Any) -> None:
         os.makedirs(dir_name, exist_ok=True)
@@ -126,7 +137,11 @@ class profile:
         custom_trace_id_callback: Callable[[], str] | None = None,
         post_processing_timeout_s: float | None = None,
     ) -> None:
-        self.activities = set(activities or supported_activities())
+        self.activities = supported_activities() if activities is None else set(activities)
+        if not self.activities & set(ProfilerActivity):
+            raise ContractError(
+                f"[profile] No valid profiler activities found; give some of {list(ProfilerActivity)}"
+            )
         self.step_num = 0
         self.on_trace_ready = on_trace_ready
         self._schedule = schedule or _always
@@ -180,11 +195,11 @@ class profile:
     def events(self) -> list[Event]:
         """All events of the last trace, in the order in which they began.
 
-        Errors: SettingError before there is a trace.
+        Errors: ContractError before there is a trace.
         """
         held = self._recorder or self._finished
         if held is None:
-            raise SettingError(
+            raise ContractError(
                 "[profile] Profiler is not initialized: nothing was recorded yet; enter it first"
             )
         return [event for event in held.events if event.end]

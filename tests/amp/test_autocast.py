@@ -92,6 +92,7 @@ def test_decorator_serves_recursive_functions_and_lets_generators_go():
         yield dtype_of_product(matrix())
 
     assert falling(2) == ["float16"] * 3
+
     async def later():
         return dtype_of_product(matrix())
 
@@ -377,7 +378,7 @@ def test_older_names_say_what_to_write():
         "set_autocast_cpu_enabled": (False,),
     }  # fmt: skip
     for name, arguments in names.items():
-        with pytest.warns(DeprecationWarning, match=f"{name}.* is deprecated; write .et_autocast|is_autocast"):
+        with pytest.warns(DeprecationWarning, match=f"{name}.* is deprecated; write"):
             getattr(dt, name)(*arguments)
     older = {
         "cpu.amp.autocast": lambda: dt.cpu.amp.autocast(),
@@ -390,3 +391,42 @@ def test_older_names_say_what_to_write():
     for name, use in older.items():
         with pytest.warns(FutureWarning, match=rf"\[{name}\] is deprecated; write amp"):
             use()
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_is_run_again_in_its_region(reentrant):
+    weight, x, seen = matrix(requires_grad=True), matrix(), []
+
+    def product(given):
+        seen.append((is_autocast_enabled("cpu"), get_autocast_dtype("cpu").name))
+        return given @ weight
+
+    with autocast("cpu", dtype=dt.float16):
+        out = dt.utils.checkpoint.checkpoint(product, x.requires_grad_(), use_reentrant=reentrant)
+    out.float().sum().backward()
+    assert seen == [(True, "float16")] * 2
+    assert weight.grad.dtype is dt.float32
+
+
+def test_custom_functions_run_backward_as_forward():
+    states = []
+
+    class Doubles(dt.autograd.Function):
+        @staticmethod
+        @dt.amp.custom_fwd(device_type="cpu")
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        @dt.amp.custom_bwd(device_type="cpu")
+        def backward(ctx, g):
+            states.append((is_autocast_enabled("cpu"), get_autocast_dtype("cpu").name))
+            return g * 2
+
+    x = matrix(requires_grad=True)
+    with autocast("cpu", dtype=dt.float16):
+        inside = Doubles.apply(x)
+    (inside.sum() + Doubles.apply(x).sum()).backward()
+    assert sorted(states) == [(False, "bfloat16"), (True, "float16")]
+    with pytest.raises(ValueError, match="Expected `device_type` of type `str`"):
+        dt.amp.custom_fwd(abs, device_type=3)

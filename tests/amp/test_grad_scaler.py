@@ -12,6 +12,7 @@ import devtensor as dt
 from devtensor import optim
 from devtensor.amp import GradScaler, autocast
 from devtensor.amp import grad_scaler as module
+from devtensor.amp.grad_scaler import OptState
 from devtensor.amp.masked_writes import masked_writes
 from devtensor.core.state import Layer
 
@@ -29,6 +30,7 @@ KINDS = [
     ("Rprop", dict()),
     ("ASGD", dict(t0=1)),
     ("Adafactor", dict(lr=0.1)),
+    ("Muon", dict(lr=0.1)),
 ]
 # What a state holds before the first step where it is not zero.
 BORN = {"mu_product": 1.0, "mu": 1.0, "sum": 0.5}
@@ -56,6 +58,11 @@ def params_of(device, *shapes):
     return [
         dt.tensor(draw.normal(size=s), dtype=dt.float32, device=device, requires_grad=True) for s in shapes
     ]
+
+
+def shapes_for(name):
+    """Of parameters that an optimizer takes: Muon takes matrices alone."""
+    return ((3, 4), (5, 2)) if name == "Muon" else ((3, 4), (5,))
 
 
 def give(params, seed, bad=None, place=0):
@@ -109,7 +116,7 @@ def test_scale_follows_the_reference(device, way, init):
 @pytest.mark.parametrize(("name", "values"), KINDS)
 @pytest.mark.parametrize("first", [False, True])
 def test_skipped_step_changes_no_bit(device, way, name, values, bad, first):
-    params = params_of(device, (3, 4), (5,))
+    params = params_of(device, *shapes_for(name))
     optimizer = getattr(optim, name)(params, **values)
     scaler = GradScaler(device)
     scaler.scale(dt.zeros((), device=device))
@@ -134,7 +141,7 @@ def test_masked_steps_equal_plain_ones(name, values, monkeypatch):
     ends = []
     for reads in (True, False):
         monkeypatch.setattr(module, "_reads_freely", lambda device, reads=reads: reads)
-        params = params_of("cpu", (3, 4), (5,))
+        params = params_of("cpu", *shapes_for(name))
         optimizer = getattr(optim, name)(params, **values)
         scaler = GradScaler("cpu", init_scale=1.0, growth_interval=3)
         for step in range(7):
@@ -378,3 +385,165 @@ def test_small_network_trains_in_float16(device):
     assert loss.item() * 2.0**12 < 0.15
     assert len(scales) > 1
     assert all(p.dtype is dt.float32 for p in (w1, b1, w2, b2))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Counts the host's reads from the device whose reads are not free."""
+    backend, found = dt.device("strict").backend, []
+    assert not getattr(backend, "host_reads_are_free", False)
+    download = backend.download
+    monkeypatch.setattr(backend, "download", lambda array: found.append(1) or download(array))
+    return found
+
+
+def whole_step(optimizer, scaler, params, bad):
+    """Forward in float16, backward, clipping, step and update."""
+    optimizer.zero_grad()
+    with autocast("strict", dtype=dt.float16):
+        loss = sum((p @ p.mT if p.dim() == 2 else p * p).float().mean() for p in params)
+    scaler.scale(loss * (float("inf") if bad else 1.0)).backward()
+    scaler.unscale_(optimizer)
+    dt.nn.utils.clip_grad_norm_(params, 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+
+
+@pytest.mark.parametrize(("name", "values"), KINDS)
+def test_a_whole_step_reads_nothing_on_the_host(reads, name, values):
+    params = params_of("strict", *shapes_for(name))
+    optimizer = getattr(optim, name)(params, **values)
+    scaler = GradScaler("strict", init_scale=4.0)
+    for step in range(4):
+        before = None
+        if step == 2:
+            before = bits(optimizer)
+            reads.clear()
+        whole_step(optimizer, scaler, params, bad=step == 2)
+        if step == 2:
+            assert not reads
+            assert bits(optimizer) == before
+            reads.clear()
+        assert not reads
+    assert scaler.get_scale() == 2.0
+    assert len(reads) == 1
+
+
+def counting(optimizer_class):
+    """A stranger's optimizer: its step does what no masked write undoes."""
+
+    class Stranger(optimizer_class):
+        steps = 0
+
+        def step(self, closure=None):
+            self.steps += 1
+            return super().step(closure)
+
+    return Stranger
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_step_of_a_strangers_own_costs_one_read(reads, bad):
+    params = params_of("strict", (3,))
+    optimizer = counting(optim.SGD)(params, lr=0.1)
+    scaler = GradScaler("strict", init_scale=4.0)
+    whole_step(optimizer, scaler, params, bad)
+    assert len(reads) == 1
+    assert optimizer.steps == (0 if bad else 1)
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_hooks_and_patches_are_not_run_in_a_skipped_step(reads, bad):
+    params, called = params_of("strict", (3,)), []
+    optimizer = optim.SGD(params, lr=0.1)
+    handle = optimizer.register_step_post_hook(lambda *arguments: called.append("hook"))
+    scaler = GradScaler("strict", init_scale=4.0)
+    whole_step(optimizer, scaler, params, bad)
+    assert called == ([] if bad else ["hook"])
+    handle.remove()
+    step = optimizer.step
+    optimizer.step = lambda: called.append("patch") or step()
+    whole_step(optimizer, scaler, params, bad)
+    assert called == ([] if bad else ["hook", "patch"])
+    assert len(reads) == 2
+
+
+class Divides(optim.SGD):
+    """An optimizer that unscales and skips by itself, as fused ones do."""
+
+    _step_supports_amp_scaling = True
+
+    def step(self, closure=None):
+        self.seen = None if self.grad_scale is None else self.grad_scale.item(), float(self.found_inf)
+
+
+class TakesTheScaler(optim.SGD):
+    _step_supports_amp_scaling = True
+
+    def step(self, closure=None, grad_scaler=None):
+        self.seen = grad_scaler
+
+
+def test_an_optimizer_that_unscales_by_itself():
+    (p,) = params_of("cpu", (2,))
+    optimizer, scaler = Divides([p], lr=0.1), GradScaler("cpu", init_scale=8.0)
+    scaler.scale(dt.zeros(()))
+    give([p], 0, float("inf"))
+    given = p.grad.tolist()
+    scaler.step(optimizer)
+    assert optimizer.seen == (8.0, 1.0)
+    assert p.grad.tolist() == given
+    assert not hasattr(optimizer, "grad_scale")
+    scaler.update()
+    assert scaler.get_scale() == 4.0
+    give([p], 0)
+    scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    assert optimizer.seen == (None, 0.0)
+    older = TakesTheScaler([p], lr=0.1)
+    with pytest.warns(FutureWarning, match="argument `grad_scaler`"):
+        scaler.step(older)
+    assert older.seen is scaler
+
+
+def test_private_methods_that_scripts_use():
+    scaler, optimizer, p = ready()
+    assert scaler._check_scale_growth_tracker("step") == (scaler._scale, scaler._growth_tracker)
+    assert scaler._get_scale_async() is scaler._scale
+    give([p], 0, float("nan"))
+    before = p.grad.tolist()
+    (flag,) = scaler._check_inf_per_device(optimizer).values()
+    assert flag.item() == 1.0
+    assert str(p.grad.tolist()) == str(before)
+    assert scaler._found_inf_per_device(optimizer)[p.device] is flag
+    assert scaler._per_optimizer_states[id(optimizer)]["stage"] is OptState.READY
+    give([p], 0)
+    one, zero = dt.tensor(0.5), dt.tensor(0.0)
+    before = p.grad.tolist()
+    assert scaler._unscale_grads_(optimizer, one, zero, False)[p.device].item() == 0.0
+    assert p.grad.tolist() == [x / 2 for x in before]
+    flags = {"found_inf_per_device": {p.device: dt.tensor(1.0)}}
+    assert scaler._maybe_opt_step(optimizer, flags) is None
+    scaler._unscale_grads_ = lambda o, inverse, found, allowed: {p.device: found + 1.0}
+    scaler.step(optimizer)
+    assert scaler._found_inf_per_device(optimizer)[p.device].item() == 1.0
+
+
+def test_half_gradients_may_be_allowed():
+    """As scripts do that train float16 weights: with another answer to whether float16 is allowed."""
+    p = dt.ones(2, dtype=dt.float16, requires_grad=True)
+    optimizer, scaler = optim.SGD([p], lr=1.0), GradScaler("cpu", init_scale=4.0)
+    scaler.scale(dt.zeros(()))
+    p.grad = dt.full((2,), 2.0, dtype=dt.float16)
+    unscale = scaler._unscale_grads_
+    scaler._unscale_grads_ = lambda o, inverse, found, allowed: unscale(o, inverse, found, True)
+    scaler.step(optimizer)
+    assert p.tolist() == [0.5, 0.5]
+
+
+def test_losses_in_float64_and_iterables():
+    scaler = GradScaler("cpu", init_scale=4.0)
+    assert scaler.scale(dt.tensor(2.0, dtype=dt.float64)).dtype is dt.float64
+    assert scaler._scale.dtype is dt.float32
+    assert isinstance(scaler.scale([dt.tensor(1.0)]), list)
+    assert isinstance(scaler.scale({dt.tensor(1.0)}), map)

@@ -73,3 +73,16 @@ def test_functionalize_changes_no_result():
         assert functionalize(function, remove=remove)(x).tolist() == [14.0, 4.0]
     with pytest.raises(RuntimeError, match="Valid options"):
         functionalize(function, remove="all")
+
+
+def test_the_tangent_given_is_the_one_handed_out_unless_it_lies_otherwise():
+    primal, along = devtensor.ones(2, 3), devtensor.arange(6.0)
+    with forward_ad.dual_level():
+        tangent = along.reshape(2, 3)
+        assert forward_ad.unpack_dual(forward_ad.make_dual(primal, tangent)).tangent is tangent
+        turned = along.reshape(3, 2).T
+        found = forward_ad.unpack_dual(forward_ad.make_dual(primal, turned)).tangent
+        assert found is not turned and found.stride() == (3, 1) and found.tolist() == turned.tolist()
+        written = forward_ad.make_dual(primal * 1, tangent)
+        product = written * 2
+        assert forward_ad.unpack_dual(product).tangent.tolist() == (tangent * 2).tolist()

@@ -310,3 +310,20 @@ def test_saved_tensors_may_be_written_where_that_is_allowed():
 
 def test_the_module_offers_what_it_lists():
     assert all(hasattr(graph, name) for name in graph.__all__)
+
+
+def test_what_was_packed_is_unpacked_anew_whenever_it_is_read():
+    x, seen = leaf(1.0, 2.0), []
+
+    def unpack(value):
+        seen.append(value)
+        return torch.tensor(value, dtype=torch.float64)
+
+    with saved_tensors_hooks(lambda value: value.tolist(), unpack):
+        y = x.pow(2)
+    for count in (1, 2):
+        found = y.grad_fn._saved_self
+        assert len(seen) == count and found.tolist() == [1.0, 2.0]
+        assert found.is_leaf and found.requires_grad and "requires_grad=True" in repr(found)
+    y.sum().backward()
+    assert len(seen) == 3 and x.grad.tolist() == [2.0, 4.0]

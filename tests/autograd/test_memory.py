@@ -213,7 +213,9 @@ def test_a_node_keeps_no_more_than_its_formulas_name(op: Op):
         for out in outs:
             if out.node is not None:
                 held = out.node.node.with_extra().outs
-                assert not held or needs & {"out", "second", "outs"}, f"{drawn}: keeps its results for nothing"
+                assert not held or needs & {"out", "second", "outs"}, (
+                    f"{drawn}: keeps its results for nothing"
+                )
 
 
 def test_backward_frees_as_it_goes():

@@ -66,8 +66,8 @@ def unscale_cases(dtype: str) -> Iterator[Case]:
         ("nan", math.nan, 0.5, 1.0),
     ]:
         gradients = tensors(dtype)
-        # The last number of the last tensor: a bound that is one too small misses it.
-        gradients[-1][-1] = planted
+        # The last of the last tensor: a bound that is one too small misses it, and two threads find them.
+        gradients[-1][-2:] = planted
         work = np.float64 if dtype == "float64" else np.float32
         with np.errstate(over="ignore"):
             results = [(g.astype(work) * work(np.float32(inverse))).astype(g.dtype) for g in gradients]

@@ -44,6 +44,28 @@ def test_what_does_not_compile_is_told():
         nvrtc.compile_cubin(TINY.text.replace("k;", "nothing;"), "tiny", 80)
 
 
+def test_a_device_gets_the_newest_that_it_runs(monkeypatch):
+    monkeypatch.setattr(nvrtc, "architectures", lambda: (75, 80, 86, 90, 100))
+    monkeypatch.setattr(nvrtc, "version", lambda: (12, 9))
+    assert [nvrtc.architecture_for(device) for device in (75, 80, 87, 89, 90, 103)] == [
+        75,
+        80,
+        86,
+        86,
+        90,
+        100,
+    ]
+    for device in (70, 120):
+        with pytest.raises(nvrtc.CompileError, match=f"knows sm_75, .* the device needs sm_{device}; pip"):
+            nvrtc.architecture_for(device)
+
+
+def test_nvrtc_tells_what_it_knows():
+    need("NVRTC", nvrtc.missing())
+    assert set(ARCHITECTURES) <= set(nvrtc.architectures())
+    assert nvrtc.version() >= (12, 0)
+
+
 def test_a_missing_compiler_is_told(monkeypatch):
     nvrtc.library.cache_clear()
     monkeypatch.setattr(nvrtc, "candidates", lambda: iter(["no-such-library.so"]))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from cuda_sources.all_cases import cases_by_entry
@@ -129,6 +130,18 @@ FAULTS = [
     Fault("the offset's lane is forgotten", "philox_words", "(long long)(offset & 3)", "0"),
     Fault("padding is read", "image_to_columns_float32", "y >= 0 && y < height && ", ""),
     Fault("atomics are left out of the index check", "add_rows_float32", "|| target < 0 ", ""),
+    Fault(
+        "rows are added without atomics",
+        "add_rows_float32",
+        "atomicAdd(sums + target * columns + i % columns, (WIDE(T))widen(rows[i]));",
+        "sums[target * columns + i % columns] += (WIDE(T))widen(rows[i]);",
+    ),
+    Fault(
+        "the flag is written without atomics",
+        "multi_unscale_float32",
+        "atomicExch(found, 1.0f)",
+        "*found = 1.0f",
+    ),
 ]
 
 
@@ -148,11 +161,75 @@ def test_a_planted_fault_is_found(fault):
     assert any(shows(planted, fault.entry, order, guard) for order in ORDERS for guard in (POISON, PLAIN))
 
 
-def run(body: str, threads: int = 64, order: str = "forward") -> None:
-    """A kernel of the given body, on nothing."""
+def run(body: str, threads: int = 64, order: str = "forward", blocks: int = 1) -> np.ndarray:
+    """What a kernel of the given body makes of ten zeros."""
     text = f'extern "C" __global__ void kernel(float* out) {{ {body} }}'
-    made = source("shim", text, {"kernel": Launch(threads=threads)})
-    HostBuild(made).launch(made.entries["kernel"], 1, [None], order)
+    made, out = source("shim", text, {"kernel": Launch(threads=threads)}), np.zeros(10, np.float32)
+    HostBuild(made).launch(made.entries["kernel"], blocks, [out.ctypes.data], order)
+    return out
+
+
+def test_shared_memory_is_poisoned_before_each_block():
+    body = "__shared__ float kept; if (threadIdx.x == 0) { out[blockIdx.x] = kept; kept = 1; }"
+    assert np.isnan(run(body, blocks=10)).all()
+
+
+def test_shuffles_go_where_they_should():
+    number = "float lane = threadIdx.x; "
+    write = "if (threadIdx.x == 36) out[0] = got;"
+    for shuffle, wanted in [
+        ("__shfl_sync(0xffffffffu, lane, 3)", 35),
+        ("__shfl_xor_sync(0xffffffffu, lane, 5)", 33),
+        ("__shfl_down_sync(0xffffffffu, lane, 8)", 44),
+        ("__shfl_down_sync(0xffffffffu, lane, 28)", 36),
+    ]:
+        for order in ORDERS:
+            assert run(f"{number} float got = {shuffle}; {write}", order=order)[0] == wanted
+
+
+RACES = {
+    "read by another warp": "__shared__ volatile int a[64]; a[threadIdx.x] = 1; int b = a[threadIdx.x ^ 32];",
+    "read by another lane": "__shared__ volatile int a[64]; a[threadIdx.x] = 1; int b = a[threadIdx.x ^ 1];",
+    "written by another warp": (
+        "__shared__ volatile int a[2]; if (threadIdx.x == 0) a[1] = 1; __syncwarp(); "
+        "if (threadIdx.x == 32) a[1] = 2;"
+    ),
+    "written after it is read by all": (
+        "__shared__ volatile int a[1]; if (threadIdx.x == 5) a[0] = 0; __syncthreads(); int b = a[0]; "
+        "if (threadIdx.x == 63) a[0] = b + 1;"
+    ),
+    "added to and read": "atomicAdd(out, 1.0f); if (threadIdx.x == 40) out[1] = out[0];",
+}
+NO_RACES = {
+    "a barrier between": (
+        "__shared__ volatile int a[64]; a[threadIdx.x] = 1; __syncthreads(); int b = a[threadIdx.x ^ 32];"
+    ),
+    "a warp's barrier between": (
+        "__shared__ volatile int a[64]; a[threadIdx.x] = 1; __syncwarp(); int b = a[threadIdx.x ^ 1];"
+    ),
+    "atomics": "atomicAdd(out, 1.0f);",
+    "each its own": "if (threadIdx.x < 10) out[threadIdx.x] = 1;",
+    "all read the same": "volatile float own = out[3];",
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", RACES)
+def test_a_race_is_found_in_any_order(name, order):
+    with pytest.raises(KernelError, match=r"race: .* of block 0 and thread .* of block 0"):
+        run(RACES[name], order=order)
+
+
+@pytest.mark.parametrize("name", NO_RACES)
+def test_what_is_in_order_is_no_race(name):
+    run(NO_RACES[name])
+
+
+def test_blocks_that_write_the_same_are_a_race():
+    with pytest.raises(KernelError, match="race: thread 0 of block 0 and thread 0 of block 1 write"):
+        run("if (threadIdx.x == 0) out[0] = 1;", blocks=2)
+    run("if (threadIdx.x == 0) out[blockIdx.x] = 1;", blocks=2)
+    run("__shared__ float own; if (threadIdx.x == 0) own = 1;", blocks=2)
 
 
 DEADLOCKS = {

@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from devtensor_cupy.compile.arguments import packed
 from devtensor_cupy.compile.registry import Entry, Source
 
-SHIM = Path(__file__).with_name("shim.h")
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-w"]
+HEADER, SHIM, RACES = (Path(__file__).with_name(name) for name in ("shim.h", "shim.cpp", "races.h"))
+FLAGS = ["-std=c++17", "-O1", "-fPIC", "-ffp-contract=off", "-w"]
+WATCHED = ["-fsanitize=thread"]
+"""The compiler reports each access to memory to the shim; the sanitizer's own library is not linked."""
 ORDERS = {"forward": 0, "reverse": 1, "shuffled": 2}
 EXPORTS = r"""
 extern "C" const char* launch_@name(const shim::Shape* shape, void** values) {
@@ -42,6 +42,8 @@ def need(thing: str, lacking: str | None) -> None:
     """Go on if nothing is lacking; else skip, or fail where CI says that everything must be there."""
     if lacking is None:
         return
+    import pytest
+
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(f"CI needs {thing}: {lacking}")
     pytest.skip(f"needs {thing}: {lacking}")
@@ -60,24 +62,33 @@ def compiler_missing() -> str | None:
 def build(text: str, names: tuple[str, ...]) -> Any:
     """The shared library of a source whose kernels have these names."""
     exports = "".join(EXPORTS.replace("@name", name) for name in names)
-    whole = f'#include "{SHIM}"\n#line 1 "kernels"\n{text}\n{exports}'
-    told = hashlib.sha256((whole + SHIM.read_text() + " ".join(FLAGS)).encode()).hexdigest()
-    path = Path(tempfile.gettempdir()) / f"devtensor-shim-{os.getuid()}" / f"{told[:32]}.so"
-    if not path.is_file():
-        compile_library(whole, path)
-    return ctypes.CDLL(str(path))
+    whole = f'#include "{HEADER}"\n#line 1 "kernels"\n{text}\n{exports}'
+    kernels = compiled(whole, [*FLAGS, *WATCHED, "-c", "-x", "c++", "-"])
+    return ctypes.CDLL(str(compiled("", ["-shared", "-Wl,-Bsymbolic", str(kernels), str(shim())])))
 
 
-def compile_library(text: str, path: Path) -> None:
-    """Make the library under another name first, so that processes which build the same do not meet."""
+@cache
+def shim() -> Path:
+    """The shim itself, for all libraries."""
+    return compiled("", [*FLAGS, "-c", str(SHIM)])
+
+
+def compiled(text: str, options: list[str]) -> Path:
+    """What g++ makes, kept; under another name first, so that processes which make the same do not meet."""
+    told = "\0".join([text, *(file.read_text() for file in (HEADER, SHIM, RACES)), *options])
+    folder = Path(tempfile.gettempdir()) / f"devtensor-shim-{os.getuid()}"
+    path = folder / hashlib.sha256(told.encode()).hexdigest()[:32]
+    if path.is_file():
+        return path
     need("g++", compiler_missing())
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder, "kernels.so")
-        command = ["g++", *FLAGS, "-x", "c++", "-", "-o", str(made)]
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as drafts:
+        made = Path(drafts, "made")
+        command = ["g++", *options, "-o", str(made)]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[:4000]
         made.replace(path)
+    return path
 
 
 class HostBuild:

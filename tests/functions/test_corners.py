@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+import operator
 
 import pytest
 
@@ -284,3 +285,71 @@ def test_what_is_made_into_out_has_its_dtype_or_is_refused(name):
         assert make(out=out, dtype=dtype) is out
     with pytest.raises(RuntimeError, match="does not match dtype of out"):
         make(out=torch.empty(2, dtype=torch.int32), dtype=torch.float32)
+
+
+def test_a_size_is_a_sequence_of_numbers_and_adds_to_tuples_alone():
+    size = torch.zeros(2, 3).shape
+    assert torch.tensor(size).tolist() == [2, 3] and torch.tensor([size, size]).tolist() == [[2, 3]] * 2
+    numbers = [1]
+    numbers += size
+    assert numbers == [1, 2, 3] and type(numbers) is list
+    for pair, sum_of_both in (((size, (1,)), [2, 3, 1]), (((1,), size), [1, 2, 3])):
+        assert operator.add(*pair) == tuple(sum_of_both) and type(operator.add(*pair)) is torch.Size
+    for pair in ((size, [1]), ([1], size)):
+        with pytest.raises(TypeError):
+            operator.add(*pair)
+
+
+@pytest.mark.parametrize("name", ["sign", "sgn", "floor", "ceil", "trunc", "round"])
+def test_what_is_flat_hands_on_no_infinity(name):
+    x = torch.tensor([0.5, -1.5], requires_grad=True)
+    getattr(x, name)().backward(torch.tensor([math.inf, math.nan]))
+    assert x.grad.tolist() == [0, 0]
+
+
+def test_the_norm_of_a_window_of_zeros_has_no_slope():
+    x = torch.tensor([[0.0, 0.0, 3.0, 4.0]], requires_grad=True)
+    nn.functional.lp_pool1d(x, 2, 2).sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([[0.0, 0.0, 0.6, 0.8]]))
+
+
+def test_limits_are_both_tensors_whatever_their_dims():
+    x, upper = torch.tensor([[0.5, -0.5]]), torch.tensor([[1.0, -2.0]])
+    assert torch.clamp(x, torch.tensor(-1), upper).tolist() == [[0.5, -2.0]]
+    with pytest.raises(TypeError, match="both Tensors"):
+        torch.clamp(x, -1, upper)
+
+
+def test_nothing_is_divided_by_zero_without_complaint():
+    assert (torch.zeros(0, dtype=torch.int64) // 0).shape == (0,)
+    assert torch.remainder(torch.zeros(4, 0, dtype=torch.int16), 0).shape == (4, 0)
+
+
+ONE_LIMIT = {
+    "randint(high, size)": lambda: torch.randint(3, (40,)),
+    "randint(high=, size=)": lambda: torch.randint(high=3, size=(40,)),
+    "randint(low, high, size)": lambda: torch.randint(0, 3, (40,)),
+    "randint_like(x, high)": lambda: torch.randint_like(torch.zeros(40), 3),
+    "randint_like(x, high=)": lambda: torch.randint_like(torch.zeros(40), high=3),
+}
+
+
+@pytest.mark.parametrize("name", ONE_LIMIT)
+def test_a_limit_that_stands_alone_is_the_upper(name):
+    assert set(ONE_LIMIT[name]().tolist()) == {0, 1, 2}
+
+
+def test_integers_without_a_limit_or_a_size_are_refused():
+    for wrong in (
+        lambda: torch.randint_like(torch.zeros(2)),
+        lambda: torch.randint(size=(2,)),
+        lambda: torch.randint(3),
+    ):
+        with pytest.raises(TypeError, match="got no"):
+            wrong()
+
+
+@pytest.mark.parametrize("error", [IndexError, RuntimeError])
+def test_an_index_to_add_at_that_is_outside_is_of_both_kinds(error):
+    with pytest.raises(error, match="out of bounds"):
+        torch.zeros(2, 3).index_add(0, torch.tensor([2]), torch.ones(1, 3))

@@ -90,15 +90,11 @@ VALUES = {
         lambda: F.mse_loss(tensor(X), tensor(Y), weight=tensor(Y**2)),
         lambda: ((X - Y) ** 2 * Y**2).sum() / (Y**2).sum(),
     ),
-    "mse_loss, old flags": (
-        lambda: F.mse_loss(tensor(X), tensor(Y), size_average=False),
-        lambda: ((X - Y) ** 2).sum(),
-    ),
     "kl_div": (
         lambda: F.kl_div(tensor(log_softmax(X)), tensor(softmax(Y)), reduction="batchmean"),
         lambda: (softmax(Y) * (np.log(softmax(Y)) - log_softmax(X))).sum() / 4,
     ),
-    "kl_div of nothing": (lambda: F.kl_div(tensor([-1.0]), tensor([0.0])), lambda: 0.0),
+    "kl_div of nothing": (lambda: F.kl_div(tensor([-1.0]), tensor([0.0]), reduction="sum"), lambda: 0.0),
     "linear of a vector": (lambda: F.linear(tensor(X), tensor(W), tensor(2.0)), lambda: X @ W + 2),
     "normalize": (
         lambda: F.normalize(tensor(X), p=3, dim=0),
@@ -168,6 +164,12 @@ VALUES = {
 def test_values(name):
     call, expected = VALUES[name]
     np.testing.assert_allclose(numbers(call()), expected(), rtol=1e-9, atol=1e-12)
+
+
+def test_old_flags_of_a_reduction():
+    with pytest.warns(UserWarning, match="reduction='sum'"):
+        found = F.mse_loss(tensor(X), tensor(Y), size_average=False)
+    np.testing.assert_allclose(numbers(found), ((X - Y) ** 2).sum(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["plain", "causal", "bool", "numbers", "heads"])

@@ -223,3 +223,12 @@ def test_dtypes_that_do_not_match_are_refused():
         nn.Linear(2, 2)(devtensor.ones(2, 2, dtype=devtensor.float64))
     with pytest.raises(DTypeError, match="one dtype"):
         nn.Conv1d(1, 1, 1)(devtensor.ones(1, 1, 2, dtype=devtensor.float64))
+
+
+def test_without_momentum_statistics_are_those_of_all_batches():
+    layer = nn.BatchNorm1d(2, momentum=None).double()
+    batches = np.random.default_rng(0).normal(size=(3, 5, 2))
+    for batch in batches:
+        layer(devtensor.tensor(batch))
+    np.testing.assert_allclose(layer.running_mean.numpy(), batches.mean((0, 1)), 1e-14)
+    np.testing.assert_allclose(layer.running_var.numpy(), batches.var(1, ddof=1).mean(0), 1e-14)

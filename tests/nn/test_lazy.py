@@ -50,6 +50,14 @@ def test_a_state_gives_the_sizes(name):
     assert layer.eval()(x).tolist() == plain.eval()(x).tolist() and type(layer) is type(plain)
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_statistics_without_a_size_take_a_dtype(affine):
+    layer = nn.LazyBatchNorm1d(affine=affine).double()
+    assert layer.has_uninitialized_params() and is_lazy(layer.running_mean)
+    assert layer(devtensor.randn(5, 3).double()).dtype is layer.running_var.dtype is devtensor.float64
+    assert layer.running_mean.shape == (3,) and type(layer) is nn.BatchNorm1d
+
+
 def test_parameters_without_a_size():
     parameter = nn.UninitializedParameter(dtype=devtensor.float64)
     with pytest.raises(RuntimeError, match="Can't access the shape"):

@@ -23,6 +23,8 @@ def test_vectors_of_parameters_and_clipping():
     ]
     with pytest.raises(ShapeError, match="9 elements"):
         nn.utils.vector_to_parameters(devtensor.ones(3), layer.parameters())
+    nn.utils.vector_to_parameters(devtensor.ones(11), layer.parameters())
+    assert to_numpy(layer.bias).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, float("inf")])
@@ -38,6 +40,16 @@ def test_clipping_by_norm(norm_type, limit):
     assert total.item() == pytest.approx(expected, rel=1e-12)
     for param, g in zip(params, grads, strict=True):
         np.testing.assert_allclose(to_numpy(param.grad), g * min(1.0, limit / (expected + 1e-6)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("norm_type", "expected"), [(0, 2.0), (float("-inf"), 0.25), (-1, 1 / (1 / 0.25 + 1 / 2 + 1 / 3))]
+)
+def test_orders_that_are_no_norms(norm_type, expected):
+    """Of order 0 it is the number of gradients that are not all 0, as in PyTorch."""
+    params = [nn.Parameter(devtensor.zeros(2)), nn.Parameter(devtensor.zeros(1))]
+    params[0].grad, params[1].grad = devtensor.tensor([2.0, -3.0]), devtensor.tensor([0.25])
+    assert nn.utils.clip_grad_norm_(params, 1.0, norm_type).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_clipping_edge_cases():

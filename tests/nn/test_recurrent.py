@@ -16,8 +16,8 @@ import devtensor
 from devtensor import graph, nn
 from devtensor.autograd.gradcheck import gradcheck, gradgradcheck
 from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError, TraceError
+from devtensor.func import functional_call
 from devtensor.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
-from devtensor.nn.utils.stateless import functional_call
 
 # Layer class and options that are its own.
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -439,3 +439,24 @@ def test_a_replica_has_a_list_of_weights_of_its_own():
     replica = layer._replicate_for_data_parallel()
     replica.weight_hh_l0 = layer.weight_hh_l0 * 0
     assert layer._flat_weights[1] is layer.weight_hh_l0 and not replica._flat_weights[1].any()
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
+def test_outputs_may_be_written_over(layer):
+    made, x = layer(3, 3).double(), devtensor.randn(4, 2, 3).double().requires_grad_()
+    gradients = []
+    for residual in (lambda out: out + x, lambda out: out.add_(x)):
+        made.zero_grad()
+        residual(made(x)[0]).square().sum().backward()
+        gradients.append([p.grad.clone() for p in made.parameters()])
+    for apart, over in zip(*gradients, strict=True):
+        assert devtensor.equal(apart, over)
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_states_of_cells_may_be_written_over(cell):
+    made, x = cell(3, 3), devtensor.randn(2, 3)
+    state = made(x)
+    h = state[0] if isinstance(state, tuple) else state
+    h.mul_(0.5).sum().backward()
+    assert all(p.grad is not None for p in made.parameters())

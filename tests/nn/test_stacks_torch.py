@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
-from drawn_stacks import Stack, drawn
 
 import devtensor
+from drawn_stacks import Stack, drawn
 
 STEPS = 4
 NOISE = 1e-12
@@ -151,7 +149,8 @@ def check(found: dict[str, Any], wanted: dict[str, Any], what: str, tolerance: f
 @pytest.mark.filterwarnings("ignore")
 def test_stack(seed, torch):
     torch.manual_seed(seed)
-    stack = drawn(seed, torch.nn, shapes_of(torch))
+    stack = drawn(seed, shapes_of(torch))
+    print(stack)
     theirs, ours = Training(torch, stack), Training(devtensor, stack)
     assert repr(ours.model) == repr(theirs.model)
     for each in (theirs, ours):

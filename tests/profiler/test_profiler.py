@@ -80,8 +80,14 @@ def test_schedules() -> None:
     names = [action(step).name for step in range(11)]
     cycle = ["NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE"]
     assert names == ["NONE", *cycle, *cycle, "NONE", "NONE"]
-    assert schedule(wait=2, warmup=0, active=1, skip_first_wait=1)(0) is ProfilerAction.RECORD_AND_SAVE
-    with pytest.raises(DevtensorError, match="active above 0"):
+    with pytest.warns(UserWarning, match="won't be using warmup"):
+        at_once = schedule(wait=2, warmup=0, active=1, skip_first_wait=1)
+    assert at_once(0) is ProfilerAction.RECORD_AND_SAVE
+    with pytest.raises(AssertionError, match="must be non-negative"):
+        at_once(-1)
+    with pytest.raises(AssertionError, match="No valid profiler activities"):
+        profile(activities=[])
+    with pytest.raises(AssertionError, match="active above 0"):
         schedule(wait=0, warmup=0, active=0)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import devtensor as torch
 from devtensor.utils import _pytree as pytree
+from devtensor.utils.progress import Progress
 
 # Python warns when a process with threads, such as BLAS has, is forked.
 FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -117,6 +118,30 @@ def test_weights_from_a_url(tmp_path):
     with pytest.raises(RuntimeError, match="invalid hash"):
         torch.hub.download_url_to_file(url, str(cache / "other.pt"), hash_prefix="0000")
     assert len(list(cache.iterdir())) == 1
+
+
+def test_a_bar_says_how_far_a_download_is(tmp_path, capsys, monkeypatch):
+    source = tmp_path / "weights.bin"
+    source.write_bytes(bytes(3 << 16))
+    monkeypatch.setattr(torch.hub, "tqdm", Progress)
+    torch.hub.download_url_to_file(source.as_uri(), str(tmp_path / "copy.bin"))
+    assert capsys.readouterr().err == "\r33.3%\r66.7%\r100.0%\n"
+    torch.hub.download_url_to_file(source.as_uri(), str(tmp_path / "copy.bin"), progress=False)
+    assert capsys.readouterr().err == "" and (tmp_path / "copy.bin").read_bytes() == source.read_bytes()
+
+
+def test_a_bar_around_a_loop(capsys):
+    bar = Progress(["a", "b"], desc="train")
+    for item in bar:
+        bar.set_postfix({"loss": item})
+    assert capsys.readouterr().err == "\rtrain: 50.0% loss=a\rtrain: 100.0% loss=b\n" and len(bar) == 2
+    counting = Progress(unit="B")
+    counting.update(7)
+    counting.set_description("more")
+    counting.write("a line")
+    counting.close()
+    counting.update(1)
+    assert capsys.readouterr().err == "\r7 Ba line\n\n" and counting.n == 8
 
 
 def test_where_fetched_files_lie(monkeypatch, tmp_path):

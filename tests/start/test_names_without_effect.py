@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from importlib import import_module
 from typing import Optional
 
 import pytest
@@ -19,7 +20,7 @@ REFUSED = {
     "distributed": ["init_process_group", "init_device_mesh", "TCPStore"],
     "overrides": ["TorchFunctionMode", "handle_torch_function"],
     "hub": ["load", "list", "help"],
-    "cuda": ["CUDAGraph", "graph", "make_graphed_callables", "cudart", "MemPool", "ExternalStream"],
+    "cuda": ["CUDAGraph", "graph", "make_graphed_callables", "cudart", "MemPool"],
     "_dynamo": ["explain", "export"],
     "utils.cpp_extension": ["load", "load_inline", "CUDAExtension", "CppExtension", "BuildExtension"],
     "nn.parallel": ["gather", "scatter", "replicate", "parallel_apply"],
@@ -171,6 +172,8 @@ def test_process_groups_as_before_they_are_made(monkeypatch):
     for name in ("get_rank", "get_world_size", "barrier", "all_reduce", "new_group"):
         with pytest.raises(ValueError, match="has not been initialized"):
             getattr(distributed, name)()
+    with pytest.raises(ValueError, match=r"nn\.all_reduce.* has not been initialized"):
+        import_module("devtensor.distributed.nn").all_reduce()
     with pytest.raises(ValueError, match="has not been initialized"):
         nn.parallel.DistributedDataParallel(nn.Linear(2, 2))
     assert distributed.ReduceOp.SUM is distributed.reduce_op.SUM and distributed.group.WORLD is None

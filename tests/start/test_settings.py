@@ -45,6 +45,10 @@ def test_flags_hold_for_a_block():
     assert cudnn.enabled and not cudnn.deterministic
     assert cudnn.set_flags(_benchmark=True) == (True, False, 10, False, True, "none", "auto")
     assert cudnn.benchmark and not cudnn.is_available() and cudnn.version() is None
+    miopen = torch.backends.miopen
+    with miopen.flags(immediate=True):
+        assert miopen.set_flags() == (True,)
+    assert miopen.set_flags(True) == (False,) and miopen.immediate
 
 
 def test_one_precision_of_products_by_two_names():

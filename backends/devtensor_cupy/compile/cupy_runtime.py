@@ -11,6 +11,7 @@ from cupy_backends.cuda.api import driver
 
 from devtensor_cupy.compile.arguments import packed
 from devtensor_cupy.compile.cubins import cubin
+from devtensor_cupy.compile.nvrtc import architecture_for
 from devtensor_cupy.compile.registry import Source
 
 TO_DEVICE, TO_HOST, WITHIN = 1, 2, 3
@@ -32,7 +33,7 @@ class CupyRuntime:
 
     def __init__(self, options: tuple[str, ...] = ()) -> None:
         self.runtime = cupy.cuda.runtime
-        self.arch = int(cupy.cuda.Device().compute_capability)
+        self.arch = architecture_for(int(cupy.cuda.Device().compute_capability))
         self.options = options
         self.blocks: dict[int, Any] = {}
         self.hosts: dict[int, Any] = {}

@@ -8,26 +8,31 @@ Source: the update rules of `devtensor.optim.SGD` and `Adam`; the counts are one
 from __future__ import annotations
 
 from devtensor_cupy.compile.multi_tensor import TABLE
-from devtensor_cupy.compile.prelude import PRELUDE, instances
-from devtensor_cupy.compile.registry import CHUNKS, ELEMENTS, source
+from devtensor_cupy.compile.prelude import PRELUDE
+from devtensor_cupy.compile.registry import CHUNKS, ELEMENTS, family, source
 
 MAXIMIZE, NESTEROV, DECOUPLED, AMSGRAD = 1, 2, 4, 8
 """Bits of the argument `flags`."""
+
+SKIPPED = r"""
+// Null pointers stand for "nothing to skip" and "not scaled".
+__device__ bool skipped(const float* found) { return found && *found != 0.0f; }
+"""
+
+ADVANCE = r"""
+extern "C" __global__ void steps_advance(const long long* steps, long long count, const float* found) {
+    if (skipped(found)) return;
+    for (long long i = global_thread(); i < count; i += all_threads()) *(float*)steps[i] += 1.0f;
+}
+"""
 
 STEPS = rf"""
 const int MAXIMIZE = {MAXIMIZE}, NESTEROV = {NESTEROV}, DECOUPLED = {DECOUPLED}, AMSGRAD = {AMSGRAD};
 """ + (
     r"""
-// Null pointers stand for "nothing to skip" and "not scaled".
-__device__ bool skipped(const float* found) { return found && *found != 0.0f; }
 template <class W> __device__ W ascended(W gradient, const float* inverse, int flags) {
     if (inverse) gradient *= (W)*inverse;
     return flags & MAXIMIZE ? -gradient : gradient;
-}
-
-extern "C" __global__ void steps_advance(const long long* steps, long long count, const float* found) {
-    if (skipped(found)) return;
-    for (long long i = global_thread(); i < count; i += all_threads()) *(float*)steps[i] += 1.0f;
 }
 
 // Lists: parameters, gradients, with momentum velocities, with dampening step counts.
@@ -107,8 +112,5 @@ extern "C" __global__ void multi_adam_@dtype(
 }
 """
 
-MULTI_STEPS = source(
-    "multi_steps",
-    PRELUDE + TABLE + STEPS + instances(STEP_ENTRIES),
-    {"multi_": CHUNKS, "steps_advance": ELEMENTS},
-)
+MULTI_STEPS = family("multi_steps", TABLE + SKIPPED + STEPS, STEP_ENTRIES, {"multi_": CHUNKS})
+COUNTS = source("counts", PRELUDE + SKIPPED + ADVANCE, {"steps_advance": ELEMENTS})

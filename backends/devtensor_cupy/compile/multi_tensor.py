@@ -9,8 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from devtensor_cupy.compile.prelude import PRELUDE, instances
-from devtensor_cupy.compile.registry import CHUNKS, ONE_BLOCK, source
+from devtensor_cupy.compile.prelude import PRELUDE
+from devtensor_cupy.compile.registry import CHUNKS, ONE_BLOCK, family, source
 
 CHUNK = 65536
 
@@ -40,8 +40,7 @@ template <class T> __device__ void unscale(const long long* table, const float* 
         gradient[i] = result;
         good = good && is_finite(widen(result));
     }
-    // All who write it write the same.
-    if (!good) *found = 1.0f;
+    if (!good) atomicExch(found, 1.0f);
 }
 
 template <class T> __device__ void square_sums(const long long* table, double* sums) {
@@ -66,6 +65,9 @@ template <class T> __device__ void clip(const long long* table, const double* no
     }
 }
 
+"""
+
+NORM_OF_SUMS = r"""
 // The norm from all blocks' sums, in a fixed order: the same bits each time.
 extern "C" __global__ void norm_of_sums(const double* sums, long long count, double* norm) {
     double sum = 0;
@@ -87,11 +89,8 @@ extern "C" __global__ void multi_clip_@dtype(const long long* table, const doubl
 }
 """
 
-MULTI_TENSOR = source(
-    "multi_tensor",
-    PRELUDE + TABLE + SCALING + instances(SCALING_ENTRIES),
-    {"multi_": CHUNKS, "norm_of_sums": ONE_BLOCK},
-)
+MULTI_TENSOR = family("multi_tensor", TABLE + SCALING, SCALING_ENTRIES, {"multi_": CHUNKS})
+NORM = source("norm", PRELUDE + NORM_OF_SUMS, {"norm_of_sums": ONE_BLOCK})
 
 
 def pack_table(lists: Sequence[Sequence[int]], sizes: Sequence[int], chunk: int = CHUNK) -> tuple[bytes, int]:

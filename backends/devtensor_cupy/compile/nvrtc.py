@@ -59,6 +59,30 @@ def version() -> tuple[int, int]:
     return major.value, minor.value
 
 
+@cache
+def architectures() -> tuple[int, ...]:
+    """The compute capabilities that NVRTC knows."""
+    count = ctypes.c_int()
+    expect(library().nvrtcGetNumSupportedArchs(ctypes.byref(count)), "nvrtcGetNumSupportedArchs")
+    known = (ctypes.c_int * count.value)()
+    expect(library().nvrtcGetSupportedArchs(known), "nvrtcGetSupportedArchs")
+    return tuple(known)
+
+
+def architecture_for(device: int) -> int:
+    """What to compile for a device of this compute capability: the newest of its generation that NVRTC knows.
+
+    Errors: CompileError if NVRTC knows none that such a device runs.
+    """
+    fitting = [known for known in architectures() if known // 10 == device // 10 and known <= device]
+    if not fitting:
+        told = ", ".join(f"sm_{known}" for known in architectures())
+        raise CompileError(
+            f"[nvrtc] NVRTC {version()} knows {told}; the device needs sm_{device}; {HOW_TO_GET}"
+        )
+    return max(fitting)
+
+
 def expect(result: int, call: str) -> None:
     """Nothing if NVRTC's call went well.
 

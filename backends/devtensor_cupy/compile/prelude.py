@@ -88,6 +88,6 @@ template <class W> __device__ W block_largest(W value) {
 """
 
 
-def instances(template: str, dtypes: tuple[str, ...] = tuple(C_TYPES)) -> str:
-    """One copy of a template for each dtype: `@dtype` becomes its name, `@T` the type that holds it."""
-    return "\n".join(template.replace("@dtype", name).replace("@T", C_TYPES[name]) for name in dtypes)
+def instance(template: str, dtype: str) -> str:
+    """A template for one dtype: `@dtype` becomes its name, `@T` the type that holds it."""
+    return template.replace("@dtype", dtype).replace("@T", C_TYPES[dtype])

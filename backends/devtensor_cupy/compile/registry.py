@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from devtensor_cupy.compile.prelude import C_TYPES, PRELUDE, instance
+
 ENTRY = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 KINDS = {"long long": "int64", "int": "int32", "float": "float32", "double": "float64"}
 LARGEST_GRID = 2**31 - 1
@@ -89,6 +91,13 @@ def source(name: str, text: str, launches: dict[str, Launch]) -> Source:
         kinds = tuple(kind_of(" ".join(p.split())) for p in parameters.split(",") if p.strip())
         entries[entry] = Entry(entry, kinds, shapes[0])
     return Source(name, text, entries)
+
+
+def family(name: str, text: str, template: str, launches: dict[str, Launch]) -> list[Source]:
+    """A source for each floating dtype: what one program uses compiles in a part of a second."""
+    return [
+        source(f"{name}_{dtype}", PRELUDE + text + instance(template, dtype), launches) for dtype in C_TYPES
+    ]
 
 
 class Sources:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from devtensor_cupy.compile.prelude import PRELUDE, instances
-from devtensor_cupy.compile.registry import BLOCK_ROWS, WARP_ROWS, source
+from devtensor_cupy.compile.registry import BLOCK_ROWS, WARP_ROWS, family
 
 LONGEST_WARP_ROW = 1024
 """Columns up to which a warp takes a row; longer rows want a block each."""
@@ -117,8 +116,5 @@ extern "C" __global__ void @name_layer_norm_@dtype(
 BY_WARP = ROW_ENTRIES.replace("@name", "warp").replace("@block", "false")
 BY_BLOCK = ROW_ENTRIES.replace("@name", "block").replace("@block", "true")
 
-ROW_KERNELS = source(
-    "rows",
-    PRELUDE + ROWS + instances(BY_WARP) + instances(BY_BLOCK),
-    {"warp_": WARP_ROWS, "block_": BLOCK_ROWS},
-)
+WARP_KERNELS = family("warp_rows", ROWS, BY_WARP, {"warp_": WARP_ROWS})
+BLOCK_KERNELS = family("block_rows", ROWS, BY_BLOCK, {"block_": BLOCK_ROWS})

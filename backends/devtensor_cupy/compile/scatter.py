@@ -6,8 +6,7 @@ the last bits, change from run to run.
 
 from __future__ import annotations
 
-from devtensor_cupy.compile.prelude import PRELUDE, instances
-from devtensor_cupy.compile.registry import ELEMENTS, source
+from devtensor_cupy.compile.registry import ELEMENTS, family
 
 SCATTER = r"""
 // Rows of index `skipped` are left out, and those that no row of the sums answers to.
@@ -30,4 +29,4 @@ extern "C" __global__ void add_rows_@dtype(
 }
 """
 
-SCATTER_KERNELS = source("scatter", PRELUDE + SCATTER + instances(SCATTER_ENTRIES), {"add_rows": ELEMENTS})
+SCATTER_KERNELS = family("scatter", SCATTER, SCATTER_ENTRIES, {"add_rows": ELEMENTS})

@@ -6,8 +6,7 @@ same bits each time.
 
 from __future__ import annotations
 
-from devtensor_cupy.compile.prelude import PRELUDE, instances
-from devtensor_cupy.compile.registry import ELEMENTS, source
+from devtensor_cupy.compile.registry import ELEMENTS, family
 
 SIZES = (
     "long long batch, long long channels, long long height, long long width, "
@@ -96,8 +95,9 @@ extern "C" __global__ void depthwise_@dtype(
 }
 """.replace("@SIZES", SIZES).replace("@NAMES", NAMES)
 
-WINDOW_KERNELS = source(
+WINDOW_KERNELS = family(
     "windows",
-    PRELUDE + WINDOWS + instances(WINDOW_ENTRIES),
+    WINDOWS,
+    WINDOW_ENTRIES,
     {"image_to_columns": ELEMENTS, "columns_to_image": ELEMENTS, "depthwise": ELEMENTS},
 )

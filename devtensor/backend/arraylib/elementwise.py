@@ -95,7 +95,7 @@ def integer_checked(lib: Library, function: Callable[..., Any]) -> Kernel:
     host = lib.host
 
     def kernel(x: Array, y: Array) -> Array:
-        if host and y.dtype.kind in "biu" and not y.all():
+        if host and x.size and y.dtype.kind in "biu" and not y.all():
             raise ZeroDivisionError("integer division by zero")
         return asarray(function(x, y))
 

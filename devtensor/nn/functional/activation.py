@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import as_dtype
+from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.naming import named
@@ -13,9 +13,10 @@ from devtensor.core.op import Op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
 from devtensor.functions import sampling
+from devtensor.functions.reducing import in_asked
 from devtensor.ops import activation as ops
 from devtensor.ops.compare import where
-from devtensor.ops.create import cast, full
+from devtensor.ops.create import full
 from devtensor.ops.elementwise import relu as _relu
 from devtensor.ops.functions import log, sigmoid, tanh
 from devtensor.ops.index import scatter
@@ -193,30 +194,28 @@ relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = map(
 )
 
 
-def _usual_dim(input: Tensor, dim: int | None) -> int:
+def _usual_dim(op: str, input: Tensor, dim: int | None) -> int:
     """The dim that PyTorch takes when none is given: 0 for 0, 1 or 3 dims, else 1."""
     if dim is not None:
         return dim
-    return 0 if input.array.ndim in (0, 1, 3) else 1
-
-
-def _typed(input: Tensor, dtype: Any) -> Tensor:
-    return input if dtype is None else cast(input, as_dtype(dtype))
+    usual = 0 if input.array.ndim in (0, 1, 3) else 1
+    warn(f"[{op}] Implicit dimension choice for {op} is deprecated; took dim={usual}, which is to be given")
+    return usual
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(input) / sum(exp(input)) along `dim`; with `dtype`, computed in it."""
-    return ops.softmax(_typed(input, dtype), _usual_dim(input, dim))
+    return in_asked(ops.softmax, input, _usual_dim("softmax", input, dim), dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Softmax of minus `input`."""
-    return ops.softmax(_typed(-input, dtype), _usual_dim(input, dim))  # type: ignore[operator]
+    return in_asked(ops.softmax, -input, _usual_dim("softmin", input, dim), dtype)  # type: ignore[operator]
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Logarithm of `softmax`; with `dtype`, computed in it."""
-    return ops.log_softmax(_typed(input, dtype), _usual_dim(input, dim))
+    return in_asked(ops.log_softmax, input, _usual_dim("log_softmax", input, dim), dtype)
 
 
 def gumbel_softmax(

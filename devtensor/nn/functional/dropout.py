@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.dtype import float32
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.inplace import copy_into
@@ -70,7 +70,7 @@ def _channels(
         text = f"[{op}] Received a {len(shape)}-D input; it needs {' or '.join(map(str, ndims))} dims"
         if op == "dropout1d":
             raise ShapeError(text)
-        warnings.warn(f"{text}, and others are deprecated", stacklevel=3)
+        warn(f"{text}, and others are deprecated")
     if not training:
         return input
     lead = 2 if op == "dropout2d" or len(shape) == max(ndims) else 1

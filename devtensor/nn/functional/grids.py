@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from devtensor.core.dtype import promote
+from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError, Unsupported
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
@@ -29,6 +28,10 @@ __all__ = ["affine_grid", "grid_sample"]
 GRID_SAMPLE_INTERPOLATION_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
 GRID_SAMPLE_PADDING_MODES = {"zeros": 0, "border": 1, "reflection": 2}
 
+NO_CORNERS = (
+    "Default grid_sample and affine_grid behavior has changed to align_corners=False; give it to be sure."
+)
+
 
 @one_op("widest", name="grid_sampler")
 def grid_sample(
@@ -46,11 +49,7 @@ def grid_sample(
     """
     _check_sampling(input, grid, mode, padding_mode)
     if align_corners is None:
-        warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False; give it to be "
-            "sure.",
-            stacklevel=2,
-        )
+        warn(NO_CORNERS)
     samples, channels, *spatial = input.array.shape
     places = tuple(grid.array.shape[1:-1])
     coordinates = grid.unbind(-1)[::-1]  # type: ignore[attr-defined]
@@ -173,11 +172,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     Errors: ArgumentError if theta does not fit size, or is not floating point.
     """
     if align_corners is None:
-        warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False; give it to be "
-            "sure.",
-            stacklevel=2,
-        )
+        warn(NO_CORNERS)
     sizes = tuple(int(n) for n in size)
     _check_affine(theta, sizes)
     kind, (samples, _, *spatial) = theta.kind, sizes

@@ -101,7 +101,7 @@ def multi_head_attention_forward(
     Shapes: query (L, N, E), key, value (S, N, E), attn_mask (L, S) or (N*heads, L, S), key_padding_mask (N,
     S) -> (L, N, E) and (N, L, S), or (N, heads, L, S) unless averaged; all may lack N
     Source: Vaswani et al. 2017.
-    Errors: AttentionError (AssertionError) or ShapeError for what does not go together.
+    Errors: ContractError (AssertionError) or ShapeError for what does not go together.
     """
     separate = (q_proj_weight, k_proj_weight, v_proj_weight)
     return attend(

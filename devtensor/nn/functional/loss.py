@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
+from devtensor.nn._reduction import legacy_get_string
 from devtensor.nn.functional.geometry import may_look
 from devtensor.ops import loss as ops
 
@@ -26,18 +27,15 @@ def old_reduction(size_average: bool | None, reduce: bool | None, reduction: str
     """PyTorch's former spelling of `reduction` by two flags, which win where they are given."""
     if size_average is None and reduce is None:
         return reduction
-    if reduce is False:
-        return "none"
-    return "sum" if size_average is False else "mean"
+    return legacy_get_string(size_average, reduce)
 
 
 def _warn_of_sizes(op: str, input: Tensor, target: Tensor) -> None:
     if input.array.shape != target.array.shape:
-        warnings.warn(
+        warn(
             f"[{op}] Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. Please "
-            "ensure they have the same size.",
-            stacklevel=3,
+            "ensure they have the same size."
         )
 
 
@@ -190,4 +188,10 @@ def kl_div(
 
     Shapes: input (*A), target (*B) -> () or broadcast(*A, *B)
     """
-    return ops.kl_div(input, target, old_reduction(size_average, reduce, reduction), log_target)
+    reduction = old_reduction(size_average, reduce, reduction)
+    if reduction == "mean":
+        warn(
+            "[kl_div] reduction='mean' divides by the number of elements; the KL divergence is divided by "
+            "the batch's size only: that is reduction='batchmean', and 'mean' will become it"
+        )
+    return ops.kl_div(input, target, reduction, log_target)

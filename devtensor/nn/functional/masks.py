@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, DevtensorError, ShapeError
+from devtensor.core.callers import warn
+from devtensor.core.errors import ArgumentError, ContractError, NotATensor, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.padding import pad
 from devtensor.ops.compare import where
@@ -14,14 +14,10 @@ from devtensor.ops.create import full
 OP = "multi_head_attention_forward"
 
 
-class AttentionError(DevtensorError, AssertionError):
-    """Queries, keys, values or masks that do not go together."""
-
-
 def expect(condition: Any, text: str) -> None:
-    """Raise AttentionError with `text` unless the condition holds."""
+    """Raise ContractError with `text` unless the condition holds."""
     if not condition:
-        raise AttentionError(f"[{OP}] {text}")
+        raise ContractError(f"[{OP}] {text}")
 
 
 def none_or_dtype(input: Any) -> Any:
@@ -45,16 +41,17 @@ def canonical_mask(
     """
     if mask is None:
         return None
+    if not isinstance(mask, Tensor):
+        raise NotATensor(f"[{OP}] {mask_name} is a {type(mask).__name__}; it must be a Tensor or None")
     numbers = mask.dtype.is_floating_point
     expect(
         numbers or mask.dtype.name == "bool",
         f"{mask_name} is {mask.dtype.name}; only bool and floating types of {mask_name} are supported",
     )
     if check_other and other_type is not None and mask.dtype is not other_type:
-        warnings.warn(
+        warn(
             f"Support for mismatched {mask_name} and {other_name} is deprecated: got {mask.dtype} and "
-            f"{other_type}; give both the same dtype",
-            stacklevel=3,
+            f"{other_type}; give both the same dtype"
         )
     if numbers:
         return mask
@@ -64,7 +61,7 @@ def canonical_mask(
 def is_batched(query: Any, key: Any, value: Any, padding: Any, mask: Any, num_heads: int) -> bool:
     """Whether there is a dimension of samples; the numbers of dimensions must go together.
 
-    Errors: AttentionError if they do not.
+    Errors: ContractError if they do not.
     """
     ndim = query.array.ndim
     expect(

@@ -80,7 +80,11 @@ def _lstm(name: str, data: Any, states: States, weights: Weights, steps: Steps, 
     h0, c0 = _met(name, seen, states, lower)
     w_hh, w_hr = (None if w is None else in_dtype(w, seen.kind.dtype) for w in (weights.w_hh, weights.w_hr))
     output, cells, _ = lstm_layer(seen, h0, c0, w_hh, w_hr, steps)
-    return output, (final(output, steps), final(cells, steps))
+    cell = final(cells, steps)
+    if w_hr is not None:
+        # Under autocast the cells of projected layers keep the dtype of their states, as in PyTorch.
+        cell = in_dtype(cell, states[1].kind.dtype)
+    return output, (final(output, steps), cell)
 
 
 def _gru(name: str, data: Any, states: States, weights: Weights, steps: Steps, lower: bool) -> Any:
@@ -343,6 +347,16 @@ def gru_cell(
     return _cell("gru_cell", input, (hx,), Weights(w_ih, w_hh, b_ih, b_hh))[0]
 
 
+def state_and_cell(name: str, hx: Any) -> tuple[Tensor, Tensor]:
+    """The two that a step of long short-term memory begins with.
+
+    Errors: ArgumentTypeError for anything but two.
+    """
+    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
+        raise ArgumentTypeError(f"[{name}] hx is a {type(hx).__name__}; it must be two Tensors: (h, c)")
+    return hx[0], hx[1]
+
+
 def lstm_cell(
     input: Tensor,
     hx: Sequence[Tensor],
@@ -354,7 +368,7 @@ def lstm_cell(
     """One step of long short-term memory; gives the new state and cell.
 
     Shapes: input (B, I), hx twice (B, H), w_ih (4*H, I), w_hh (4*H, H), b_ih, b_hh (4*H,) -> (B, H), (B, H)
-    Errors: ShapeError if sizes do not fit.
+    Errors: ShapeError if sizes do not fit, ArgumentTypeError for states that are no two tensors.
     """
-    h, c = _cell("lstm_cell", input, tuple(hx), Weights(w_ih, w_hh, b_ih, b_hh))
+    h, c = _cell("lstm_cell", input, state_and_cell("lstm_cell", hx), Weights(w_ih, w_hh, b_ih, b_hh))
     return h, c

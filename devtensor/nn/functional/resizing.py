@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, Unsupported
 from devtensor.core.tensor import Tensor
 from devtensor.ops.combine import clamp
@@ -157,9 +157,7 @@ def _whole(size: Any) -> int:
 
 
 def _deprecated(old: str) -> None:
-    warnings.warn(
-        f"`nn.functional.{old}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3
-    )
+    warn(f"`nn.functional.{old}` is deprecated. Use `nn.functional.interpolate` instead.")
 
 
 def upsample(

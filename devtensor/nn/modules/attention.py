@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, ContractError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import init
 from devtensor.nn.functional.heads import Extras, Projections, attend
-from devtensor.nn.functional.masks import AttentionError
 from devtensor.nn.modules.circumstances import announce
 from devtensor.nn.modules.fresh import parameter
 from devtensor.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -28,7 +27,7 @@ class MultiheadAttention(Module):
     (N, L, S), or (N, num_heads, L, S) unless averaged, or None unless `need_weights`; all may lack N
     Source: Vaswani et al. 2017. Projections start as Xavier's uniform, biases as 0, the learned places as
     Xavier's normal, as in PyTorch. Queries that may look nowhere give NaN with weights, else 0.
-    Errors: AttentionError (AssertionError) or ShapeError for what does not go together.
+    Errors: ContractError (AssertionError) or ShapeError for what does not go together.
     """
 
     __constants__ = ("batch_first",)
@@ -61,7 +60,7 @@ class MultiheadAttention(Module):
                 f"embed_dim={embed_dim} and num_heads={num_heads} instead"
             )
         if embed_dim % num_heads:
-            raise AttentionError(
+            raise ContractError(
                 f"[MultiheadAttention] got embed_dim={embed_dim} and num_heads={num_heads}; embed_dim must "
                 "be divisible by num_heads"
             )

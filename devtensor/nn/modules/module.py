@@ -170,9 +170,11 @@ class Module(Hooked, Saving):
                     with no_grad():
                         rebind(tensor, fn(tensor))
         for name, buffer in self._buffers.items():
+            if buffer is None:
+                continue
             if is_lazy(buffer):
                 rebind(buffer, fn(buffer))
-            elif buffer is not None:
+            else:
                 self._buffers[name] = fn(buffer)
         return self
 

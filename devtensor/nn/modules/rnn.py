@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.amp.autocast import is_any_autocast_enabled
-from devtensor.core.errors import ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional import recurrent
 from devtensor.nn.modules.rnn_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase, spread_by_hidden_size
@@ -42,33 +42,39 @@ def apply_permutation(tensor: Tensor, permutation: Tensor, dim: int = 1) -> Tens
 def _check_settings(module: RNNBase) -> None:
     """Refuse sizes and switches that make no layer.
 
-    Errors: TypeError or ValueError that names the setting.
+    Errors: ArgumentTypeError or ArgumentError that names the setting.
     """
     kinds = {"bias": bool, "batch_first": bool, "input_size": int, "hidden_size": int}
     for name, kind in kinds.items():
         value = getattr(module, name)
         if not isinstance(value, kind):
-            raise TypeError(f"[{module.mode}] {name} should be of type {kind.__name__}, got: {value!r}")
+            raise ArgumentTypeError(
+                f"[{module.mode}] {name} should be of type {kind.__name__}, got: {value!r}"
+            )
     for name in ("input_size", "hidden_size", "num_layers"):
         if getattr(module, name) <= 0:
-            raise ValueError(f"[{module.mode}] {name} must be greater than zero, got {getattr(module, name)}")
+            raise ArgumentError(
+                f"[{module.mode}] {name} must be greater than zero, got {getattr(module, name)}"
+            )
     if not 0 <= module.proj_size < module.hidden_size:
-        raise ValueError(
+        raise ArgumentError(
             f"[{module.mode}] proj_size has to be smaller than hidden_size and 0, for no projections, or "
             f"positive; got {module.proj_size} for hidden_size {module.hidden_size}"
         )
     if module.mode not in MODES:
-        raise ValueError(f"Unrecognized RNN mode: {module.mode}")
+        raise ArgumentError(
+            f"[RNNBase] Unrecognized RNN mode: {module.mode}; it needs one of {', '.join(MODES)}"
+        )
 
 
 def _chance(dropout: Any, num_layers: int) -> float:
     """The chance of dropout.
 
-    Errors: ValueError unless it is a number in [0, 1].
+    Errors: ArgumentError unless it is a number in [0, 1].
     """
     chance: Any = dropout if isinstance(dropout, numbers.Number) and not isinstance(dropout, bool) else -1
     if not 0 <= chance <= 1:
-        raise ValueError(
+        raise ArgumentError(
             "[RNNBase] dropout should be a number in range [0, 1], the probability of an element being "
             f"zeroed; got {dropout!r}"
         )
@@ -136,11 +142,11 @@ class RNNBase(FlatWeights):
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Refuse an input of another dtype, of other dims or of another size.
 
-        Errors: ValueError for the dtype, ShapeError for the rest.
+        Errors: ArgumentError for the dtype, ShapeError for the rest.
         """
         wanted: Any = self._flat_weights[0]
         if input.dtype is not wanted.dtype and not is_any_autocast_enabled():
-            raise ValueError(
+            raise ArgumentError(
                 f"[{self.mode}] RNN input dtype ({input.dtype}) does not match weight dtype "
                 f"({wanted.dtype}); convert with input.to({wanted.dtype}) or model.to({input.dtype})"
             )
@@ -175,7 +181,7 @@ class RNNBase(FlatWeights):
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
         """Refuse input and state that do not fit this layer.
 
-        Errors: ValueError for the dtype, ShapeError for the rest.
+        Errors: ArgumentError for the dtype, ShapeError for the rest.
         """
         self.check_input(input, batch_sizes)
         self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
@@ -204,7 +210,9 @@ class RNNBase(FlatWeights):
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
-            raise ValueError(f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+            raise ArgumentError(
+                f"[{self._get_name()}] Expected input to be 2D or 3D, got {input.dim()}D instead"
+            )
         batched, batch_dim = input.dim() == 3, 0 if self.batch_first else 1
         if hx is not None:
             self._check_dims(hx, batched)
@@ -256,13 +264,13 @@ class RNN(RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise ArgumentError("[RNN] proj_size argument is only supported for LSTM, not RNN or GRU")
         if len(args) > 3:
             nonlinearity, args = args[3], args[:3] + args[4:]
         else:
             nonlinearity = kwargs.pop("nonlinearity", "tanh")
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+            raise ArgumentError(f"[RNN] Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         super().__init__(f"RNN_{nonlinearity.upper()}", *args, **kwargs)
         self.nonlinearity = nonlinearity
 
@@ -275,7 +283,7 @@ class LSTM(RNNBase):
     proj_size, or hidden_size if that is 0
     Source: Hochreiter and Schmidhuber 1997 with forget gates; projections by Sak et al. 2014; all weights
     start evenly spread within 1/sqrt(hidden_size), as in PyTorch.
-    Errors: ShapeError if sizes do not fit, ValueError for another dtype.
+    Errors: ShapeError if sizes do not fit, ArgumentError for another dtype.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -288,7 +296,7 @@ class LSTM(RNNBase):
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
         """Refuse input and states that do not fit this layer.
 
-        Errors: ValueError for the dtype, ShapeError for the rest.
+        Errors: ArgumentError for the dtype, ShapeError for the rest.
         """
         self.check_input(input, batch_sizes)
         for place, size in enumerate((self.get_expected_hidden_size, self.get_expected_cell_size)):
@@ -325,10 +333,10 @@ class GRU(RNNBase):
 
     Shapes: as for RNN
     Source: Cho et al. 2014; all weights start evenly spread within 1/sqrt(hidden_size), as in PyTorch.
-    Errors: ShapeError if sizes do not fit, ValueError for another dtype.
+    Errors: ShapeError if sizes do not fit, ArgumentError for another dtype.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise ArgumentError("[GRU] proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__("GRU", *args, **kwargs)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import OptionError
+from devtensor.core.errors import ArgumentError, OptionError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import init
 from devtensor.nn.functional import recurrent
@@ -66,15 +66,15 @@ class RNNCellBase(Module):
     def _step(self, function: Callable[..., Any], input: Any, states: tuple | None, pair: bool) -> Any:
         """One step of `function`, for inputs with and without a batch.
 
-        Errors: ValueError for inputs or states of other dims.
+        Errors: ArgumentError for inputs or states of other dims.
         """
         name = self._get_name()
         if input.dim() not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+            raise ArgumentError(f"[{name}] Expected input to be 1D or 2D, got {input.dim()}D instead")
         for place, state in enumerate(states or ()):
             if state.dim() not in (1, 2):
                 what = f"hx[{place}]" if pair else "hidden"
-                raise ValueError(f"{name}: Expected {what} to be 1D or 2D, got {state.dim()}D instead")
+                raise ArgumentError(f"[{name}] Expected {what} to be 1D or 2D, got {state.dim()}D instead")
         batched = input.dim() == 2
         input = input if batched else input.unsqueeze(0)
         if states is None:
@@ -131,7 +131,8 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        return self._step(recurrent.lstm_cell, input, None if hx is None else tuple(hx), True)
+        states = None if hx is None else recurrent.state_and_cell("LSTMCell", hx)
+        return self._step(recurrent.lstm_cell, input, states, True)
 
 
 class GRUCell(RNNCellBase):

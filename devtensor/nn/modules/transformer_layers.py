@@ -42,6 +42,11 @@ class _Block(Module):
     dropout1: Dropout
     activation: Activation
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if not hasattr(self, "activation"):
+            self.activation = functional.relu
+
     def _attended(self, attention: Module, x: Tensor, memory: Tensor, masks: tuple[Any, Any, bool]) -> Tensor:
         mask, padding, is_causal = masks
         output, _ = attention(
@@ -106,11 +111,6 @@ class TransformerEncoderLayer(_Block):
             self.activation_relu_or_gelu = 2
         self.activation = chosen
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if not hasattr(self, "activation"):
-            self.activation = functional.relu
-
     def forward(
         self,
         src: Tensor,
@@ -174,11 +174,6 @@ class TransformerDecoderLayer(_Block):
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
         self.activation = _get_activation_fn(activation) if isinstance(activation, str) else activation
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if not hasattr(self, "activation"):
-            self.activation = functional.relu
 
     def forward(
         self,

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import Any
 
+from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import default_dtype
 from devtensor.core.errors import AutogradError
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
+from devtensor.functions.joining import stack
+from devtensor.linalg.measures import vector_norm
 from devtensor.ops.create import full
 from devtensor.ops.elementwise import maximum
 from devtensor.ops.parts import abs as _abs
@@ -41,17 +44,29 @@ def get_total_norm(
     found: list[Any] = [widened(t) for t in _as_list(tensors)]
     if not found:
         return full((), 0, default_dtype(), resolve(None))
-    device = found[0].kind.device
-    parts = [_power_sum(t, norm_type).to(device) for t in found]
-    total: Any = reduce(maximum if norm_type == math.inf else _add, parts)
-    if norm_type != math.inf:
-        total = total.sqrt() if norm_type == 2 else total ** (1.0 / norm_type)
+    total = _norm_of_all(found, norm_type) if norm_type > 0 else _norm_of_norms(found, norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise AutogradError(
             f"[clip_grad_norm_] The total norm of order {norm_type} for gradients from `parameters` is "
             "non-finite, so it cannot be clipped; look for what overflowed, or pass error_if_nonfinite=False"
         )
     return total
+
+
+def _norm_of_all(tensors: list[Any], norm_type: float) -> Any:
+    """The norm of all elements, by powers that are summed up."""
+    device = tensors[0].kind.device
+    parts = [_power_sum(t, norm_type).to(device) for t in tensors]
+    if norm_type == math.inf:
+        return reduce(maximum, parts)
+    total: Any = reduce(_add, parts)
+    return total.sqrt() if norm_type == 2 else total ** (1.0 / norm_type)
+
+
+def _norm_of_norms(tensors: list[Any], norm_type: float) -> Any:
+    """The norm of the tensors' norms, which for order 0 is not that of all elements: PyTorch's choice."""
+    device = tensors[0].kind.device
+    return vector_norm(stack([vector_norm(t, norm_type).to(device) for t in tensors]), norm_type)
 
 
 def _power_sum(tensor: Any, norm_type: float) -> Any:
@@ -102,6 +117,7 @@ def clip_grad_norm(
     foreach: bool | None = None,
 ) -> Tensor:
     """Old name of `clip_grad_norm_`."""
+    warn("`nn.utils.clip_grad_norm` is deprecated; write `nn.utils.clip_grad_norm_`", FutureWarning)
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
 

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from devtensor.core.dtype import finfo
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 from devtensor.core.state import no_grad
 from devtensor.functions.creation import eye
 from devtensor.functions.joining import cat
@@ -121,9 +121,9 @@ class _Orthogonal(Module):
 
     def _reflectors_of(self, tall: Any) -> Any:
         if self.orthogonal_map is not _OrthMaps.householder:
-            raise NotImplementedError(
-                "It is not possible to assign to the matrix exponential or the Cayley parametrizations when "
-                "use_trivialization=False."
+            raise Unsupported(
+                "[orthogonal] It is not possible to assign to the matrix exponential or the Cayley "
+                "parametrizations when use_trivialization=False."
             )
         reflectors, scales = geqrf(tall)
         diagonal = reflectors.diagonal(dim1=-2, dim2=-1)

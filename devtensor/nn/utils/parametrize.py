@@ -74,7 +74,7 @@ def _copied(self: Any, memo: dict[int, Any]) -> Any:
 def _inject_class(module: Module) -> None:
     """Give the module a class of its own, on which properties can stand."""
     cls = type(module)
-    facts: dict[str, Any] = {"__getstate__": _refuse_pickling, "__module__": cls.__module__}
+    facts: dict[str, Any] = {"__getstate__": _refuse_pickling, "__module__": __name__}
     if not hasattr(cls, "__deepcopy__"):
         facts["__deepcopy__"] = _copied
     module.__class__ = type(f"Parametrized{cls.__name__}", (cls,), facts)

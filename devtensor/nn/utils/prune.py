@@ -55,6 +55,14 @@ __all__ = [
     "remove",
 ]
 
+METHODS = (
+    BasePruningMethod, CustomFromMask, Identity, L1Unstructured, LnStructured, PruningContainer,
+    RandomStructured, RandomUnstructured,
+)  # fmt: skip
+for _method in METHODS:
+    # Hooks print, and pickles find, the class where PyTorch has it.
+    _method.__module__ = __name__
+
 
 def identity(module: Module, name: str) -> Module:
     """Give a parameter a mask of ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, OptionError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, ContractError, OptionError, ShapeError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.joining import stack
 from devtensor.functions.ordering import argsort, sort
@@ -57,7 +57,7 @@ class PackedSequence(PackedSequence_):
             unsorted_indices = invert_permutation(sorted_indices)
         if batch_sizes is None:
             if not isinstance(data, (list, tuple)) or len(data) != 2:
-                raise AssertionError("[PackedSequence] data without batch_sizes must be a pair of both")
+                raise ContractError("[PackedSequence] data without batch_sizes must be a pair of both")
             data, sizes = data
             return super().__new__(cls, data, sizes, sorted_indices, unsorted_indices)
         if batch_sizes.device.type != "cpu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,21 +16,31 @@ __all__ = ["functional_call"]
 
 def functional_call(
     module: Module,
-    parameter_and_buffer_dicts: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+    parameters_and_buffers: Mapping[str, Tensor],
     args: Any = None,
     kwargs: dict[str, Any] | None = None,
     *,
     tie_weights: bool = True,
     strict: bool = False,
 ) -> Any:
-    """What the module computes where the named parameters and buffers are these tensors; it keeps its own.
+    """The older place of `devtensor.func.functional_call`."""
+    warnings.warn(
+        "`devtensor.nn.utils.stateless.functional_call` is the older name of "
+        "`devtensor.func.functional_call`; use that",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return called(module, parameters_and_buffers, args, kwargs, tie_weights, strict)
 
-    A name of a tied weight stands for all its names, unless `tie_weights` is False. With `strict` all names
-    must be given, and no others.
+
+def called(
+    module: Module, dicts: Any, args: Any, kwargs: dict[str, Any] | None, tie_weights: bool, strict: bool
+) -> Any:
+    """What the module computes with the tensors of these dicts in place of its own.
 
     Errors: ArgumentError for a name given twice, AutogradError under strict.
     """
-    given = _merged(parameter_and_buffer_dicts)
+    given = _merged(dicts)
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     with swapped(module, given, tie_weights, strict):
         return module(*args, **(kwargs or {}))

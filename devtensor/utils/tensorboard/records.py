@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from devtensor.core.dtype import bfloat16
+from devtensor.core.errors import ArgumentError, ArgumentTypeError
 from devtensor.core.tensor import Tensor
 
 try:
     from tensorboardX import writer
-    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
-    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboardX.proto.tensor_pb2 import TensorProto
-    from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboardX.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto  # pyright: ignore[reportAttributeAccessIssue]
     from tensorboardX.summary import hparams
     from tensorboardX.summary import scalar as simple_scalar
 except ImportError as error:
@@ -70,11 +71,11 @@ def _of_plugin(name: str, content: bytes = b"") -> Any:
 def tensor_record(tag: str, tensor: Tensor) -> Any:
     """A tensor's dtype, shape and bytes.
 
-    Errors: ValueError for a dtype that records have no name for.
+    Errors: ArgumentError for a dtype that records have no name for.
     """
     kind = DTYPES.get(tensor.dtype.name)
     if kind is None:
-        raise ValueError(f"[add_tensor] {tag} has unsupported tensor dtype {tensor.dtype}; convert it")
+        raise ArgumentError(f"[add_tensor] {tag} has unsupported tensor dtype {tensor.dtype}; convert it")
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in tensor.shape])
     held = TensorProto(dtype=kind, tensor_shape=shape, tensor_content=converted(tensor).tobytes())
     return Summary(value=[Summary.Value(tag=tag, tensor=held, metadata=_of_plugin("tensor"))])
@@ -83,16 +84,18 @@ def tensor_record(tag: str, tensor: Tensor) -> Any:
 def hyperparameters(given: dict, metrics: dict, domains: dict[str, Iterable] | None) -> tuple:
     """The records of an experiment, of its start and of its end; `domains` lists each one's values.
 
-    Errors: TypeError for what is no dict, ValueError for domains of unknown hyperparameters.
+    Errors: ArgumentTypeError for what is no dict, ArgumentError for domains of unknown hyperparameters.
     """
     for name, value in (("hparam_dict", given), ("metric_dict", metrics), ("domains", domains or {})):
         if not isinstance(value, dict):
-            raise TypeError(f"[add_hparams] {name} should be a dictionary; got {type(value).__name__}")
+            raise ArgumentTypeError(
+                f"[add_hparams] {name} should be a dictionary; got {type(value).__name__}"
+            )
     plain = {key: number(value) for key, value in given.items()}
     experiment, start, end = hparams(plain, metrics)
     unknown = set(domains or ()) - set(given)
     if unknown:
-        raise ValueError(f"[add_hparams] hparam_domain_discrete names {unknown}, not in hparam_dict")
+        raise ArgumentError(f"[add_hparams] hparam_domain_discrete names {unknown}, not in hparam_dict")
     data = experiment.value[0].metadata.plugin_data
     content = HParamsPluginData.FromString(data.content)
     for info in content.experiment.hparam_infos:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import Unsupported
@@ -18,6 +21,25 @@ from devtensor.utils.tensorboard.records import (
 )
 
 __all__ = ["FileWriter", "SummaryWriter"]
+
+
+def _passed_on(method: Callable[..., None]) -> Callable[..., None]:
+    """A method that hands its arguments, made arrays and numbers, to tensorboardX's of the same name."""
+    signature = inspect.signature(method)
+    required = [p.name for p in signature.parameters.values() if p.default is p.empty][1:]
+
+    @functools.wraps(method)
+    def passed_on(self: SummaryWriter, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        named = {name: converted(value) for name, value in given.arguments.items() if name != "self"}
+        if "global_step" in named:
+            named["global_step"] = number(given.arguments["global_step"])
+        # These may have other names there.
+        values = [named.pop(name) for name in required]
+        getattr(self._writer, method.__name__)(*values, **named)
+
+    return passed_on
 
 
 class SummaryWriter:
@@ -57,9 +79,6 @@ class SummaryWriter:
     def _get_file_writer(self) -> Any:
         return self._writer._get_file_writer()
 
-    def _pass_on(self, name: str, *values: Any, **named: Any) -> None:
-        getattr(self._writer, name)(*converted(values), **converted(named))
-
     def add_scalar(
         self,
         tag: str,
@@ -93,7 +112,7 @@ class SummaryWriter:
     ) -> None:
         """A tensor's numbers as they are.
 
-        Errors: ValueError for a dtype that event files cannot hold.
+        Errors: ArgumentError for a dtype that event files cannot hold.
         """
         self._get_file_writer().add_summary(tensor_record(tag, tensor), number(global_step), walltime)
 
@@ -107,7 +126,7 @@ class SummaryWriter:
     ) -> None:
         """Hyperparameters and what they led to, as a run of its own below `log_dir`.
 
-        Errors: TypeError for what is no dict, ValueError for domains of unknown hyperparameters.
+        Errors: ArgumentTypeError for what is no dict, ArgumentError for domains of unknown hyperparameters.
         """
         records = hyperparameters(hparam_dict, metric_dict, hparam_domain_discrete)
         folder = os.path.join(self.log_dir, str(time.time()) if run_name is None else run_name)
@@ -133,10 +152,11 @@ class SummaryWriter:
             "print devtensor.compile's graph, or leave the call out"
         )
 
+    @_passed_on
     def add_onnx_graph(self, prototxt: Any) -> None:
         """The graph of an ONNX file, if `onnx` is installed."""
-        self._pass_on("add_onnx_graph", prototxt)
 
+    @_passed_on
     def add_histogram(
         self,
         tag: str,
@@ -147,16 +167,8 @@ class SummaryWriter:
         max_bins: Any = None,
     ) -> None:
         """The distribution of a tensor's numbers."""
-        self._pass_on(
-            "add_histogram",
-            tag,
-            values,
-            global_step=number(global_step),
-            bins=bins,
-            walltime=walltime,
-            max_bins=max_bins,
-        )
 
+    @_passed_on
     def add_histogram_raw(
         self,
         tag: str,
@@ -171,20 +183,8 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """A histogram that was counted elsewhere."""
-        self._pass_on(
-            "add_histogram_raw",
-            tag,
-            min,
-            max,
-            num,
-            sum,
-            sum_squares,
-            bucket_limits,
-            bucket_counts,
-            global_step=number(global_step),
-            walltime=walltime,
-        )
 
+    @_passed_on
     def add_image(
         self,
         tag: str,
@@ -194,15 +194,8 @@ class SummaryWriter:
         dataformats: str = "CHW",
     ) -> None:
         """A picture: uint8 of 0 to 255, or numbers of 0 to 1."""
-        self._pass_on(
-            "add_image",
-            tag,
-            img_tensor,
-            global_step=number(global_step),
-            walltime=walltime,
-            dataformats=dataformats,
-        )
 
+    @_passed_on
     def add_images(
         self,
         tag: str,
@@ -212,15 +205,8 @@ class SummaryWriter:
         dataformats: str = "NCHW",
     ) -> None:
         """Several pictures, side by side."""
-        self._pass_on(
-            "add_images",
-            tag,
-            img_tensor,
-            global_step=number(global_step),
-            walltime=walltime,
-            dataformats=dataformats,
-        )
 
+    @_passed_on
     def add_image_with_boxes(
         self,
         tag: str,
@@ -233,18 +219,8 @@ class SummaryWriter:
         labels: Any = None,
     ) -> None:
         """A picture with boxes (left, top, right, bottom) drawn into it."""
-        self._pass_on(
-            "add_image_with_boxes",
-            tag,
-            img_tensor,
-            box_tensor,
-            global_step=number(global_step),
-            walltime=walltime,
-            rescale=rescale,
-            dataformats=dataformats,
-            labels=labels,
-        )
 
+    @_passed_on
     def add_figure(
         self,
         tag: str,
@@ -254,10 +230,8 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """A figure of matplotlib's, or several of one size."""
-        self._pass_on(
-            "add_figure", tag, figure, global_step=number(global_step), close=close, walltime=walltime
-        )
 
+    @_passed_on
     def add_video(
         self,
         tag: str,
@@ -267,10 +241,8 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """A film, (N, T, C, H, W), if `moviepy` is installed."""
-        self._pass_on(
-            "add_video", tag, vid_tensor, global_step=number(global_step), fps=fps, walltime=walltime
-        )
 
+    @_passed_on
     def add_audio(
         self,
         tag: str,
@@ -280,21 +252,14 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """A sound of numbers of -1 to 1, if `soundfile` is installed."""
-        self._pass_on(
-            "add_audio",
-            tag,
-            snd_tensor,
-            global_step=number(global_step),
-            sample_rate=sample_rate,
-            walltime=walltime,
-        )
 
+    @_passed_on
     def add_text(
         self, tag: str, text_string: Any, global_step: int | None = None, walltime: float | None = None
     ) -> None:
         """A text, as Markdown."""
-        self._pass_on("add_text", tag, text_string, global_step=number(global_step), walltime=walltime)
 
+    @_passed_on
     def add_embedding(
         self,
         mat: Any,
@@ -305,16 +270,8 @@ class SummaryWriter:
         metadata_header: Any = None,
     ) -> None:
         """Points of many dims, one in each row, with labels and pictures."""
-        self._pass_on(
-            "add_embedding",
-            mat,
-            metadata=metadata,
-            label_img=label_img,
-            global_step=number(global_step),
-            tag=tag,
-            metadata_header=metadata_header,
-        )
 
+    @_passed_on
     def add_pr_curve(
         self,
         tag: str,
@@ -326,17 +283,8 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """A precision-recall curve of binary labels and predicted chances."""
-        self._pass_on(
-            "add_pr_curve",
-            tag,
-            labels,
-            predictions,
-            global_step=number(global_step),
-            num_thresholds=num_thresholds,
-            weights=weights,
-            walltime=walltime,
-        )
 
+    @_passed_on
     def add_pr_curve_raw(
         self,
         tag: str,
@@ -352,37 +300,24 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """A precision-recall curve that was counted elsewhere."""
-        self._pass_on(
-            "add_pr_curve_raw",
-            tag,
-            true_positive_counts,
-            false_positive_counts,
-            true_negative_counts,
-            false_negative_counts,
-            precision,
-            recall,
-            global_step=number(global_step),
-            num_thresholds=num_thresholds,
-            weights=weights,
-            walltime=walltime,
-        )
 
+    @_passed_on
     def add_custom_scalars_multilinechart(
         self, tags: Any, category: str = "default", title: str = "untitled"
     ) -> None:
         """One chart for several scalars."""
-        self._pass_on("add_custom_scalars_multilinechart", tags, category=category, title=title)
 
+    @_passed_on
     def add_custom_scalars_marginchart(
         self, tags: Any, category: str = "default", title: str = "untitled"
     ) -> None:
         """A chart of a scalar between two others."""
-        self._pass_on("add_custom_scalars_marginchart", tags, category=category, title=title)
 
+    @_passed_on
     def add_custom_scalars(self, layout: Any) -> None:
         """Charts of collected scalars: {category: {title: [kind, tags]}}."""
-        self._pass_on("add_custom_scalars", layout)
 
+    @_passed_on
     def add_mesh(
         self,
         tag: str,
@@ -394,16 +329,6 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Meshes or clouds of points in space."""
-        self._pass_on(
-            "add_mesh",
-            tag,
-            vertices,
-            colors=colors,
-            faces=faces,
-            config_dict=config_dict,
-            global_step=number(global_step),
-            walltime=walltime,
-        )
 
     def flush(self) -> None:
         """Write what is waiting."""

@@ -6,13 +6,41 @@ import ctypes
 from typing import Any
 
 import numpy as np
+
 from cupy import _loops
 from cupy._machine import counts, current, launch, null_queues, synchronised
 from cupy._memory import MemoryPointer, alloc
 
 METHODS = frozenset(
-    "all any argmax argmin argsort astype conj conjugate copy cumprod cumsum diagonal max mean min "
-    "prod ravel repeat reshape round squeeze sum swapaxes take trace transpose var".split()
+    [
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "astype",
+        "conj",
+        "conjugate",
+        "copy",
+        "cumprod",
+        "cumsum",
+        "diagonal",
+        "max",
+        "mean",
+        "min",
+        "prod",
+        "ravel",
+        "repeat",
+        "reshape",
+        "round",
+        "squeeze",
+        "sum",
+        "swapaxes",
+        "take",
+        "trace",
+        "transpose",
+        "var",
+    ]
 )
 PLAIN = ("shape", "ndim", "size", "itemsize", "nbytes", "strides", "dtype", "flags")
 
@@ -107,6 +135,11 @@ class ndarray:
     def view(self, dtype: Any = None) -> ndarray:
         launched(self)
         return wrapped(self.held.view() if dtype is None else self.held.view(dtype), (self,))
+
+    def copy(self, order: str = "C") -> ndarray:
+        """A copy on the current device, from whichever device."""
+        launch(queue_now())
+        return wrapped(self.held.copy(order), ())
 
     def fill(self, value: Any) -> None:
         launched(self, value)
@@ -253,7 +286,7 @@ def wrapped(value: Any, inputs: Any) -> Any:
     """NumPy's result on the current device: in its input's block if it is a view, else in one of its own."""
     if isinstance(value, (np.ndarray, np.generic)):
         held = np.asarray(value)
-        for source in flat(inputs):
+        for source in flat((inputs,)):
             if isinstance(source, ndarray) and held.size and np.may_share_memory(held, source.held):
                 return object.__new__(ndarray).adopt(held, source)
         return object.__new__(ndarray).adopt(held)

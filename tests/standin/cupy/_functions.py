@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from cupy._arrays import launched, ndarray, no_bfloat16, unwrapped, wrapped
 from cupy._machine import synchronised
 from cupy._memory import alloc
@@ -45,7 +46,9 @@ def scan(name: str) -> Any:
     return scanned
 
 
-REDUCTIONS = {name: reduction(name) for name in "sum prod amax amin all any argmax argmin".split()}
+REDUCTIONS = {
+    name: reduction(name) for name in ["sum", "prod", "amax", "amin", "all", "any", "argmax", "argmin"]
+}
 REDUCTIONS |= {"max": REDUCTIONS["amax"], "min": REDUCTIONS["amin"]}
 cumsum, cumprod = scan("cumsum"), scan("cumprod")
 
@@ -205,7 +208,10 @@ def matmul(a: Any, b: Any, out: Any = None) -> ndarray:
     launched(a, b)
     with np.errstate(all="ignore"):
         product = np.matmul(a.held.astype(wide), b.held.astype(wide)).astype(a.dtype)
-    return wrapped(np.asarray(product), ())
+    if out is None:
+        return wrapped(np.asarray(product), ())
+    out[...] = wrapped(product, ())
+    return out
 
 
 def may_share_memory(a: Any, b: Any, max_work: Any = None) -> bool:

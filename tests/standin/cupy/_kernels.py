@@ -1,4 +1,4 @@
-"""User-written kernels: elementwise bodies are built by g++ and run on the host; others are refused by name."""
+"""User-written kernels: elementwise bodies are built by g++ and run here; others are refused by name."""
 
 from __future__ import annotations
 

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 LOOPS: dict[str, dict[str, str]] = json.loads((Path(__file__).parent.parent / "loops.json").read_text())
-CHARACTERS = {"E": "bfloat16"}
 WEAK = {bool: "?biuefdFDE", int: "bBhHiIlLqQefdFDE", float: "efdFDE", complex: "FD"}
 
 
+@cache
 def dtype_of(character: str) -> Any:
     """The dtype that a loop's character stands for; CuPy writes bfloat16 as E."""
-    if character in CHARACTERS:
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, CHARACTERS[character]))
-    return np.dtype(character)
+    return np.dtype(ml_dtypes.bfloat16 if character == "E" else character)
 
 
-def fits(value: Any, character: str) -> bool:
+def fits(kind: Any, character: str) -> bool:
     """Whether a loop takes an argument: arrays by safe casts, Python's numbers by their kind."""
-    weak = WEAK.get(type(value))
-    if weak is not None:
-        return character in weak
-    return np.can_cast(value.dtype, dtype_of(character), "safe")
+    weak = WEAK.get(kind) if isinstance(kind, type) else None
+    return np.can_cast(kind, dtype_of(character), "safe") if weak is None else character in weak
 
 
-def find_loop(group: str, name: str, inputs: tuple[Any, ...]) -> tuple[str, str]:
-    """The first loop that takes all inputs.
+@cache
+def find_loop(group: str, name: str, kinds: tuple[Any, ...]) -> tuple[str, str]:
+    """The first loop that takes inputs of these dtypes, or of these classes of Python's numbers.
 
     Errors: TypeError if there is none, as CuPy raises it.
     """
-    strong = [value for value in inputs if type(value) not in WEAK]
-    if not strong:
-        inputs = tuple(np.asarray(value) for value in inputs)
+    if all(isinstance(kind, type) for kind in kinds):
+        kinds = tuple(np.dtype(kind) for kind in kinds)
     for loop in LOOPS[group][name].split():
         taken, given = loop.split("->")
-        if len(taken) == len(inputs) and all(map(fits, inputs, taken)):
+        if len(taken) == len(kinds) and all(map(fits, kinds, taken)):
             return taken, given
-    told = ", ".join(str(getattr(value, "dtype", type(value).__name__)) for value in inputs)
-    raise TypeError(f"Wrong type ({told}) of arguments for cupy_{name}")
+    raise TypeError(f"Wrong type ({', '.join(map(str, kinds))}) of arguments for cupy_{name}")
 
 
 def call(
@@ -56,7 +51,7 @@ def call(
         if not isinstance(value, (ndarray, np.generic, bool, int, float, complex)):
             raise TypeError(f"Unsupported type {type(value)}")
     launched(*inputs, out)
-    taken, given = find_loop(group, name, inputs)
+    taken, given = find_loop(group, name, tuple(getattr(x, "dtype", type(x)) for x in inputs))
     with np.errstate(all="ignore"):
         cast = [np.asarray(unwrapped(x)).astype(dtype_of(c)) for x, c in zip(inputs, taken, strict=True)]
         found = (function or getattr(np, name))(*cast)
@@ -91,7 +86,11 @@ class ufunc:
         return LOOPS[self.group][self.name].split()
 
     def __call__(self, *inputs: Any, out: Any = None) -> Any:
-        return call(self.name, inputs, out, self.group, self.function)
+        """CuPy takes the result's array as the argument behind the inputs as well."""
+        count = len(self.types[0].split("->")[0])
+        if len(inputs) == count + 1 and out is None:
+            *inputs, out = inputs
+        return call(self.name, tuple(inputs), out, self.group, self.function)
 
     def at(self, target: Any, index: Any, value: Any) -> None:
         """Combine at indices, as often as they occur, in the dtypes that have an atomic operation."""

@@ -1,10 +1,12 @@
-"""CuPy's linear algebra: cuSOLVER reports nothing by itself, wants one shape of batch, and knows no half types."""
+"""CuPy's linear algebra: cuSOLVER reports nothing by itself, broadcasts nothing, and knows no half types."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
+
 from cupy._arrays import launched, ndarray, unwrapped, wrapped
 
 
@@ -26,10 +28,8 @@ def one_by_one(function: Any, *arrays: np.ndarray) -> np.ndarray:
     last = arrays[-1]
     result = np.full(last.shape, np.nan, np.result_type(last.dtype, np.float32))
     for place in np.ndindex(*shape):
-        try:
+        with contextlib.suppress(np.linalg.LinAlgError):
             result[place] = function(*(array[place] for array in arrays))
-        except np.linalg.LinAlgError:
-            pass
     return result
 
 

@@ -28,7 +28,8 @@ memory = SimpleNamespace(
 profiler = SimpleNamespace(start=runtime.profilerStart, stop=runtime.profilerStop)
 
 __all__ = [
-    "CUDARuntimeError", "Device", "Event", "ExternalStream", "MemoryPointer", "MemoryPool", "PinnedMemoryPointer",
+    "CUDARuntimeError", "Device", "Event", "ExternalStream", "MemoryPointer", "MemoryPool",
+    "PinnedMemoryPointer",
     "Stream", "UnownedMemory", "alloc", "alloc_pinned_memory", "cublas", "device", "get_allocator",
     "get_cublas_handle", "get_current_stream", "get_elapsed_time", "is_available", "memory", "pinned_pool",
     "profiler", "runtime", "set_allocator",

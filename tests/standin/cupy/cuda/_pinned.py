@@ -15,7 +15,7 @@ graveyard: list[bytearray] = []
 
 
 class PinnedMemoryPointer:
-    """A place in pinned memory, which is freed when nobody holds it; what is made here is a buffer as well."""
+    """A place in pinned memory, which is freed when nobody holds it; those made here are buffers."""
 
     ptr = 0
 

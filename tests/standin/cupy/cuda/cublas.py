@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
 from cupy._arrays import launched
 
 CUBLAS_OP_N, CUBLAS_OP_T = 0, 1
