@@ -333,6 +333,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "mul": operator.mul,
     "div": operator.truediv,
     "floor_divide": np.floor_divide,
+    "div_floor": np.floor_divide,
     "div_trunc": lambda a, b: np.trunc(np.divide(a, b)),
     "remainder": np.mod,
     "fmod": np.fmod,

@@ -57,12 +57,17 @@ class Plan:
 def _rule_for(op: Op, place: int) -> Rule | None:
     """The formula of the input at this place; None where it is declared to have none.
 
-    Errors: AutogradError if the declaration is silent: a gradient must not vanish unsaid.
+    Where the declaration is silent, backward is an error: a gradient must not vanish unsaid.
     """
     name = op.input_name(place)
-    if op.rules and name not in op.rules:
+    return _missing(op, name) if op.differentiable and name not in op.rules else op.rules.get(name)
+
+
+def _missing(op: Op, name: str) -> Rule:
+    def refuse() -> None:
         raise AutogradError(f"[{op.name}] the derivative for '{name}' is not implemented; detach() it first")
-    return op.rules.get(name)
+
+    return Rule(refuse, ())
 
 
 def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:

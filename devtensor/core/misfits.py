@@ -58,6 +58,7 @@ EXCEPTIONS: dict[tuple[str, str], str | None] = {
     **dict.fromkeys([("linspace", "start"), ("logspace", "start")]),
     **dict.fromkeys([(name, "dim") for name in ("max", "min", "std", "var", "std_mean", "var_mean")]),
     ("getitem", "index"): None,
+    ("narrow", "start"): None,
     ("backward", "gradient"): None,
     **dict.fromkeys([("set_num_threads", "num"), ("set_num_interop_threads", "num")]),
     **dict.fromkeys([("rrelu", "upper"), ("rrelu_", "upper")], "a number"),

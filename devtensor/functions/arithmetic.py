@@ -121,7 +121,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
     if rounding_mode is None:
         return into(out, elementwise.div(input, other), (input, other))
     if rounding_mode == "floor":
-        return into(out, elementwise.floor_divide(input, other), (input, other))
+        return into(out, elementwise.div_floor(input, other), (input, other))
     if rounding_mode != "trunc":
         raise ArgumentError(
             f"[div] rounding_mode is {rounding_mode!r}; div expected rounding_mode to be one of None, "

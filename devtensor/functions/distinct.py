@@ -56,8 +56,15 @@ def _unique_slices(input: Tensor, dim: int, return_inverse: bool, return_counts:
         order = index_select(order, ops.sort(index_select(table[:, column], order, 0), 0, False)[1], 0)
     firsts, numbers, counts = _runs(index_select(table, order, 0))
     inverse = index_put(numbers, numbers, order, places=(0,), accumulate=False)
-    found = index_select(input, index_select(order, firsts, 0), dim)
+    found = _slices_at(input, index_select(order, firsts, 0), dim)
     return _asked(found, inverse, counts, return_inverse, return_counts)
+
+
+def _slices_at(input: Tensor, places: Tensor, dim: int) -> Tensor:
+    """Slices along a dim, each in one piece of memory, as in PyTorch."""
+    first = (dim, *(d for d in range(input.array.ndim) if d != dim))
+    back = sorted(range(input.array.ndim), key=first.__getitem__)
+    return permute(index_select(permute(input, first), places, 0), tuple(back))
 
 
 def _some_dim(op: str, input: Tensor) -> None:
@@ -107,7 +114,7 @@ def unique_consecutive(
     _some_dim("unique_consecutive", input)
     at = normalize_dim("unique_consecutive", dim, input.array.ndim)
     firsts, numbers, counts = _runs(_rows("unique_consecutive", input, at))
-    return _asked(index_select(input, firsts, at), numbers, counts, return_inverse, return_counts)
+    return _asked(_slices_at(input, firsts, at), numbers, counts, return_inverse, return_counts)
 
 
 METHODS: dict[str, Callable] = {"unique": unique, "unique_consecutive": unique_consecutive}

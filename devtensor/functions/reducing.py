@@ -72,6 +72,8 @@ class Unnamed:
 
 
 UNNAMED: Any = Unnamed()
+# The default of `keepdim` there: False, but no bool, so that one that was given shows.
+NOT_KEPT: Any = 0
 
 
 def without_dim(name: str, axis: Any, keepdim: bool) -> None:
@@ -89,11 +91,11 @@ def _reducer(
     """A reduction of one kind with all of PyTorch's keyword names."""
 
     def reduce(
-        input: Tensor, dim: Any = default, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
+        input: Tensor, dim: Any = default, keepdim: bool = NOT_KEPT, *, dtype: Any = None, axis: Any = None,
         keepdims: bool = False, out: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         if dim is UNNAMED:
-            dim = without_dim(name, axis, keepdim or keepdims)
+            dim = without_dim(name, axis, keepdim is not NOT_KEPT or keepdims)
         if dtype is not None and typed:
             input = as_type(input, dtype)
             return write(out, as_type(function(input, either(dim, axis), keepdim or keepdims), dtype))
@@ -201,7 +203,7 @@ _product = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True, default
 
 
 def prod(
-    input: Tensor, dim: Any = UNNAMED, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
+    input: Tensor, dim: Any = UNNAMED, keepdim: bool = NOT_KEPT, *, dtype: Any = None, axis: Any = None,
     keepdims: bool = False, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Product over `dim`, or of all elements.

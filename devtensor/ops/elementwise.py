@@ -88,6 +88,16 @@ def floor_divide(input, other):
 
 
 @composite(dtype=numeric, shape=broadcast, amp="widest")
+def div_floor(input, other):
+    """Quotient of `input` and `other`, rounded down: `floor_divide` with a derivative.
+
+    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
+    Errors: ArgumentError for an integer divided by zero.
+    """
+    return floor_divide(input, other)
+
+
+@composite(dtype=numeric, shape=broadcast, amp="widest")
 def div_trunc(input, other):
     """Quotient of `input` and `other`, rounded towards zero.
 
@@ -105,8 +115,10 @@ def _zero(g: Any) -> Any:
     return full_of(g.array.shape, 0, g.kind)
 
 
-# 0 almost everywhere: what div(rounding_mode=...) gives in PyTorch.
-for _op in (floor_divide, div_trunc):
+# In PyTorch the derivative is 0 under the names of div(rounding_mode=...), and missing under this one.
+floor_divide.vjp()
+floor_divide.examples(pairs(low=-9, high=9, right_apart=0.9))
+for _op in (div_floor, div_trunc):
     _op.vjp(input=_zero, other=_zero)
     _op.examples(pairs(low=-9, high=9, right_apart=0.9))
 
@@ -122,7 +134,7 @@ def remainder(input, other):
 
 remainder.vjp(
     input=lambda g: g,
-    other=lambda g, input, other: -g * floor_divide(input, other),
+    other=lambda g, input, other: -g * div_floor(input, other),
 )
 remainder.examples(pairs(low=-9, high=9, right_apart=0.9))
 

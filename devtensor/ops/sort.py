@@ -51,7 +51,8 @@ def unique(input):
     """
 
 
-unique.vjp(None)
+# Recorded, and refused in backward, as in PyTorch.
+unique.vjp()
 
 
 @unique.examples

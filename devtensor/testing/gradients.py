@@ -16,6 +16,7 @@ from devtensor.core.device import resolve
 from devtensor.core.errors import AutogradError
 from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
+from devtensor.ops.create import full_of
 from devtensor.testing.cases import Sample, samples_of, to_numpy, to_tensor
 
 # For results of so many bits: how far inputs move, and what error, relative to what was summed, that allows.
@@ -65,8 +66,8 @@ def is_differentiable(drawn: Sample, place: int, value: Any) -> bool:
 
 
 def lacks_formula(op: Op, place: int) -> bool:
-    """Whether other inputs have a formula and this one's declaration is silent."""
-    return bool(op.rules) and op.joint is None and op.input_name(place) not in op.rules
+    """Whether the op is declared differentiable and its declaration is silent about this input."""
+    return bool(op.differentiable) and op.joint is None and op.input_name(place) not in op.rules
 
 
 def refuse_silence(drawn: Sample) -> None:
@@ -77,8 +78,9 @@ def refuse_silence(drawn: Sample) -> None:
             continue
         inputs = list(drawn.inputs)
         inputs[place] = value.detach().requires_grad_()
+        outs = [out for out in drawn.run(*inputs) if out.dtype.differentiable]
         try:
-            drawn.run(*inputs)
+            grad(outs, inputs[place], [full_of(out.array.shape, 1, out.kind) for out in outs])
         except AutogradError as error:
             name = drawn.op.input_name(place)
             assert name in str(error), f"{drawn}: the error does not name {name}: {error}"
