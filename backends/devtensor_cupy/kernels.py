@@ -116,7 +116,8 @@ def matmul(a: Any, b: Any) -> Any:
     if a.dtype.name not in arraylib.HALF_TYPES or not a.size or not b.size:
         return arraylib.linalg.matmul(LIBRARY, a, b)
     if a.ndim == 2 and b.ndim == 2:
-        return cupy.matmul(a, b).astype(a.dtype, copy=False)
+        product: Any = cupy.matmul(a, b)
+        return product.astype(a.dtype, copy=False)
     if a.ndim > 2 and b.ndim == 2:
         rows = matmul(a.reshape(-1, a.shape[-1]), b)
         return rows.reshape(*a.shape[:-1], b.shape[-1])

@@ -3,6 +3,9 @@
 CuPy's own computes float16 batches in float32, has none for bfloat16 and copies transposed matrices.
 """
 
+# What CuPy has of cuBLAS is compiled, and checkers of types do not see into it.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple

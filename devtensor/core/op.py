@@ -84,6 +84,7 @@ class Op:
         self.rounding: float = facts["rounding"]
         self.body: Callable | None = function if facts["composite"] else None
         self.differentiable: bool | None = None
+        self.refuses: bool = False
         self.rules: dict[str, Rule | None] = {}
         self.joint: Rule | None = None
         self.cases: list[Callable[..., Iterable]] = []
@@ -225,8 +226,12 @@ def composite(
 
 
 def _vjp(op: Op, none: tuple, rules: dict[str, Callable | None]) -> None:
-    """Attach one formula per input, None where nothing flows; parameter names say what a formula needs."""
+    """Attach one formula per input, None where nothing flows; parameter names say what a formula needs.
+
+    `vjp(None)` says that the op has no derivative, `vjp()` that it has one which backward refuses.
+    """
     op.differentiable = none != (None,)
+    op.refuses = not none and not rules
     for name, function in rules.items():
         if name not in op.inputs:
             raise ValueError(

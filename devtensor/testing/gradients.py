@@ -66,8 +66,8 @@ def is_differentiable(drawn: Sample, place: int, value: Any) -> bool:
 
 
 def lacks_formula(op: Op, place: int) -> bool:
-    """Whether the op is declared differentiable and its declaration is silent about this input."""
-    return bool(op.differentiable) and op.joint is None and op.input_name(place) not in op.rules
+    """Whether the op refuses derivatives, or has formulas and none for this input."""
+    return (op.refuses or bool(op.rules)) and op.joint is None and op.input_name(place) not in op.rules
 
 
 def refuse_silence(drawn: Sample) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import cupy
 import numpy as np
-from cupy_backends.cuda.api import driver
+from cupy_backends.cuda.api import driver  # pyright: ignore[reportAttributeAccessIssue]
 
 from devtensor_cupy.compile.arguments import packed
 from devtensor_cupy.compile.cubins import cubin
