@@ -21,16 +21,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from gpu_numbers import RESULT
 from gpu_stages import LIMITS
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = "DEVTENSOR_STAGE_RESULT"
-"""The environment variable that names the file for a stage's numbers, as JSON."""
 NO_GPU = 3
+STARTED = time.monotonic()
 LEAST = 5.0
 """Seconds below which a stage is not begun."""
 GRACE = 8.0
 """Seconds between asking a stage to end and ending it."""
+RESERVE = 1.0
+"""Seconds kept for ending and writing."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ class Outcome:
 class Check:
     """The stages, what came of them, and the files that tell it."""
 
-    def __init__(self, stages: list[Stage], budget: float, out: Path) -> None:
+    def __init__(self, stages: list[Stage], budget: float, out: Path, begun: float | None = None) -> None:
         self.stages, self.budget, self.out = stages, budget, out
-        self.begun, self.date = time.monotonic(), time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        self.begun = time.monotonic() if begun is None else begun
+        self.date = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         self.outcomes = {stage.name: Outcome() for stage in stages}
 
     def left(self) -> float:
@@ -69,7 +72,7 @@ class Check:
         self.write()
         with (self.out / "log.txt").open("w", encoding="utf-8") as log:
             for stage in self.stages:
-                limit = min(stage.limit, self.left() - GRACE)
+                limit = min(stage.limit, self.left() - GRACE - RESERVE)
                 if limit < LEAST:
                     break
                 self.outcomes[stage.name] = self.run_stage(stage, limit, log)
@@ -85,7 +88,11 @@ class Check:
         process = subprocess.Popen(
             stage.command, stdout=log, stderr=log, cwd=ROOT, env=surroundings, start_new_session=True
         )
-        state = ended(process, limit)
+        try:
+            state = ended(process, limit)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         data = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
         return Outcome(state, round(time.monotonic() - start, 1), round(limit, 1), data)
 
@@ -115,6 +122,8 @@ def ended(process: subprocess.Popen, limit: float) -> str:
             except subprocess.TimeoutExpired:
                 continue
         return "out of time"
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
     return "passed" if status == 0 else f"failed with status {status}"
 
 
@@ -133,8 +142,21 @@ def report(told: dict[str, Any]) -> str:
         lines += ["", f"Not reached: {', '.join(told['not_reached'])}."]
     for name, each in told["stages"].items():
         if each["data"]:
-            lines += ["", f"## {name}", "", *(f"- {key}: {value}" for key, value in each["data"].items())]
+            lines += ["", f"## {name}", "", *told_lines(each["data"])]
     return "\n".join(lines) + "\n"
+
+
+def told_lines(data: dict[str, Any], inside: str = "") -> list[str]:
+    """A line for each number; numbers that belong together share one, texts stand below their name."""
+    lines = []
+    for key, value in data.items():
+        if not isinstance(value, dict) or not value:
+            lines.append(f"{inside}- {key}: {value}")
+        elif any(isinstance(each, (dict, list, str)) for each in value.values()):
+            lines += [f"{inside}- {key}:", *told_lines(value, inside + "  ")]
+        else:
+            lines.append(f"{inside}- {key}: " + ", ".join(f"{name} {each}" for name, each in value.items()))
+    return lines
 
 
 def gpu_missing() -> str | None:
@@ -148,7 +170,7 @@ def gpu_missing() -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--budget", type=float, default=540, help="seconds for everything")
     parser.add_argument(
         "--out", type=Path, required=True, help="the folder for results.json, report.md, log.txt"
@@ -162,7 +184,9 @@ def main(arguments: list[str] | None = None) -> int:
     script = str(Path(__file__).with_name("gpu_stages.py"))
     names = chosen.only or list(LIMITS)
     stages = [Stage(name, LIMITS[name], [sys.executable, script, name]) for name in names]
-    check = Check(stages, chosen.budget, chosen.out.resolve())
+    check = Check(stages, chosen.budget, chosen.out.resolve(), STARTED)
+    # Whoever ends this early ends the stage with it, which is a session of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     status = check.run()
     print((check.out / "report.md").read_text(encoding="utf-8"))
     return status

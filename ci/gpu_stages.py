@@ -1,66 +1,43 @@
 """The stages of gpu_check.py, each a process: `python ci/gpu_stages.py NAME`.
 
-A stage writes its numbers as it gets them, so that one that is stopped has told what it knew.
+Here stand those that ask whether all is right; gpu_speeds.py measures, gpu_facts.py settles facts.
 """
 
 from __future__ import annotations
 
-import json
+import gc
 import os
 import platform
-import signal
-import statistics
-import subprocess
 import sys
 import warnings
-import xml.etree.ElementTree
 from collections.abc import Callable
-from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from gpu_facts import FEW_CASES, exchange, facts, sanitizer
+from gpu_numbers import DEVICE, ROOT, Numbers, is_standin, sized
+from gpu_speeds import benchmarks, models, speeds
+from gpu_tally import tests
+
 PLACES = [str(ROOT), str(ROOT / "backends"), str(ROOT / "tests")]
 LIMITS = {
     "versions": 30,
     "speeds": 40,
-    "suite": 200,
+    "suite": 150,
     "amp": 60,
-    "memory": 40,
-    "streams": 40,
-    "sources": 90,
-    "benchmarks": 60,
+    "sources": 60,
+    "benchmarks": 50,
+    "memory": 30,
+    "streams": 30,
+    "graphs": 40,
+    "models": 60,
+    "exchange": 30,
+    "facts": 40,
+    "others": 90,
+    "sanitizer": 70,
 }
 """Stages in order of worth, and the seconds of each."""
-OURS_ARE_ERRORS = "filterwarnings=default\nerror:::devtensor"
-
-
-class Numbers(dict):
-    """What a stage measured, written whenever something is added."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, value)
-        path = os.environ.get("DEVTENSOR_STAGE_RESULT")
-        if path:
-            Path(path).write_text(json.dumps(self), encoding="utf-8")
-
-
-def milliseconds(function: Callable[[], object], rounds: int = 20) -> float:
-    """The median time of a call on the device, by events."""
-    import cupy
-
-    for _ in range(3):
-        function()
-    times = []
-    for _ in range(rounds):
-        start, end = cupy.cuda.Event(), cupy.cuda.Event()
-        start.record()
-        function()
-        end.record()
-        end.synchronize()
-        times.append(cupy.cuda.get_elapsed_time(start, end))
-    return statistics.median(times)
+KEPT_TABLES = 2**17
+"""Bytes that tables of addresses may take which are kept for the next step."""
 
 
 def versions(told: Numbers) -> None:
@@ -69,74 +46,25 @@ def versions(told: Numbers) -> None:
     import numpy
 
     import devtensor
-    from devtensor_cupy.compile import nvrtc
+    from devtensor_cupy.compile import cupy_compiler
 
     runtime = cupy.cuda.runtime
     properties = runtime.getDeviceProperties(0)
     told["device"] = properties["name"].decode()
+    if is_standin():
+        told["note"] = "a stand-in plays the device: times, rates and memory mean nothing"
     told["compute capability"] = f"{properties['major']}.{properties['minor']}"
     told["memory"] = properties["totalGlobalMem"]
     told["driver"], told["runtime"] = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     told["python"], told["platform"] = platform.python_version(), platform.platform()
-    told["numpy"], told["cupy"], told["devtensor"] = (
-        numpy.__version__,
-        cupy.__version__,
-        devtensor.__version__,
-    )
-    told["nvrtc"] = nvrtc.missing() or ".".join(map(str, nvrtc.version()))
-
-
-def speeds(told: Numbers) -> None:
-    """What this device can do, which later numbers are parts of: a large copy, large products."""
-    import cupy
-
-    source = cupy.ones(2**26, cupy.float32)
-    target = cupy.empty_like(source)
-    told["copy GB/s"] = 2 * source.nbytes / milliseconds(lambda: cupy.copyto(target, source)) / 1e6
-    size = 4096
-    for dtype in ("float16", "float32", "float64"):
-        a = cupy.ones((size, size), dtype)
-        told[f"product {dtype} TFLOP/s"] = 2 * size**3 / milliseconds(partial(cupy.matmul, a, a)) / 1e9
-
-
-def tests(told: Numbers, *paths: str) -> None:
-    """Our tests on the device; warnings of devtensor's own are errors, others are not ours to judge.
-
-    Errors: SystemExit with pytest's status if one fails.
-    """
-    report = Path(os.environ["DEVTENSOR_STAGE_RESULT"]).with_suffix(".xml")
-    command = [sys.executable, "-m", "pytest", "-q", "--device", "cuda", "-p", "no:cacheprovider"]
-    command += ["-o", OURS_ARE_ERRORS, f"--junitxml={report}", "--maxfail=100", *paths]
-    if find_spec("pytest") is None:
-        told["tests"] = "pytest is not installed"
-        sys.exit(1)
-    if find_spec("xdist") is not None:
-        command += ["--numprocesses", "4", "--dist", "loadgroup"]
-    process = subprocess.Popen(command, cwd=ROOT)
-    # When time is over, the tests are interrupted with us, and write their report before they end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    status = process.wait()
-    if report.is_file():
-        told["tests"] = counted(report)
-    if status:
-        sys.exit(status)
-
-
-def counted(report: Path) -> dict[str, Any]:
-    """How many tests there were, and the names of those that failed."""
-    root = xml.etree.ElementTree.parse(report).getroot()
-    bad = [
-        f"{case.get('classname')}::{case.get('name')}"
-        for case in root.iter("testcase")
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
-    ran = len([*root.iter("testcase")])
-    return {"ran": ran, "skipped": len([*root.iter("skipped")]), "failed": len(bad), "names": bad[:50]}
+    told["cores"], told["numpy"] = os.cpu_count(), numpy.__version__
+    told["cupy"], told["devtensor"] = cupy.__version__, devtensor.__version__
+    told.attempt("nvrtc", lambda: ".".join(map(str, cupy_compiler.version())))
 
 
 def suite(told: Numbers) -> None:
-    """The generated suite: every op, dtype and layout on the device against the CPU and NumPy."""
-    tests(told, "tests/ops", "tests/backends")
+    """Every op, dtype and layout on the device against NumPy: the generated tests."""
+    tests(told, "tests/ops")
 
 
 def train(device: str, steps: int) -> list[float]:
@@ -168,37 +96,114 @@ def amp(told: Numbers) -> None:
     here, there = train("cpu", 30), train("cuda", 30)
     told["losses"] = {"cpu": here[::10], "cuda": there[::10]}
     assert all(abs(a - b) <= 0.02 * abs(a) for a, b in zip(here, there, strict=True)), (here, there)
-    tests(told, "tests/amp")
+    tests(told, "tests/amp", "tests/optim")
+
+
+def held_after(steps: int) -> int:
+    """Bytes in use on the device when training has ended."""
+    import devtensor
+
+    train("cuda", steps)
+    gc.collect()
+    devtensor.cuda.synchronize()
+    return devtensor.cuda.memory_allocated()
 
 
 def memory(told: Numbers) -> None:
-    """Training holds no more after many steps than after a few; a request too large does no harm."""
+    """Training holds no more after many steps than after a few; requests too large do no harm."""
     import devtensor
 
-    train("cuda", 3)
-    devtensor.cuda.synchronize()
-    before = devtensor.cuda.memory_allocated()
-    train("cuda", 50)
-    devtensor.cuda.synchronize()
-    told["allocated"] = {"before": before, "after": devtensor.cuda.memory_allocated()}
-    assert devtensor.cuda.memory_allocated() <= before
-    try:
-        devtensor.zeros(2**42, device="cuda")
-    except devtensor.cuda.OutOfMemoryError as error:
-        told["refusal"] = str(error)
-    assert "refusal" in told, "a request of 16 TiB was not refused"
-    train("cuda", 1)
+    few, many = (3, 12) if is_standin() else (10, 100)
+    before = held_after(few)
+    told["allocated"] = {"before": before, "after": held_after(many)}
+    assert told["allocated"]["after"] <= before + KEPT_TABLES, told["allocated"]
+    free, total = devtensor.cuda.mem_get_info()
+    told["free"], told["total"] = free, total
+    for request in (2**42,) if is_standin() else (2**42, total + 2**30):
+        try:
+            devtensor.zeros(request // 4, device="cuda")
+        except devtensor.cuda.OutOfMemoryError as error:
+            told[f"refusal of {request} bytes"] = str(error)
+        assert f"refusal of {request} bytes" in told, f"a request of {request} bytes was not refused"
+        train("cuda", 1)
+    devtensor.cuda.empty_cache()
+    told["reserved at the end"] = devtensor.cuda.memory_reserved()
+    assert held_after(1) <= before + KEPT_TABLES
+
+
+def runtime(told: Numbers, *options: str) -> Any:
+    """What launches our sources: the device, or the host's simulation where a stand-in plays it."""
+    if is_standin():
+        from cudashim.hostsim import HostSim
+
+        told["note"] = "HostSim plays the device"
+        return HostSim()
+    from devtensor_cupy.compile.cupy_runtime import CupyRuntime
+
+    return CupyRuntime(options)
 
 
 def streams(told: Numbers) -> None:
-    """Two streams and an event through one buffer, many times; then the tests of devtensor.cuda."""
+    """Two streams and an event through one buffer, and pinned copies that do not wait, many times each."""
+    import devtensor
     from cuda_sources.pipeline import cast_on_a_side_stream, is_right
-    from devtensor_cupy.compile.cupy_runtime import CupyRuntime
 
-    right = sum(is_right(cast_on_a_side_stream(CupyRuntime())) for _ in range(50))
+    right = sum(is_right(cast_on_a_side_stream(runtime(told))) for _ in range(50))
     told["pipelines right of 50"] = right
     assert right == 50
-    tests(told, "tests/cuda")
+    wrong = 0
+    for turn in range(50):
+        host = devtensor.full((sized(2**20),), float(turn)).pin_memory()
+        with devtensor.cuda.stream(devtensor.cuda.Stream()):
+            doubled = host.to("cuda", non_blocking=True) * 2
+            back = doubled.to("cpu", non_blocking=True)
+        del host
+        devtensor.cuda.synchronize()
+        wrong += bool((back != 2.0 * turn).any())
+    told["pinned copies wrong of 50"] = wrong
+    assert not wrong
+
+
+def graphs(told: Numbers) -> None:
+    """Two captured steps replayed in turns, with memory asked for and freed between: equal to eager steps."""
+    import devtensor
+
+    ends = {}
+    for way in ("eager", "replayed"):
+        steps = [stepper(seed, way == "replayed") for seed in (1, 2)]
+        losses = []
+        for turn in range(20 if is_standin() else 100):
+            losses += [step() for step in steps]
+            storm = [devtensor.full((1 + 997 * k,), float(turn), device="cuda") for k in range(20)]
+            del storm
+        ends[way] = [loss.item() for loss in losses]
+    told["steps"] = len(ends["eager"])
+    differing = sum(a != b for a, b in zip(ends["eager"], ends["replayed"], strict=True))
+    told["steps whose loss differs"] = differing
+    assert not differing
+
+
+def stepper(seed: int, captured: bool) -> Callable:
+    """A step of mixed precision, which gives its loss; captured it is a graph from the third call on."""
+    import devtensor
+
+    devtensor.manual_seed(seed)
+    nn = devtensor.nn
+    model = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.LayerNorm(32), nn.Linear(32, 1)).to(DEVICE)
+    optimizer = devtensor.optim.AdamW(model.parameters(), lr=1e-2)
+    scaler = devtensor.amp.GradScaler(DEVICE)
+    x, y = devtensor.randn(64, 16, device=DEVICE), devtensor.randn(64, 1, device=DEVICE)
+
+    def step() -> devtensor.Tensor:
+        optimizer.zero_grad()
+        with devtensor.autocast(DEVICE, dtype=devtensor.float16):
+            loss = nn.functional.mse_loss(model(x), y)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.detach().clone()
+
+    return devtensor.graph.capture(step) if captured else step
 
 
 def sources(told: Numbers) -> None:
@@ -207,43 +212,32 @@ def sources(told: Numbers) -> None:
     from cuda_sources.running import check
     from cudashim.build import compiler_missing
     from cudashim.hostsim import HostSim
-    from devtensor_cupy.compile.cupy_runtime import CupyRuntime
 
-    device, bad, other_bits, ran = CupyRuntime(("--fmad=false",)), [], [], 0
-    for entry, cases in cases_by_entry().items():
-        for case in cases:
-            ran += 1
-            try:
-                bits = check(case, device)
-            except AssertionError as error:
-                bad.append(f"{case.name}: {str(error)[:200]}")
-                continue
-            if compiler_missing() is None and bits != check(case, HostSim()):
-                other_bits.append(entry)
-        told["cases"] = ran
-    told["wrong"], told["kernels whose bits differ from the host's"] = bad, sorted(set(other_bits))
+    most = int(os.environ.get(FEW_CASES, "1000000"))
+    cases = [case for each in cases_by_entry().values() for case in each]
+    chosen = cases[:: max(1, len(cases) // most)][:most]
+    device, host = runtime(told, "--fmad=false"), None
+    if compiler_missing() is None and most == 1000000:
+        host = HostSim()
+    bad, other_bits = [], set()
+    for place, case in enumerate(chosen):
+        try:
+            bits = check(case, device)
+            if host is not None and bits != check(case, host):
+                other_bits.add(case.entry)
+        except Exception as error:
+            bad.append(f"{case.name}: {type(error).__name__}: {str(error)[:200]}")
+        told["cases"] = place + 1
+    told["wrong"] = bad
+    compared = sorted(other_bits) if host is not None else "not compared"
+    told["kernels whose bits differ from the host's"] = compared
     assert not bad, bad
 
 
-def benchmarks(told: Numbers) -> None:
-    """Milliseconds of common work, large enough to be bound by the device, and of a small training step."""
-    import devtensor
-
-    functional = devtensor.nn.functional
-    x = devtensor.randn(8192, 4096, device="cuda")
-    half = x[:4096].half()
-    work = {
-        "add, 128 MiB": lambda: x + x,
-        "gelu, 128 MiB": lambda: functional.gelu(x),
-        "softmax, 8192 x 4096": lambda: functional.softmax(x, -1),
-        "layer norm, 8192 x 4096": lambda: functional.layer_norm(x, (4096,)),
-        "sum, 128 MiB": lambda: x.sum(),
-        "product float16, 4096": lambda: half @ half.T,
-    }
-    with devtensor.no_grad():
-        for name, function in work.items():
-            told[f"{name}: ms"] = round(milliseconds(function), 4)
-    told["30 steps of a small model: ms"] = round(milliseconds(lambda: train("cuda", 30), 3), 1)
+def others(told: Numbers) -> None:
+    """Everything else in our tests that needs the device."""
+    elsewhere = ("ops", "amp", "optim", "cuda_sources", "opinfo")
+    tests(told, "tests", *(f"--ignore=tests/{folder}" for folder in elsewhere))
 
 
 STAGES: dict[str, Callable[[Numbers], None]] = {
@@ -251,10 +245,16 @@ STAGES: dict[str, Callable[[Numbers], None]] = {
     "speeds": speeds,
     "suite": suite,
     "amp": amp,
-    "memory": memory,
-    "streams": streams,
     "sources": sources,
     "benchmarks": benchmarks,
+    "memory": memory,
+    "streams": streams,
+    "graphs": graphs,
+    "models": models,
+    "exchange": exchange,
+    "facts": facts,
+    "others": others,
+    "sanitizer": sanitizer,
 }
 
 

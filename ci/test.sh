@@ -11,7 +11,7 @@ source ci/common.sh
 
 environment="${DEVTENSOR_ENV:-$root/.venv-test}"
 make_environment "$environment"
-install "$environment" test,examples,cuda-test
+install "$environment" test,examples,fast,cuda-test
 
 failed=""
 check() {

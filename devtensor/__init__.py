@@ -73,6 +73,7 @@ from devtensor.functions.histograms import *
 from devtensor.functions.joining import *
 from devtensor.functions.legacy import *
 from devtensor.functions.masking import *
+from devtensor.functions.moments import *
 from devtensor.functions.ordering import *
 from devtensor.functions.parts import *
 from devtensor.functions.products import *
@@ -103,7 +104,6 @@ from devtensor.linalg.norms import *
 from devtensor.linalg.reflections import *
 from devtensor.linalg.spellings import *
 from devtensor.ops.combine import (
-    lerp,
     maximum,
     minimum,
 )
@@ -143,18 +143,14 @@ from devtensor.ops.elementwise import (
     square,
     trunc,
 )
-from devtensor.ops.functions import (
-    acos,
-    acosh,
-    asin,
-    asinh,
-    atan,
-    atanh,
-    cos,
-    cosh,
+from devtensor.ops.error_functions import (
     erf,
     erfc,
     erfinv,
+)
+from devtensor.ops.functions import (
+    atan,
+    cos,
     exp,
     exp2,
     expm1,
@@ -163,12 +159,20 @@ from devtensor.ops.functions import (
     log10,
     reciprocal,
     rsqrt,
-    sigmoid,
     sin,
-    sinh,
     sqrt,
-    tan,
     tanh,
+)
+from devtensor.ops.hyperbolic import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atanh,
+    cosh,
+    sigmoid,
+    sinh,
+    tan,
 )
 from devtensor.ops.index import (
     embedding,
@@ -195,6 +199,7 @@ _SUBMODULES = frozenset((
 # Names that live in submodules which are loaded when first asked for.
 _ELSEWHERE = {
     "AcceleratorError": "cuda",
+    "GradScaler": "amp",
     "Event": "accelerator.streams",
     "Stream": "accelerator.streams",
     "autocast": "amp",

@@ -11,15 +11,17 @@ from devtensor.core import misfits
 from devtensor.core.arguments import is_scalar
 from devtensor.core.compiled import compiled
 from devtensor.core.dispatch import call2
+from devtensor.core.entry import telling
 from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.misfits import misfit
 from devtensor.core.naming import named
-from devtensor.core.op import Op, telling
+from devtensor.core.op import Op
 from devtensor.core.tensor import Tensor
 from devtensor.fft import spectrograms
 from devtensor.functions import operands
 from devtensor.functions.arithmetic import check_power
+from devtensor.functions.formats import in_order
 from devtensor.linalg import norms, reflections, spellings
 from devtensor.ops import FAMILIES
 
@@ -115,6 +117,33 @@ def _reflected(entry: Callable) -> Callable:
     return backward
 
 
+def _divided(entry: Callable) -> Callable:
+    """What stands behind `number / tensor`: a product, as in PyTorch, which rounds twice."""
+    reflected = _reflected(entry)
+
+    def backward(self: Tensor, other: Any) -> Any:
+        if isinstance(other, OPERANDS):
+            return self.reciprocal() * other
+        return reflected(self, other)
+
+    return backward
+
+
+def _raised(entry: Callable) -> Callable:
+    """What stands behind `number ** tensor`, whose result lies in rows."""
+    reflected = _reflected(entry)
+
+    def backward(self: Tensor, other: Any) -> Any:
+        made = reflected(self, other)
+        return made if isinstance(other, Tensor) or made is NotImplemented else in_order(made)
+
+    return backward
+
+
+# Operators that do with operands exchanged what their entry does not.
+EXCHANGED = {"/": _divided, "**": _raised}
+
+
 def _foreign(entry: Callable, self: Tensor, other: Any, exchanged: bool) -> Any:
     """NumPy's scalars act as the Python numbers they stand for; its arrays can be compared and divided."""
     if is_scalar(other):
@@ -134,13 +163,13 @@ def _foreign(entry: Callable, self: Tensor, other: Any, exchanged: bool) -> Any:
 def inplace_form(op: Op) -> Callable:
     """The method `name_` of an op: the result goes into the tensor itself."""
 
-    others = "".join(f"{name}, " for name in op.inputs[1:])
-    params = "".join(f"{name}, " for name in op.parameters)
-    call = f"return apply_inplace(op, self, ({others}), ({params}))"
+    others = "".join([f"{{{name}}}, " for name in op.inputs[1:]])
+    params = "".join([f"{{{name}}}, " for name in op.parameters])
+    call = f"return apply_inplace(op, {{self}}, ({others}), ({params}))"
     declared = op.declared._replace(positional=("self", *op.declared.positional[1:]))
     scope = {"op": op, "apply_inplace": apply_inplace, "misfit": misfit}
     lines = telling([call], "op")
-    inplace = compiled(f"{op.name}_", declared.declared(), lines, scope, op.defaults)
+    inplace = compiled(f"{op.name}_", declared, lines, scope)
     inplace.__module__ = __name__
     inplace.__annotations__ = {"return": "Tensor"}
     inplace.__doc__ = f"In-place form of `{op.name}`."
@@ -192,7 +221,7 @@ def _attach_operators(op: Op, entry: Callable) -> None:
         forward, reflected = BINARY[op.operator]
         setattr(Tensor, forward, _power(entry) if op.operator == "**" else _operator(entry))
         if reflected:
-            setattr(Tensor, reflected, _reflected(entry))
+            setattr(Tensor, reflected, EXCHANGED.get(op.operator, _reflected)(entry))  # type: ignore[arg-type]
         if op.inplace:
             setattr(Tensor, forward.replace("__", "__i", 1), _augmented(_binary_inplace(op)))
 

@@ -114,12 +114,11 @@ class Generator:
 
     def _offset(self) -> Tensor:
         """The view of the state that holds the offset; layers see it taken anew."""
-        state = self.state
-        if current().layers:
-            return getitem(state, (slice(1, 2),))
         found = self._view
+        if current().layers:
+            return getitem(self.state, (slice(1, 2),))
         if found is None:
-            found = self._view = getitem(state, (slice(1, 2),))
+            found = self._view = getitem(self.state, (slice(1, 2),))
         return found
 
     def uniform(self, shape: tuple[int, ...], dtype: Any) -> Tensor:

@@ -34,14 +34,15 @@ from devtensor.ops.bessel import (
     scaled_modified_bessel_k1,
     spherical_bessel_j0,
 )
-from devtensor.ops.functions import erf, erfc, erfinv, exp2, expm1, log1p
-from devtensor.ops.functions import sigmoid as expit
+from devtensor.ops.error_functions import erf, erfc, erfinv
+from devtensor.ops.functions import exp2, expm1, log1p
 from devtensor.ops.gamma import digamma, zeta
 from devtensor.ops.gamma import digamma as psi
 from devtensor.ops.gamma import igamma as gammainc
 from devtensor.ops.gamma import igammac as gammaincc
 from devtensor.ops.gamma import lgamma as gammaln
 from devtensor.ops.gamma import mvlgamma as multigammaln
+from devtensor.ops.hyperbolic import sigmoid as expit
 from devtensor.ops.numbers import sinc
 from devtensor.ops.probability import entr, erfcx, i0, i0e, i1, i1e, log_ndtr, ndtr, ndtri, xlog1py, xlogy
 

@@ -452,6 +452,8 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "erfinv": special.erfinv,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)) if x.dtype.kind == "c" else special.expit(x),
     "lerp": lambda a, b, t: np.where(np.abs(t) < 0.5, a + (b - a) * t, b - (b - a) * (1 - t)),
+    "add_scaled": lambda x, a, alpha: x + a * alpha,
+    "sub_scaled": lambda x, a, alpha: x - a * alpha,
     "addcmul": lambda x, a, b, value: x + a * b * value,
     "addcdiv": lambda x, a, b, value: x + a / b * value,
     "clamp": clamp,
@@ -498,6 +500,18 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "scatter": scatter,
     "scatter_add": scatter_add,
     "scatter_reduce": scatter_reduce,
+    "scatter_combined": lambda x, index, src, dim, reduce: scatter_reduce(
+        x, index, src, dim, {"add": "sum", "multiply": "prod"}[reduce]
+    ),
+    "slices_kept": lambda x, places, dim: np.take(x, places, axis=dim),
+    "without_gradient": lambda x: x,
+    "one_of_all": lambda x, choice: np.sort(x.reshape(-1))[
+        {"max": -1, "min": 0}.get(choice, (x.size - 1) // 2)
+    ],
+    "compared": lambda a, b, comparison: getattr(operator, comparison)(a, b) * 1.0,
+    "heaviside": lambda x, values: np.where(x == 0, values, x > 0),
+    "inverse_hyperbolic": lambda x, function: getattr(np, f"arc{function[1:]}")(x),
+    "logit": lambda x, eps=None: special.logit(x if eps is None else np.clip(x, eps, 1 - eps)),
     "index_get": lambda x, *indices, places: x[full_index(indices, places)],
     "index_put": index_put,
     "embedding": lambda weight, index: weight[index],
@@ -543,13 +557,15 @@ AMP: dict[str, dict[str, set[str]]] = {
         | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow reciprocal rsqrt sinh tan")
         | named("cumprod cumsum prod sum logsumexp vector_norm softmax log_softmax softplus")
         | named("layer_norm group_norm rms_norm resample"),
-        "widest": named("addcdiv addcmul atan2 dot index_put scatter_add cat"),
+        "widest": named("add_scaled sub_scaled addcdiv addcmul atan2 dot index_put scatter_add cat"),
         "float32 for volumes": set(),
     },
     "cpu": {
         "lower": LOWER,
-        "float32": LOSSES | WIDE - {"matrix_exp"} | named("prod polar view_as_complex"),
-        "widest": set(),
+        "float32": LOSSES
+        | WIDE - named("matrix_exp linalg_det linalg_slogdet linalg_lu_factor_ex linalg_solve_ex")
+        | named("prod polar view_as_complex"),
+        "widest": named("cat"),
         "float32 for volumes": named("avg_pool adaptive_avg_pool"),
     },
 }

@@ -145,6 +145,7 @@ LINALG_ORACLES: dict[str, Callable[..., Any]] = {
     "linalg_eig": each(linalg.eig),
     "linalg_svd": each(lambda x, full_matrices=True: linalg.svd(x, full_matrices)),
     "linalg_solve_ex": solved,
+    "linalg_inv_ex": lambda a: (np.linalg.inv(a), np.zeros(a.shape[:-2], np.int64)),
     "linalg_solve_triangular": each(triangular),
     "cholesky_solve": each(by_factor),
     "matrix_exp": each(linalg.expm),

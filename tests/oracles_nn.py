@@ -400,6 +400,11 @@ def gelu_gradient(g, x, approximate="none"):
     return g * ((1 + bent) / 2 + x / 2 * (1 - bent**2) * rise)
 
 
+def batch_norm_gradient(g, x, mean, scale):
+    dims = (0, *range(2, x.ndim))
+    return g * channels(scale, x.ndim), g.sum(dims), (g * (x - channels(mean, x.ndim))).sum(dims)
+
+
 def layer_norm_gradient(g, x, weight, count=1, eps=1e-5):
     dims = tuple(range(x.ndim - count, x.ndim))
     apart = x - x.mean(dims, keepdims=True)
@@ -431,6 +436,7 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
     "softmax_gradient": softmax_gradient,
     "gelu_gradient": gelu_gradient,
+    "batch_norm_gradient": batch_norm_gradient,
     "layer_norm_gradient": layer_norm_gradient,
     "safe_softmax": safe_softmax,
     "gelu": gelu,

@@ -7,41 +7,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from devtensor.backend.arraylib.library import EXTENSIONS
-from devtensor.backend.protocol import DTYPES, Kernel, MemoryStats
+from devtensor.backend.protocol import DTYPES, Kernel
+from devtensor_cupy.device_facts import DeviceFacts
+from devtensor_cupy.device_memory import DeviceMemory
 from devtensor_cupy.memory import Accounts
-from devtensor_cupy.process import FORKED, Forks
+from devtensor_cupy.process import FORKED, Forks, Waits
 from devtensor_cupy.queues import Queues
 
 if TYPE_CHECKING:
+    from devtensor_cupy.lists import ListKernels
     from devtensor_cupy.pinned import Pinned
 
 FIRST_WITH_BFLOAT16 = 14
-PROPERTIES = {
-    "major": "major",
-    "minor": "minor",
-    "total_memory": "totalGlobalMem",
-    "multi_processor_count": "multiProcessorCount",
-    "is_integrated": "integrated",
-    "is_multi_gpu_board": "isMultiGpuBoard",
-    "max_threads_per_multi_processor": "maxThreadsPerMultiProcessor",
-    "max_threads_per_block": "maxThreadsPerBlock",
-    "warp_size": "warpSize",
-    "regs_per_multiprocessor": "regsPerMultiprocessor",
-    "shared_memory_per_block": "sharedMemPerBlock",
-    "shared_memory_per_block_optin": "sharedMemPerBlockOptin",
-    "shared_memory_per_multiprocessor": "sharedMemPerMultiprocessor",
-    "L2_cache_size": "l2CacheSize",
-    "clock_rate": "clockRate",
-    "memory_clock_rate": "memoryClockRate",
-    "memory_bus_width": "memoryBusWidth",
-    "pci_bus_id": "pciBusID",
-    "pci_device_id": "pciDeviceID",
-    "pci_domain_id": "pciDomainID",
-}
-"""PyTorch's names of a device's properties, and CUDA's."""
+WAITING = frozenset({"nonzero", "unique"})
+"""Kernels that ask the device how large their result is."""
 
 
-class CupyBackend:
+class CupyBackend(DeviceMemory, DeviceFacts):
     """CuPy on NVIDIA devices; nothing is imported, nor a device touched, before the first question."""
 
     name = "cuda"
@@ -49,6 +31,7 @@ class CupyBackend:
 
     def __init__(self) -> None:
         self.forks = Forks()
+        self.waits = Waits()
 
     @cached_property
     def cupy(self) -> Any:
@@ -66,7 +49,7 @@ class CupyBackend:
     @cached_property
     def queues(self) -> Queues:
         """Streams and events."""
-        return Queues(self.cupy)
+        return Queues(self.cupy, self.waits)
 
     @cached_property
     def pinned(self) -> Pinned:
@@ -90,16 +73,36 @@ class CupyBackend:
         return kernel_table()
 
     @cached_property
+    def lists(self) -> ListKernels:
+        """Kernels over lists of tensors."""
+        from devtensor_cupy.lists import ListKernels
+
+        return ListKernels(self.pinned)
+
+    @cached_property
+    def list_kernels(self) -> dict[str, Kernel]:
+        from devtensor_cupy.kernels import watched_lists
+
+        return watched_lists(self.lists.table())
+
+    @cached_property
     def out_kernels(self) -> frozenset[str]:
         from devtensor_cupy.kernels import OUT_KERNELS
 
         return OUT_KERNELS
 
-    def specialise(self, name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel:
+    @property
+    def wide_numbers(self) -> dict[str, tuple[int, ...]]:
+        from devtensor_cupy.kernels import WIDE_NUMBERS
+
+        return WIDE_NUMBERS
+
+    def specialise(self, name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel | None:
         """Half types are computed in float32 where CuPy cannot compute in them."""
         from devtensor_cupy.kernels import specialise
 
-        return specialise(name, kernel, dtype)
+        found = specialise(name, kernel, dtype)
+        return self.waits.told_of(name, found) if found is not None and name in WAITING else found
 
     def available(self) -> str | None:
         """None if there is a device to use, else what is missing and what to do."""
@@ -123,7 +126,8 @@ class CupyBackend:
         streams = list(self.queues.made) if "queues" in self.__dict__ else []
         flying = self.pinned.in_flight if "pinned" in self.__dict__ else []
         waiting = self.accounts.abandon() if "accounts" in self.__dict__ else []
-        return [*streams, *flying, *waiting]
+        held = self.lists.held() if "lists" in self.__dict__ else []
+        return [*streams, *flying, *waiting, *held]
 
     def device_count(self) -> int:
         return 0 if self.available() else self.cupy.cuda.runtime.getDeviceCount()
@@ -143,6 +147,8 @@ class CupyBackend:
         with self.on(index):
             array = self.cupy.empty(shape, CUPY_DTYPES[dtype])
             if array.size:
+                if not non_blocking:
+                    self.waits.hear("copy to the device")
                 source = np.frombuffer(host, np.uint8).view(array.dtype).reshape(shape)
                 pinned = self.pinned.holds(source)
                 if pinned and non_blocking:
@@ -150,13 +156,17 @@ class CupyBackend:
                 else:
                     array.set(source)
                 if pinned and not non_blocking:
-                    # From pinned memory CuPy may copy later, when the caller has changed it.
-                    self.cupy.cuda.get_current_stream().synchronize()
+                    self.wait_for_copy()
         return array
+
+    def wait_for_copy(self) -> None:
+        """From pinned memory CuPy may copy later, when the caller has changed it."""
+        self.cupy.cuda.get_current_stream().synchronize()
 
     def download(self, array: Any) -> memoryview:
         import numpy as np
 
+        self.waits.hear("copy to the host")
         with array.device:
             held = self.cupy.ascontiguousarray(array).get()
         return held.reshape(-1).view(np.uint8).data
@@ -166,9 +176,17 @@ class CupyBackend:
         with array.device:
             return self.pinned.download(array)
 
+    def download_into(self, array: Any, host: Any) -> None:
+        """Begin a copy into a host array in pinned memory, of the same shape and dtype, that lies in rows."""
+        with array.device:
+            self.pinned.download(array, host)
+
     def pin(self, host: Any) -> Any:
-        """A copy of a host array in pinned memory."""
-        result = self.pinned.empty(host.shape, host.dtype.name)
+        """A copy of a host array in pinned memory, its dims in memory in the same order."""
+        order = sorted(range(host.ndim), key=lambda dim: -abs(host.strides[dim]))
+        shape = tuple(host.shape[dim] for dim in order)
+        back = [order.index(dim) for dim in range(host.ndim)]
+        result = self.pinned.empty(shape, host.dtype.name).transpose(back)
         result[...] = host
         return result
 
@@ -216,81 +234,8 @@ class CupyBackend:
         itemsize = array.dtype.itemsize
         return tuple(stride // itemsize for stride in array.strides)
 
+    def is_contiguous(self, array: Any) -> bool:
+        return array.flags.c_contiguous
+
     def synchronize(self, index: int) -> None:
         self.cupy.cuda.Device(index).synchronize()
-
-    def memory(self, index: int) -> MemoryStats:
-        """What tensors hold by our own accounts, what CuPy's pool holds, and the device's size."""
-        with self.on(index):
-            numbers = self.accounts.of(index)
-            held = self.cupy.get_default_memory_pool().total_bytes()
-            total = self.cupy.cuda.runtime.memGetInfo()[1]
-            return MemoryStats(numbers["allocated"], held, numbers["peak"], total)
-
-    def memory_details(self, index: int) -> dict[str, int]:
-        """What else is counted: peaks of what the pool held, allocations, what was given back, failures."""
-        held, numbers = self.memory(index).reserved, self.accounts.of(index)
-        return {
-            "reserved_peak": max(held, numbers["reserved peak"]),
-            "allocations": numbers["allocations"],
-            "frees": numbers["frees"],
-            "retries": numbers["retries"],
-            "failures": numbers["failures"],
-        }
-
-    def reset_peak(self, index: int) -> None:
-        """Begin the records of the most bytes held anew."""
-        self.accounts.reset_peaks(index)
-
-    def reset_totals(self, index: int) -> None:
-        """Count allocations from none again."""
-        self.accounts.reset_totals(index)
-
-    def limit_memory(self, index: int, fraction: float) -> None:
-        """Let CuPy's pool hold no more than a part of the device's memory."""
-        with self.on(index):
-            self.cupy.get_default_memory_pool().set_limit(fraction=fraction)
-
-    def memory_fraction(self, index: int) -> float:
-        """The part of the device's memory that `limit_memory` allows."""
-        with self.on(index):
-            limit = self.cupy.get_default_memory_pool().get_limit()
-            return limit / self.cupy.cuda.runtime.memGetInfo()[1] if limit else 1.0
-
-    def free_memory(self, index: int) -> int:
-        """Bytes of the device that no program uses."""
-        with self.on(index):
-            return self.cupy.cuda.runtime.memGetInfo()[0]
-
-    def release_memory(self, index: int) -> None:
-        """Give blocks that CuPy's pool holds and nobody uses back to the device."""
-        with self.on(index):
-            self.cupy.get_default_memory_pool().free_all_blocks()
-
-    def properties(self, index: int) -> dict[str, Any]:
-        """What the CUDA runtime tells of the device."""
-        told = self.cupy.cuda.runtime.getDeviceProperties(index)
-        return {"name": told["name"].decode()} | {
-            ours: told[theirs] for ours, theirs in PROPERTIES.items() if theirs in told
-        }
-
-    @property
-    def profiler(self) -> Any:
-        """`start()` and `stop()` of NVIDIA's profiler."""
-        return self.cupy.cuda.profiler
-
-    def can_access_peer(self, index: int, peer: int) -> bool:
-        """Whether one device can read another's memory."""
-        return bool(self.cupy.cuda.runtime.deviceCanAccessPeer(index, peer))
-
-    def describe(self) -> dict[str, str]:
-        reason = self.available()
-        if reason:
-            return {"CuPy": reason}
-        runtime = self.cupy.cuda.runtime
-        names = [runtime.getDeviceProperties(k)["name"].decode() for k in range(runtime.getDeviceCount())]
-        return {
-            "CuPy": self.cupy.__version__,
-            "CUDA": str(runtime.runtimeGetVersion()),
-            "devices": ", ".join(names),
-        }

@@ -17,6 +17,8 @@ from devtensor.backend import arraylib
 from devtensor.backend.arraylib import halves
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UFUNCS, UNARY
 from devtensor.backend.protocol import Kernel
+from devtensor_cupy import rows, windows
+from devtensor_cupy.compile.prelude import C_TYPES
 from devtensor_cupy.process import watched
 from devtensor_cupy.products import batched
 from devtensor_cupy.random import philox_words
@@ -35,12 +37,19 @@ IN_FLOAT32 = frozenset({"logical_not", "logical_and", "logical_or", "logical_xor
 """Kernels that compute nothing but that CuPy does not have for bfloat16."""
 BY_BITS = frozenset({"where", "tril", "triu", "index_select", "gather", "scatter", "embedding", "index_get"})
 """Kernels that move bfloat16 values as the 16-bit integers that CuPy knows better."""
-NATIVE = (frozenset(UFUNCS | DIVISIONS | ROUNDINGS) | halves.MOVING | {"matmul"}) - IN_FLOAT32
-"""Kernels that CuPy runs on half types as they are; its ufuncs compute those in float32 inside."""
+OWN = frozenset({"matmul", *windows.NAMES, *rows.NAMES})
+"""Kernels of ours that take half types as they are."""
+NATIVE = (frozenset(UFUNCS | DIVISIONS | ROUNDINGS) | halves.MOVING | OWN) - IN_FLOAT32
+"""Kernels that run on half types as they are; CuPy's ufuncs compute those in float32 inside."""
 ATOMIC = {
     "?": "int32", "b": "int32", "h": "int32", "B": "uint32", "H": "uint32", "l": "uint64", "q": "uint64",
 }  # fmt: skip
 """The dtype in which CuPy can add integers atomically, with the same bits."""
+WIDE_NUMBERS = {
+    "add": (0, 1), "sub": (0, 1), "mul": (0, 1), "div": (1,), "div_floor": (1,), "div_trunc": (1,),
+    "floor_divide": (1,),
+}  # fmt: skip
+"""Ops that take a number in float32 beside halves, and where: those for which PyTorch does so on CUDA."""
 LOGICAL = ("logical_not", "logical_and", "logical_or", "logical_xor")
 """Kernels that CuPy does not have for complex numbers."""
 DEBUG = bool(os.environ.get("DEVTENSOR_DEBUG"))
@@ -53,16 +62,27 @@ def kernel_table() -> dict[str, Kernel]:
     table |= {name: getattr(cupy, theirs) for name, theirs in UFUNCS.items()}
     table |= arraylib.random.kernels(LIBRARY, philox_words)
     table |= {name: of_truths(table[name]) for name in LOGICAL}
+    table |= windows.convolution_kernels({name: widened(table[name]) for name in windows.NAMES}, matmul)
+    table |= rows.kernels(table["embedding_grad"])
     return table | SPECIAL | {"matmul": matmul, "linalg_solve_ex": solve}
 
 
-def specialise(name: str, kernel: Kernel, dtype: str) -> Kernel:
-    """The best kernel for arrays of one dtype."""
-    if dtype == "bfloat16" and name in BY_BITS:
+def specialise(name: str, kernel: Kernel, dtype: str) -> Kernel | None:
+    """The best kernel for arrays of one dtype; None where an op's body does better."""
+    if name in rows.NAMES and dtype in C_TYPES and not rows.ready(name, dtype):
+        return None
+    if dtype in arraylib.HALF_TYPES and name in WIDE_NUMBERS:
+        kernel = beside_numbers(getattr(cupy, (BINARY | DIVISIONS)[name]))
+    elif dtype == "bfloat16" and name in BY_BITS:
         kernel = by_bits(kernel)
     elif name not in NATIVE:
         kernel = in_float32(kernel, dtype)
     return watched(name, kernel, cupy) if DEBUG else kernel
+
+
+def watched_lists(kernels: dict[str, Kernel]) -> dict[str, Kernel]:
+    """The kernels over lists of tensors; in debug mode the host waits after each."""
+    return {name: watched(name, kernel, cupy) for name, kernel in kernels.items()} if DEBUG else kernels
 
 
 def in_float32(kernel: Kernel, dtype: str) -> Kernel:
@@ -71,6 +91,30 @@ def in_float32(kernel: Kernel, dtype: str) -> Kernel:
         return kernel
     half, wide = CUPY_DTYPES[dtype], CUPY_DTYPES["float32"]
     return halves.in_float32(kernel, half, lambda x: x.astype(wide), lambda x: x.astype(half))
+
+
+def beside_numbers(function: Any) -> Kernel:
+    """The ufunc on halves, one of which may be a number in float32: computed in float32 on the way from
+    memory to memory, and rounded once."""
+
+    def kernel(x: Any, y: Any, out: Any = None) -> Any:
+        if x.dtype == y.dtype:
+            return function(x, y) if out is None else function(x, y, out=out)
+        half = y if x.dtype.name == "float32" else x
+        if out is None:
+            out = cupy.empty_like(half)
+        return function(x, y, out=out, dtype=cupy.float32, casting="unsafe")
+
+    return kernel
+
+
+def widened(kernel: Kernel) -> Kernel:
+    """The kernel computed in float32 if its first array is of a half type."""
+
+    def compute(*arguments: Any) -> Any:
+        return in_float32(kernel, arguments[0].dtype.name)(*arguments)
+
+    return compute
 
 
 def by_bits(kernel: Kernel) -> Kernel:
@@ -101,6 +145,8 @@ def add_at(target: Any, index: Any, values: Any) -> None:
         values = cupy.asarray(values)
         add_at(target.real, index, values.real)
         add_at(target.imag, index, values.imag if values.dtype.kind == "c" else values * 0)
+        return
+    if rows.add_at(target, index, values):
         return
     other = ATOMIC.get(target.dtype.char)
     if other is None:

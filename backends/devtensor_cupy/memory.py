@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from devtensor.core.errors import OutOfMemoryError
-
-MEBIBYTE = 1 << 20
+from devtensor.core.errors import ArgumentError, OutOfMemoryError
+from devtensor_cupy.tallies import SMALL, DeviceTallies
 
 
 class Block:
     """What keeps one allocation: when nobody holds it any more, the accounts hear of it."""
 
-    __slots__ = ("accounts", "index", "pointer", "size")
+    __slots__ = ("accounts", "asked", "index", "pointer", "size")
 
-    def __init__(self, accounts: Accounts, pointer: Any, index: int) -> None:
-        self.accounts, self.pointer, self.index = accounts, pointer, index
+    def __init__(self, accounts: Accounts, pointer: Any, index: int, asked: int) -> None:
+        self.accounts, self.pointer, self.index, self.asked = accounts, pointer, index, asked
         self.size = pointer.mem.size
 
     def __del__(self) -> None:
         self.accounts.freed(self)
+
+
+class Waiting(NamedTuple):
+    """A block that nobody holds and streams still read, until their events."""
+
+    events: list[Any]
+    pointer: Any
+    index: int
+    asked: int
 
 
 class Accounts:
@@ -36,13 +43,16 @@ class Accounts:
         self.cupy = cupy
         self.inner = cupy.cuda.get_allocator()
         self.lock = threading.RLock()
-        self.counts: dict[int, Counter[str]] = {}
+        self.counts: dict[int, DeviceTallies] = {}
+        self.live: dict[int, tuple[int, int, int]] = {}
         self.used_by: dict[int, list[Any]] = {}
-        self.waiting: list[tuple[list[Any], Any]] = []
+        self.waiting: list[Waiting] = []
+        self.lent: dict[int, Any] = {}
 
-    def of(self, index: int) -> Counter[str]:
+    def of(self, index: int) -> DeviceTallies:
         """The numbers of one device."""
-        return self.counts.setdefault(index, Counter())
+        found = self.counts.get(index)
+        return self.counts.setdefault(index, DeviceTallies()) if found is None else found
 
     def allocate(self, size: int) -> Any:
         """A block of device memory, as CuPy's allocators give it.
@@ -59,28 +69,32 @@ class Accounts:
             pointer = self.second_try(size, index, error)
         if not pointer.mem.size:
             return pointer
-        block = Block(self, pointer, index)
+        block = Block(self, pointer, index, size)
         self.counted(block)
         return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, block.size, block, index), 0)
 
     def counted(self, block: Block) -> None:
         with self.lock:
             numbers = self.of(block.index)
-            numbers["allocations"] += 1
-            numbers["allocated"] += block.size
-            numbers["peak"] = max(numbers["peak"], numbers["allocated"])
-            reserved = self.cupy.get_default_memory_pool().total_bytes()
-            numbers["reserved peak"] = max(numbers["reserved peak"], reserved)
+            for pool in numbers.pools(block.asked):
+                pool.taken(block.size, block.asked)
+            self.live[block.pointer.ptr] = (block.index, block.size, block.asked)
+            numbers.holds(self.cupy.get_default_memory_pool().total_bytes())
 
     def freed(self, block: Block) -> None:
         """Give a block back, or keep it until the streams that were named for it have come so far."""
+        pointer, index = block.pointer, block.index
         with self.lock:
-            numbers = self.of(block.index)
-            numbers["allocated"] -= block.size
-            numbers["frees"] += 1
-            streams = self.used_by.pop(block.pointer.ptr, None) if self.used_by else None
+            pools = self.of(index).pools(block.asked)
+            self.live.pop(pointer.ptr, None)
+            streams = self.used_by.pop(pointer.ptr, None) if self.used_by else None
+            for pool in pools:
+                pool.dropped(block.size, block.asked)
+                if not streams:
+                    pool.reusable(block.size)
             if streams:
-                self.waiting.append(([self.moment(stream, block.index) for stream in streams], block.pointer))
+                events = [self.moment(stream, index) for stream in streams]
+                self.waiting.append(Waiting(events, pointer, index, block.asked))
 
     def moment(self, stream: Any, index: int) -> Any:
         """An event after all that a stream was asked to do."""
@@ -92,26 +106,61 @@ class Accounts:
     def settle(self) -> None:
         """Let go of what no stream waits for any more."""
         with self.lock:
-            self.waiting = [entry for entry in self.waiting if not all(event.done for event in entry[0])]
+            kept: list[Waiting] = []
+            for entry in self.waiting:
+                if not all(event.done for event in entry.events):
+                    kept.append(entry)
+                    continue
+                for pool in self.of(entry.index).pools(entry.asked):
+                    pool.reusable(entry.pointer.mem.size)
+            self.waiting = kept
 
     def second_try(self, size: int, index: int, error: Exception) -> Any:
         """Once more after waiting for streams that hold memory, else the error that tells all."""
         numbers = self.of(index)
-        numbers["retries"] += 1
+        numbers.retries += 1
         if self.waiting:
-            for event in [event for events, _ in self.waiting for event in events]:
+            numbers.waits += 1
+            for event in [event for entry in self.waiting for event in entry.events]:
                 event.synchronize()
             self.settle()
             with contextlib.suppress(self.cupy.cuda.memory.OutOfMemoryError):
                 return self.inner(size)
-        numbers["failures"] += 1
+        numbers.failures += 1
         raise OutOfMemoryError(self.told(size, index)) from error
+
+    def lend(self, size: int) -> int:
+        """The address of a block that lives until `take_back`."""
+        pointer = self.allocate(size)
+        self.lent[pointer.ptr] = pointer
+        return pointer.ptr
+
+    def take_back(self, address: int) -> None:
+        """Free what was lent.
+
+        Errors: ArgumentError for an address that `lend` did not give.
+        """
+        if address not in self.lent:
+            raise ArgumentError(
+                f"[caching_allocator_delete] {address:#x} is no address that caching_allocator_alloc gave"
+            )
+        del self.lent[address]
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Every block in use, and those that streams still read, as segments of one block each."""
+        with self.lock:
+            used = [(*facts, address, "active_allocated") for address, facts in self.live.items()]
+            used += [
+                (entry.index, entry.pointer.mem.size, entry.asked, entry.pointer.ptr, "active_pending_free")
+                for entry in self.waiting
+            ]
+        return [segment(*facts) for facts in sorted(used, key=lambda facts: (facts[0], facts[3]))]
 
     def told(self, size: int, index: int) -> str:
         """What was asked for and what is held, in words."""
         pool = self.cupy.get_default_memory_pool()
         free, total = self.cupy.cuda.runtime.memGetInfo()
-        held, reserved = self.of(index)["allocated"], pool.total_bytes()
+        held, reserved = self.of(index).all.allocated_bytes.current, pool.total_bytes()
         limit = pool.get_limit()
         return (
             f"[cuda] CUDA out of memory. Tried to allocate {readable(size)}. GPU {index} has a total "
@@ -137,13 +186,31 @@ class Accounts:
     def reset_peaks(self, index: int) -> None:
         with self.lock:
             numbers = self.of(index)
-            numbers["peak"] = numbers["allocated"]
-            numbers["reserved peak"] = 0
+            numbers.reserved.move_to(self.cupy.get_default_memory_pool().total_bytes())
+            numbers.reset_peaks()
 
     def reset_totals(self, index: int) -> None:
         with self.lock:
-            for name in ("allocations", "frees", "retries", "failures"):
-                self.of(index)[name] = 0
+            self.of(index).reset_totals()
+
+
+def segment(index: int, size: int, asked: int, address: int, state: str) -> dict[str, Any]:
+    """A block in the form of PyTorch's snapshots."""
+    block = {"address": address, "size": size, "requested_size": asked, "state": state, "frames": []}
+    return {
+        "device": index,
+        "address": address,
+        "total_size": size,
+        "allocated_size": size if state == "active_allocated" else 0,
+        "active_size": size,
+        "requested_size": asked,
+        "stream": 0,
+        "segment_type": "small" if asked <= SMALL else "large",
+        "segment_pool_id": (0, 0),
+        "is_expandable": False,
+        "frames": [],
+        "blocks": [block],
+    }
 
 
 def readable(size: int) -> str:
@@ -151,7 +218,7 @@ def readable(size: int) -> str:
 
     Units: bytes.
     """
-    for factor, unit in ((1 << 30, "GiB"), (MEBIBYTE, "MiB"), (1 << 10, "KiB")):
+    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if size >= factor:
             return f"{size / factor:.2f} {unit}"
     return f"{size} bytes"

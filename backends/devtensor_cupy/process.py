@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,37 @@ class Forks:
         registry.door.tell("cuda")
 
 
+SILENT, WARNING, REFUSING = 0, 1, 2
+
+
+class Waits:
+    """What is said when the host has to wait for a device: nothing, a warning, or an error."""
+
+    def __init__(self) -> None:
+        self.mode = SILENT
+
+    def hear(self, what: str) -> None:
+        """The host is about to wait.
+
+        Errors: DeviceError, if waiting is refused, that names what waits and the user's line.
+        """
+        if self.mode == SILENT:
+            return
+        told = f"[cuda] called a synchronizing CUDA operation: {what}; {user_line()}"
+        if self.mode == REFUSING:
+            raise DeviceError(told + "; use set_sync_debug_mode(0) to allow it")
+        warnings.warn(told, stacklevel=2)
+
+    def told_of(self, name: str, kernel: Kernel) -> Kernel:
+        """The kernel, which says before that the host waits in it."""
+
+        def waiting(*arguments: Any, **named: Any) -> Any:
+            self.hear(name)
+            return kernel(*arguments, **named)
+
+        return waiting
+
+
 def watched(name: str, kernel: Kernel, cupy: Any) -> Kernel:
     """The kernel, after which the host waits: a fault is told of the op that caused it."""
 
@@ -57,7 +89,9 @@ def watched(name: str, kernel: Kernel, cupy: Any) -> Kernel:
 
 
 def described(value: Any) -> str:
-    """An array by dtype and shape, anything else as it is written."""
+    """An array by dtype and shape, lists by what is in them, anything else as it is written."""
+    if isinstance(value, list):
+        return f"{len(value)} x ({', '.join(dict.fromkeys(map(described, value)))})"
     return f"{value.dtype.name}{list(value.shape)}" if hasattr(value, "dtype") else repr(value)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from devtensor_cupy.process import Waits
+
 
 class Queues:
     """What `devtensor.cuda` needs to know of streams and events; what it gives are CuPy's objects."""
 
-    def __init__(self, cupy: Any) -> None:
-        self.cupy = cupy
+    def __init__(self, cupy: Any, waits: Waits) -> None:
+        self.cupy, self.waits = cupy, waits
         self.made: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def stream(self, index: int, priority: int) -> Any:
@@ -49,12 +51,21 @@ class Queues:
             stream.wait_event(event)
 
     def wait_for_stream(self, index: int, stream: Any) -> None:
+        self.waits.hear("wait for a stream")
         with self.cupy.cuda.Device(index):
             stream.synchronize()
 
     def stream_is_done(self, index: int, stream: Any) -> bool:
         with self.cupy.cuda.Device(index):
             return bool(stream.done)
+
+    def priority(self, stream: Any) -> int:
+        """What a stream's priority has become: CUDA takes the nearest that it has."""
+        return int(getattr(stream, "priority", 0) or 0)
+
+    def is_capturing(self, stream: Any) -> bool:
+        """Whether what the stream is given goes into a graph."""
+        return bool(stream.is_capturing())
 
     def elapsed(self, start: Any, end: Any) -> float:
         """Milliseconds between two recorded events."""

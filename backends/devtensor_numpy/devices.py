@@ -12,6 +12,8 @@ from numpy import ndarray
 
 from devtensor.backend.arraylib.library import find_dtypes
 from devtensor.backend.protocol import DTYPES, Kernel, MemoryStats
+from devtensor_numpy.compile.casts import casts
+from devtensor_numpy.half_kernels import WIDE_NUMBERS
 from devtensor_numpy.kernels import OUT_KERNELS, kernel_table, specialise
 from devtensor_numpy.memory import process_memory
 
@@ -36,6 +38,7 @@ class NumpyBackend:
     dtypes = frozenset(DTYPES)
     out_kernels = OUT_KERNELS | {"index_put"}
     exact_views = frozenset({"expand", "getitem", "permute", "reshape"})
+    wide_numbers = WIDE_NUMBERS
     amp_policy = "cpu"
     host_reads_are_free = True
     array_type = ndarray
@@ -107,4 +110,5 @@ class NumpyBackend:
             "NumPy": np.__version__,
             "ml_dtypes": ml_dtypes.__version__,
             "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+            "machine code": casts.describe(),
         }

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy import asarray, ndarray
 
-from devtensor.backend.arraylib.error_functions import erf
 from devtensor.backend.protocol import Kernel
+from devtensor.formulas.error_functions import erf
 from devtensor_numpy.blocks import BLOCK, spans
 
 # A least-squares fit on Chebyshev nodes: log(2 * (1 - Phi(x))) in x from 0 to 5.6, highest power first. In

@@ -12,16 +12,18 @@ from numpy import asarray, ndarray
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UNARY
 from devtensor.backend.protocol import Kernel
-from devtensor_numpy import gelu, losses, statistics
+from devtensor_numpy import activations, combining, gelu, losses, lstm, row_norms, statistics
 from devtensor_numpy.averages import avg_pool
 from devtensor_numpy.blocks import in_blocks
 from devtensor_numpy.choosing import where
 from devtensor_numpy.convolution import convolution_kernels
-from devtensor_numpy.halves import HALVES, cast, half_kernel, half_ufunc
+from devtensor_numpy.half_kernels import half_kernel
+from devtensor_numpy.halves import HALVES, cast
 from devtensor_numpy.index import embedding_grad, sort
 from devtensor_numpy.matmul import linear, matmul, product
 from devtensor_numpy.pool import max_pool
 from devtensor_numpy.random import random_kernels
+from devtensor_numpy.row_sums import sum_over
 from devtensor_numpy.softmax import log_softmax, safe_softmax, softmax, softmax_gradient
 
 RAW: dict[str, np.ufunc] = {
@@ -48,7 +50,7 @@ def kernel_table() -> dict[str, Kernel]:
     table = arraylib.kernels(np)
     table |= {name: unary(RAW[name]) for name in UNARY}
     table |= {name: binary(RAW[name]) for name in BINARY if name in RAW}
-    table |= {"sum": reducing(np.add), "prod": reducing(np.multiply)}
+    table |= {"sum": sum_over, "prod": reducing(np.multiply)}
     table |= {"amax": reducing(np.maximum), "amin": reducing(np.minimum)}
     table |= {"any": reducing(np.logical_or), "all": reducing(np.logical_and)}
     table |= {"cumsum": running(np.add), "cumprod": running(np.multiply)}
@@ -57,7 +59,8 @@ def kernel_table() -> dict[str, Kernel]:
     table["max_pool"] = max_pool(table["max_pool"])
     table["avg_pool"] = avg_pool
     table["embedding_grad"] = embedding_grad(table["embedding_grad"])
-    return table | random_kernels() | FUNCTIONS | statistics.FUNCTIONS | losses.FUNCTIONS | gelu.FUNCTIONS
+    table |= random_kernels() | FUNCTIONS | activations.FUNCTIONS | lstm.FUNCTIONS | combining.FUNCTIONS
+    return table | statistics.FUNCTIONS | row_norms.FUNCTIONS | losses.FUNCTIONS | gelu.FUNCTIONS
 
 
 def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel:
@@ -67,9 +70,8 @@ def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -
     itself can serve: it gives scalars for 0-d inputs only.
     """
     if dtype in HALVES:
-        if name in OUT_KERNELS:
-            return half_ufunc(name, kernel, dtype, 2 if name in BINARY else 1)
-        return half_kernel(name, kernel, dtype)
+        inputs = (2 if name in BINARY else 1) if name in OUT_KERNELS else 0
+        return half_kernel(name, kernel, dtype, RAW.get(name), inputs)
     checks_integers = name in DIVISIONS or name in ROUNDINGS
     if name == "matmul" and dtype.startswith("float"):
         return product
@@ -108,6 +110,9 @@ def binary(function: Callable[..., Any]) -> Kernel:
 
     def kernel(x: ndarray, y: ndarray, out: ndarray | None = None) -> ndarray:
         if out is not None:
+            if out.size < SMALL:
+                out[...] = function(x, y)
+                return out
             return written(function, (x, y), out)
         result = function(x, y)
         return result if result.__class__ is ndarray else asarray(result)

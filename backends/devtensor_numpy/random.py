@@ -16,6 +16,9 @@ from devtensor_numpy.blocks import BLOCK, spans
 
 LANES = 4
 LIBRARY = arraylib.Library(np)
+# Arrays of no dimensions, as NumPy makes one anew of every Python number: half a word's last place, the
+# angle it stands for, and the factor of the logarithm.
+UNIT, TURN, MINUS_TWO = np.array(2.0**-32), np.array(2 * math.pi * 2.0**-32), np.array(-2.0)
 
 
 class Source(threading.local):
@@ -52,8 +55,8 @@ source = Source()
 
 def words(state: ndarray, count: int) -> ndarray:
     """`count` words from the seed and offset in `state`."""
-    seed, offset = state.view(np.uint64).tolist()
-    return source.words(seed, offset, count)
+    seed, offset = state.tolist()
+    return source.words(seed & WORD, offset & WORD, count)
 
 
 def random_uniform(state: ndarray, shape: tuple[int, ...], dtype: str) -> ndarray:
@@ -68,10 +71,65 @@ def random_uniform(state: ndarray, shape: tuple[int, ...], dtype: str) -> ndarra
     return result.astype(LIBRARY.dtypes[dtype], copy=False).reshape(shape)
 
 
+def random_normal(state: ndarray, shape: tuple[int, ...], dtype: str) -> ndarray:
+    """The generic formula, bit for bit: scaling by powers of two is exact, whenever it is done."""
+    drawn = words(state, math.prod(shape))
+    if sys.byteorder != "little":
+        return arraylib.random.normal(LIBRARY, drawn).astype(LIBRARY.dtypes[dtype]).reshape(shape)
+    halves = drawn.view(np.uint32)
+    length = np.multiply(halves[1::2], UNIT)
+    length += UNIT
+    np.log(length, out=length)
+    length *= MINUS_TWO
+    np.sqrt(length, out=length)
+    angle = np.multiply(halves[::2], TURN)
+    length *= np.cos(angle, out=angle)
+    return length.astype(LIBRARY.dtypes[dtype], copy=False).reshape(shape)
+
+
 def random_kernels() -> dict[str, Kernel]:
     """The generic conversions over the fast words, large draws in blocks."""
-    table = arraylib.random.kernels(LIBRARY, words) | {"random_uniform": random_uniform}
-    return {name: drawn_in_blocks(kernel) for name, kernel in table.items()}
+    table = arraylib.random.kernels(LIBRARY, words)
+    table |= {"random_uniform": random_uniform, "random_normal": random_normal}
+    return {name: drawn_ahead(drawn_in_blocks(kernel)) for name, kernel in table.items()}
+
+
+# Elements up to which a draw is a small one, and how many are drawn for several small ones at once.
+FEW, AHEAD = 64, 512
+
+
+class Held(threading.local):
+    """What a kernel has drawn ahead, per thread: for which parameters and seed, from which offset on."""
+
+    block: tuple[tuple, int, int, ndarray | None] = (), 0, 0, None
+    # The parameters, the seed and the offset of a draw that would go on where the last one ended.
+    next: tuple = ()
+
+
+def drawn_ahead(kernel: Kernel) -> Kernel:
+    """Small draws that follow one another, cut from one larger draw: the cost is all in the calls.
+
+    Element i depends on offset + i alone, so that nobody can tell.
+    """
+    held = Held()
+
+    def drawn(state: ndarray, shape: tuple[int, ...], *params: object) -> ndarray:
+        count = math.prod(shape)
+        if count > FEW:
+            return kernel(state, shape, *params)
+        seed, offset = state.tolist()
+        of, known, start, block = held.block
+        at = offset - start
+        if block is None or seed != known or not 0 <= at <= AHEAD - count or of != params:
+            follows = held.next == (params, seed, offset) and 0 <= offset < 1 << 62
+            held.next = params, seed, offset + count
+            if not follows:
+                return kernel(state, shape, *params)
+            at, block = 0, kernel(state, (AHEAD,), *params)
+            held.block = params, seed, offset, block
+        return block[at : at + count].copy().reshape(shape)
+
+    return drawn
 
 
 def drawn_in_blocks(kernel: Kernel) -> Kernel:

@@ -10,22 +10,22 @@ from numpy import ndarray
 
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import BLOCK, spans
+from devtensor_numpy.row_sums import sums_of_rows
 
 largest: Any = np.maximum.reduce
-total: Any = np.add.reduce
 
 
 def softmax_rows(x: ndarray, result: ndarray) -> None:
     """softmax of the rows of `x` into `result`."""
     np.subtract(x, largest(x, 1, None, None, True), out=result)
     np.exp(result, out=result)
-    result /= total(result, 1, None, None, True)
+    result /= sums_of_rows(result)
 
 
 def log_softmax_rows(x: ndarray, result: ndarray) -> None:
     """log_softmax of the rows of `x` into `result`."""
     np.subtract(x, largest(x, 1, None, None, True), out=result)
-    result -= np.log(total(np.exp(result), 1, None, None, True))
+    result -= np.log(sums_of_rows(np.exp(result)))
 
 
 def safe_softmax_rows(x: ndarray, result: ndarray) -> None:
@@ -34,7 +34,7 @@ def safe_softmax_rows(x: ndarray, result: ndarray) -> None:
     top[np.isneginf(top)] = 0
     np.subtract(x, top, out=result)
     np.exp(result, out=result)
-    sums = total(result, 1, None, None, True)
+    sums = sums_of_rows(result)
     sums[sums == 0] = 1
     result /= sums
 
@@ -51,7 +51,7 @@ def softmax_gradient(g: ndarray, output: ndarray, dim: int) -> ndarray:
     source, weights, target = (a.reshape(-1, width) for a in (g, output, result))
     for span in spans(source.shape[0], max(BLOCK // width, 1)):
         weighted = np.multiply(source[span], weights[span], out=target[span])
-        weighted -= weights[span] * total(weighted, 1, None, None, True)
+        weighted -= weights[span] * sums_of_rows(weighted)
     return result
 
 

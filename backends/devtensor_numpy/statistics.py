@@ -10,6 +10,11 @@ from numpy import asarray, ndarray
 
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import BLOCK, spans
+from devtensor_numpy.half_blocks import HalfBlocks
+from devtensor_numpy.half_kernels import in_float32
+from devtensor_numpy.halves import NAMES, lowering, raised, up
+from devtensor_numpy.leases import fresh
+from devtensor_numpy.scratch import scratch
 
 Dims = tuple[int, ...]
 total: Any = np.add.reduce
@@ -55,81 +60,98 @@ def vector_norm(x: ndarray, dims: Dims, keepdim: bool, p: float) -> ndarray:
     return asarray(np.sqrt(found) if p == 2 else found ** size.dtype.type(1.0 / p), order="C")
 
 
-def standardised(x: ndarray, result: ndarray, eps: float) -> ndarray:
-    """The rows of `x` less their mean, over their deviation, into `result`; gives the deviations."""
-    width = x.dtype.type(x.shape[1])
-    np.subtract(x, total(x, 1, None, None, True) / width, out=result)
-    spread = total(result * result, 1, None, None, True)
-    spread /= width
-    spread += x.dtype.type(eps)
-    result /= np.sqrt(spread, out=spread)
-    return spread
-
-
-def layer_norm(x: ndarray, weight: ndarray | None, bias: ndarray | None, count: int, eps: float) -> ndarray:
-    """Blocks of rows that stay in the cache."""
-    result = np.empty(x.shape, x.dtype)
-    if not x.size:
-        return result
-    width = math.prod(x.shape[x.ndim - count :])
-    source, target = x.reshape(-1, width), result.reshape(-1, width)
-    scale, shift = (None if part is None else part.reshape(width) for part in (weight, bias))
-    for span in spans(source.shape[0], max(BLOCK // width, 1)):
-        rows = target[span]
-        standardised(source[span], rows, eps)
-        if scale is not None:
-            np.multiply(rows, scale, out=rows, casting="same_kind")
-        if shift is not None:
-            np.add(rows, shift, out=rows, casting="same_kind")
-    return result
-
-
-def layer_norm_gradient(
-    g: ndarray, x: ndarray, weight: ndarray | None, count: int, eps: float
-) -> tuple[ndarray, ndarray]:
-    """Blocks of rows, of which all that is computed stays in the cache."""
-    result, inner = np.empty(x.shape, x.dtype), x.shape[x.ndim - count :]
-    width = math.prod(inner)
-    along = np.zeros(width, x.dtype)
-    if not x.size:
-        return result, along.reshape(inner)
-    given, source, target = (part.reshape(-1, width) for part in (g, x, result))
-    scale = None if weight is None else weight.reshape(width)
-    step = max(BLOCK // 4 // width, 1)
-    buffers = np.empty((2, min(step, source.shape[0]), width), x.dtype)
-    for span in spans(source.shape[0], step):
-        rows, grad = target[span], given[span]
-        standard, product = buffers[:, : rows.shape[0]]
-        deviation = standardised(source[span], standard, eps)
-        along += total(np.multiply(grad, standard, out=product), 0)
-        weighted = grad if scale is None else np.multiply(grad, scale, out=rows)
-        np.multiply(weighted, standard, out=product)
-        standard *= total(product, 1, None, None, True) / x.dtype.type(width)
-        np.subtract(weighted, total(weighted, 1, None, None, True) / x.dtype.type(width), out=rows)
-        rows -= standard
-        rows /= deviation
-    return result, along.reshape(inner)
-
-
 def batch_norm(
     x: ndarray, mean: ndarray, var: ndarray, weight: ndarray | None, bias: ndarray | None, eps: float
 ) -> ndarray:
+    mean, var, weight, bias = (wide(part) for part in (mean, var, weight, bias))
     scale = 1 / np.sqrt(var + var.dtype.type(eps))
     if weight is not None:
         scale = scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     channels = (-1, *(1,) * (x.ndim - 2))
-    result = x * scale.reshape(channels)
-    result += shift.reshape(channels)
+    result = SCALED.get(x.dtype, scaled)(x, scale.reshape(channels), shift.reshape(channels))
     return result.astype(x.dtype, copy=False)
 
 
+def wide(x: Any) -> Any:
+    """Half types as float32."""
+    return up(x) if x is not None and x.dtype in NAMES else x
+
+
+def scaled(x: ndarray, scale: ndarray, shift: ndarray, out: ndarray | None = None) -> ndarray:
+    result = np.multiply(x, scale, out=out)
+    result += shift
+    return result
+
+
+SCALED = {half: HalfBlocks(scaled, in_float32(scaled, half), half, True) for half in NAMES}
+
+
+def batch_norm_gradient(
+    g: ndarray, x: ndarray, mean: ndarray, scale: ndarray
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Blocks of samples, of which all that is computed stays in the cache."""
+    mean, scale = wide(mean), wide(scale)
+    channels, dims = (-1, *(1,) * (x.ndim - 2)), (0, *range(2, x.ndim))
+    mean, scale = mean.reshape(channels), scale.reshape(channels)
+    kinds = {wide(part[:0]).dtype for part in (g, x)} | {mean.dtype, scale.dtype}
+    if g.dtype != x.dtype or len(kinds) > 1 or not x.size:
+        given = wide(g)
+        products = total(given * (wide(x) - mean), dims)
+        return (given * scale).astype(g.dtype), total(given, dims), asarray(products, given.dtype)
+    return by_samples(g, x, mean, scale, dims)
+
+
+def by_samples(
+    g: ndarray, x: ndarray, mean: ndarray, scale: ndarray, dims: Dims
+) -> tuple[ndarray, ndarray, ndarray]:
+    half, kind = g.dtype in NAMES, mean.dtype
+    slope = fresh(g.shape, g.dtype)
+    lower = lowering(slope.reshape(-1)) if half else None
+    given = seen = np.empty(0)
+    sums, products = np.zeros((2, x.shape[1]), kind)
+    for span in spans(x.shape[0], max(1, BLOCK // 2 // x[0].size)):
+        given = raised(g[span], "gradient") if half else g[span]
+        seen = raised(x[span], "input") if half else x[span]
+        product = scratch("product", seen.size, kind.type).reshape(seen.shape)
+        np.subtract(seen, mean, out=product)
+        product *= given
+        sums += total(given, dims)
+        products += total(product, dims)
+        if lower is None:
+            np.multiply(given, scale, out=slope[span])
+        else:
+            np.multiply(given, scale, out=product)
+            lower(product.reshape(-1), span.start * x[0].size)
+    return slope, sums, products
+
+
+def moments(x: ndarray, dims: Dims) -> tuple[ndarray, ndarray]:
+    """The mean, and the mean of the squares less it: of large arrays by blocks of samples."""
+    count = x.dtype.type(counted(x, dims) or math.nan)
+    mean = total(x, dims, x.dtype, None, True) / count
+    if 0 not in dims or x.ndim < 2 or x.size <= BLOCK:
+        apart = asarray(x - mean)
+        apart *= apart
+        squares = total(apart, dims, x.dtype, None, True)
+    else:
+        squares = np.zeros(mean.shape, x.dtype)
+        for span in spans(x.shape[0], max(1, BLOCK * x.shape[0] // x.size)):
+            seen = x[span]
+            apart = scratch("apart", seen.size, x.dtype.type).reshape(seen.shape)
+            np.subtract(seen, mean, out=apart)
+            apart *= apart
+            squares += total(apart, dims, x.dtype, None, True)
+    rest = tuple([n for d, n in enumerate(x.shape) if d not in dims])
+    return asarray(mean, order="C").reshape(rest), asarray(squares / count, order="C").reshape(rest)
+
+
 FUNCTIONS: dict[str, Kernel] = {
+    "moments": moments,
+    "batch_norm_gradient": batch_norm_gradient,
     "mean": mean,
     "var": var,
     "std": std,
     "vector_norm": vector_norm,
-    "layer_norm": layer_norm,
-    "layer_norm_gradient": layer_norm_gradient,
     "batch_norm": batch_norm,
 }

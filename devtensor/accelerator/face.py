@@ -7,29 +7,25 @@ and what needs a device raises DeviceMissing.
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 from devtensor.accelerator import streams
-from devtensor.accelerator.accounts import memory_stats, memory_summary
+from devtensor.accelerator.memory_face import MemoryFace
 from devtensor.accelerator.streams import Stream
 from devtensor.backend import registry
-from devtensor.backend.protocol import MemoryStats
 from devtensor.core.device import Device, current_index, resolve, set_current_index
 from devtensor.core.errors import ArgumentError, DeviceError, DeviceMissing
 from devtensor.core.tensor import Tensor
 from devtensor.random import generator_for
-
-NOTHING = MemoryStats(0, 0, 0)
 
 
 class DeviceProperties(SimpleNamespace):
     """What a backend tells of a device, as attributes: `name`, `total_memory` and what else it knows."""
 
 
-class Face:
+class Face(MemoryFace):
     """The functions of one device type's module; `devtensor.cuda` and its kin are made of its methods."""
 
     def __init__(self, type: str) -> None:
@@ -128,75 +124,6 @@ class Face:
     def is_bf16_supported(self, including_emulation: bool = True) -> bool:
         """Whether tensors on these devices can be bfloat16."""
         return self.is_available() and "bfloat16" in registry.get(self.type).dtypes
-
-    def memory(self, device: Any = None) -> MemoryStats:
-        """A device's memory now; nothing where there is no device."""
-        return registry.get(self.type).memory(self.index(device)) if self.is_available() else NOTHING
-
-    def memory_allocated(self, device: Any = None) -> int:
-        """Bytes of a device's memory in use by live tensors."""
-        return self.memory(device).allocated
-
-    def memory_reserved(self, device: Any = None) -> int:
-        """Bytes of a device's memory that the library's allocator holds, in use or not."""
-        return self.memory(device).reserved
-
-    def max_memory_allocated(self, device: Any = None) -> int:
-        """The most bytes of a device's memory that were in use at once, as far as its library records it."""
-        return self.memory(device).peak
-
-    def max_memory_reserved(self, device: Any = None) -> int:
-        """The most bytes that the allocator held, or what it holds now if its backend does not record it."""
-        return max(self.memory(device).reserved, self.memory_details(device).get("reserved_peak", 0))
-
-    def memory_details(self, device: Any = None) -> dict[str, int]:
-        """What else the backend counts of a device's memory; empty where there is no device."""
-        if not self.is_available():
-            return {}
-        backend: Any = registry.get(self.type)
-        return getattr(backend, "memory_details", lambda index: {})(self.index(device))
-
-    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
-        """Free and total bytes of a device's memory.
-
-        Errors: DeviceMissing if there is no device.
-        """
-        index = self.index(device)
-        backend: Any = registry.get(self.type)
-        held = backend.memory(index)
-        total = held.total or 0
-        free = getattr(backend, "free_memory", lambda index: max(0, total - held.reserved))(index)
-        return free, total
-
-    def memory_stats(self, device: Any = None) -> OrderedDict[str, int]:
-        """A device's memory by PyTorch's names of what is counted; empty where there is no device."""
-        if not self.is_available():
-            return OrderedDict()
-        return memory_stats(self.memory(device), self.memory_details(device))
-
-    def memory_summary(self, device: Any = None, abbreviated: bool = False) -> str:
-        """A device's memory as a text to be printed."""
-        name = f"{self.type}:{self.index(device)}" if self.is_available() else self.type
-        return memory_summary(name, self.memory(device), self.memory_details(device))
-
-    def empty_cache(self) -> None:
-        """Give memory that the allocators hold and nobody uses back to the devices."""
-        if self.is_available():
-            backend: Any = registry.get(self.type)
-            for index in range(backend.device_count() if hasattr(backend, "release_memory") else 0):
-                backend.release_memory(index)
-
-    def reset_peak_memory_stats(self, device: Any = None) -> None:
-        """Start the record of the most bytes in use anew, where the backend keeps one."""
-        if self.is_available():
-            backend: Any = registry.get(self.type)
-            getattr(backend, "reset_peak", lambda index: None)(self.index(device))
-
-    def reset_accumulated_memory_stats(self, device: Any = None) -> None:
-        """Count allocations from none again, where the backend counts them."""
-        if self.is_available():
-            backend: Any = registry.get(self.type)
-            getattr(backend, "reset_totals", lambda index: None)(self.index(device))
 
     def manual_seed(self, seed: int) -> None:
         """Seed the current device's random numbers; nothing happens where there is no device."""

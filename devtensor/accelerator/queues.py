@@ -68,5 +68,13 @@ class OneQueue:
         self.backend.synchronize(index)
         return True
 
+    def priority(self, stream: OneStream) -> int:
+        """There is nothing to come before."""
+        return 0
+
+    def is_capturing(self, stream: OneStream) -> bool:
+        """The queue makes no graph of what it is given."""
+        return False
+
     def elapsed(self, start: Moment, end: Moment) -> float:
         return (end.time - start.time) * 1000

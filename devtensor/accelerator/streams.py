@@ -8,11 +8,11 @@ holds there already, and nothing runs beside anything else.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from devtensor.accelerator.queues import OneQueue
 from devtensor.core.device import Device, current_index, resolve, set_current_index
-from devtensor.core.errors import ArgumentError
+from devtensor.core.errors import ArgumentError, Unsupported
 
 __all__ = ["Event", "Stream", "StreamContext", "current_stream", "set_stream"]
 
@@ -46,7 +46,7 @@ class Stream:
         self.device = place(self.type, device)
         self.queues = queues_of(self.device)
         self.native = facts.get("native") or self.made(priority)
-        self.priority = priority
+        self.priority = self.queues.priority(self.native)
 
     def made(self, priority: int) -> Any:
         """The backend's own stream."""
@@ -73,6 +73,15 @@ class Stream:
     def query(self) -> bool:
         """Whether all work is done; a device with one queue waits until it is."""
         return self.queues.stream_is_done(self.index, self.native)
+
+    @property
+    def native_handle(self) -> int:
+        """The stream's address, as its device's own library takes it."""
+        return self.stream_id
+
+    def is_capturing(self) -> bool:
+        """Whether what is asked of the stream goes into a graph of the library's."""
+        return self.queues.is_capturing(self.native)
 
     def wait_stream(self, stream: Stream | None) -> None:
         """Let later work here wait for the work of another stream."""
@@ -188,6 +197,21 @@ class Event:
     def query(self) -> bool:
         """Whether all work before this moment is done; a device with one queue waits until it is."""
         return self.native is None or bool(self.native.done)
+
+    def ipc_handle(self) -> NoReturn:
+        """Refused: no process is told of another's events.
+
+        Errors: Unsupported, always.
+        """
+        raise Unsupported("[ipc_handle] events are not shared between processes; pass results, not events")
+
+    @classmethod
+    def from_ipc_handle(cls, device: Any, handle: Any) -> NoReturn:
+        """Refused: no process is told of another's events.
+
+        Errors: Unsupported, always.
+        """
+        raise Unsupported("[from_ipc_handle] events are not shared between processes; make one here")
 
     def elapsed_time(self, end_event: Event) -> float:
         """The time from this moment to that of another event.

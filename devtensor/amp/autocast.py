@@ -5,9 +5,16 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from devtensor.amp.casts import cast_input, cast_nested, eligible, tensors_in, widest
+from devtensor.amp.casts import (
+    cast_input,
+    cast_nested,
+    eligible,
+    refuse_other_half,
+    tensors_in,
+    widest,
+)
 from devtensor.amp.policies import policy_in, policy_of, table_of
 from devtensor.amp.settings import (
     HALVES,
@@ -71,6 +78,8 @@ class AutocastLayer(Layer):
                 f"[{name}] is unsafe to autocast on {self.device_type}: float16 probabilities round to 0 and "
                 f"1; use {name}_with_logits without the sigmoid before it, or switch autocast off"
             )
+        if policy == "widest":
+            refuse_other_half(name, [t for t in tensors if eligible(t, self.device_type)], self.dtype)
         target = self.target(policy, tuple(tensors))
         if target is None:
             return args, kwargs
@@ -105,15 +114,17 @@ class autocast:
             raise ArgumentError(
                 f"[autocast] Expected `device_type` of type `str`, got {type(device_type)}; give 'cuda', say"
             )
-        self.device = known("autocast", device_type)
+        self.device = device_type
+        self._type = known("autocast", device_type)
         dtype = get_autocast_dtype(device_type) if dtype is None else dtype
         self.fast_dtype = as_dtype(dtype) if isinstance(dtype, str) else dtype
         self._cache_enabled = is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
-        self._enabled = bool(enabled) and _usable(device_type, self.fast_dtype)
+        self._enabled = False if enabled and not _usable(self._type, self.fast_dtype) else enabled
         self._before: list[tuple[bool, DType, bool]] = []
 
     def __enter__(self) -> autocast:
-        device = self.device
+        device = self._type
+        _check_switch("autocast", self._enabled)
         before = is_autocast_enabled(device), get_autocast_dtype(device), is_autocast_cache_enabled()
         self._before.append(before)
         remember_dtype(device, self.fast_dtype)
@@ -122,13 +133,14 @@ class autocast:
         set_autocast_cache_enabled(self._cache_enabled)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: object) -> Literal[False]:
         enabled, dtype, cached = self._before.pop()
         if nesting(-1) == 0:
             clear_autocast_cache()
-        remember_dtype(self.device, dtype)
-        set_autocast_enabled(self.device, enabled)
+        remember_dtype(self._type, dtype)
+        set_autocast_enabled(self._type, enabled)
         set_autocast_cache_enabled(cached)
+        return False
 
     def __call__(self, func: Callable) -> Callable:
         if not callable(func):
@@ -197,6 +209,11 @@ def is_any_autocast_enabled() -> bool:
     return any(isinstance(layer, AutocastLayer) for layer in current().layers)
 
 
+def _check_switch(function: str, enabled: Any) -> None:
+    if not isinstance(enabled, bool):
+        raise ArgumentTypeError(f"[{function}] enabled must be a bool, got {type(enabled).__name__}")
+
+
 def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -> None:
     """Switch autocast on or off in this thread; without a device type, for CUDA.
 
@@ -204,10 +221,7 @@ def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -
     """
     if enabled is None:
         device_type, enabled = "cuda", device_type  # type: ignore[assignment]
-    if not isinstance(enabled, bool):
-        raise ArgumentTypeError(
-            f"[set_autocast_enabled] enabled must be a bool, got {type(enabled).__name__}"
-        )
+    _check_switch("set_autocast_enabled", enabled)
     device = known("set_autocast_enabled", device_type)
     active = _active(device)
     dtype = get_autocast_dtype(device)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from devtensor.amp.settings import HALVES, is_autocast_cache_enabled, kept_casts
 from devtensor.core.dtype import FLOAT, DType, float32, float64, promote
+from devtensor.core.errors import AutogradError
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
 from devtensor.ops.create import cast
@@ -49,17 +51,26 @@ def eligible(value: Any, device_type: str) -> bool:
 
 
 def widest(tensors: Sequence[Tensor]) -> DType | None:
-    """The dtype in which eligible tensors meet; None if they have but one.
+    """The dtype in which eligible tensors meet; None if they have but one."""
+    dtypes = {t.kind.dtype for t in tensors}
+    return None if len(dtypes) < 2 else functools.reduce(promote, dtypes)
 
-    Numbers without dimensions do not widen tensors with.
+
+def refuse_other_half(name: str, tensors: Sequence[Tensor], lower: DType) -> None:
+    """Refuse what PyTorch's autocast cannot bring together: the half type that is not the region's, before
+    a float32 tensor.
+
+    Errors: AutogradError.
     """
-    dtypes = [t.kind.dtype for t in [t for t in tensors if t.array.ndim] or tensors]
-    if all(dtype is dtypes[0] for dtype in dtypes):
-        return None
-    found: Any = dtypes[0]
-    for dtype in dtypes[1:]:
-        found = promote(found, dtype)
-    return found
+    for tensor in tensors:
+        dtype = tensor.kind.dtype
+        if dtype is float32:
+            return
+        if dtype is not lower:
+            raise AutogradError(
+                f"[{name}] Unexpected floating dtype {dtype} in a region of {lower}, where tensors meet in "
+                "the widest; convert with .float() first"
+            )
 
 
 def cast_input(value: Any, dtype: DType, device_type: str) -> Any:

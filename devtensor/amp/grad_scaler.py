@@ -195,7 +195,7 @@ class GradScaler:
         found = combined(optimizer_state["found_inf_per_device"].values())
         waits = not _reads_freely(found.device) and masks_every_effect(optimizer)
         if host_reads_refused() or waits:
-            with masked_writes(found != 0):
+            with masked_writes(found):
                 return optimizer.step(*args, **kwargs)
         # A schedule need not warn of a step that was skipped on purpose.
         optimizer._opt_called = True

@@ -12,7 +12,7 @@ from devtensor.core.errors import ArgumentError, ArgumentTypeError
 HALVES = (float16, bfloat16)
 # Device types that PyTorch has autocast for; whatever is registered beside them has it too.
 DEVICE_TYPES = ("cpu", "cuda", "mtia", "maia", "xpu", "ipu", "hpu", "xla", "mps")
-IN_BFLOAT16 = ("cpu", "hpu", "mtia", "maia", "xla")
+IN_BFLOAT16 = ("cpu", "hpu", "maia", "xla")
 
 _dtypes: ContextVar[dict[str, DType]] = ContextVar("devtensor_autocast", default={})  # noqa: B039 - never changed
 _cached: ContextVar[bool] = ContextVar("devtensor_autocast_cache", default=True)
@@ -21,7 +21,7 @@ _kept: ContextVar[dict[str, Any]] = ContextVar("devtensor_autocast_kept", defaul
 
 
 def known(function: str, device_type: Any) -> str:
-    """The device type, if autocast knows it.
+    """The device type, if autocast knows it; of one device, as in "cuda:0", its type.
 
     Errors: ArgumentTypeError for what is no text, ArgumentError for any other.
     """
@@ -30,11 +30,12 @@ def known(function: str, device_type: Any) -> str:
             f"[{function}] argument 'device_type' must be str, not {type(device_type).__name__}"
         )
     names = [*DEVICE_TYPES, *(n for n in registry.names() if n not in DEVICE_TYPES and n != "meta")]
-    if device_type not in names:
+    name, colon, index = device_type.partition(":")
+    if name not in names or (colon and not index.isdecimal()):
         raise ArgumentError(
             f"[{function}] unsupported autocast device_type {device_type!r}; there are {', '.join(names)}"
         )
-    return device_type
+    return name
 
 
 def get_autocast_dtype(device_type: str) -> DType:
@@ -42,7 +43,8 @@ def get_autocast_dtype(device_type: str) -> DType:
 
     Errors: ArgumentError for a device type that is not known.
     """
-    chosen = _dtypes.get().get(known("get_autocast_dtype", device_type))
+    device_type = known("get_autocast_dtype", device_type)
+    chosen = _dtypes.get().get(device_type)
     if chosen is not None:
         return chosen
     if device_type in registry.names() and registry.available(device_type):

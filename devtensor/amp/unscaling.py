@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from devtensor.core.dtype import float16, float32, float64
 from devtensor.core.errors import ArgumentError, AutogradError
 from devtensor.core.feed import depend
+from devtensor.core.lists import grouped, over_lists
 from devtensor.core.tensor import Tensor
 from devtensor.ops.compare import isfinite, logical_and, logical_not, logical_or, where
 from devtensor.ops.elementwise import maximum
@@ -46,18 +49,35 @@ def gradients_of(optimizer: Any, allow_fp16: bool) -> list[Any]:
     return found
 
 
-def unscale(gradients: Iterable[Any], inverse: PerDevice, found: PerDevice) -> dict[Any, Any]:
-    """Multiply all gradients in place; gives, by device, `found`, or 1.0 where a result is not finite."""
-    finite: dict[Any, Any] = {}
+@over_lists(lists="gradients", numbers="inverse found", writes="gradients found")
+def unscale_all(gradients: Sequence[Any], inverse: Any, found: Any) -> None:
+    """Multiply gradients by `inverse` in place; `found` becomes 1 if one of the results is not finite.
+
+    Shapes: gradients [(*S), ...], inverse (), found ()
+    """
+    finite: Any = None
     for g in gradients:
-        device = g.device
-        g.mul_(inverse.get(device))
+        g.mul_(inverse)
         good = all_of(isfinite(g))
-        finite[device] = logical_and(finite[device], good) if device in finite else good
-    return {
-        device: maximum(found.get(device), logical_not(good).to(float32))  # type: ignore[attr-defined]
-        for device, good in finite.items()
-    }
+        finite = good if finite is None else logical_and(finite, good)
+    if finite is not None:
+        found.copy_(maximum(found, logical_not(finite).to(float32)))  # type: ignore[attr-defined]
+
+
+@unscale_all.examples
+def _(tensor: Any, number: Any) -> Iterator[tuple]:
+    for factor, before in ((0.125, 0.0), (math.inf, 0.0), (0.5, 1.0)):
+        yield [tensor(3, 4), tensor(), tensor(0), tensor(5)], number(factor), number(before)
+
+
+def unscale(gradients: Sequence[Any], inverse: PerDevice, found: PerDevice) -> dict[Any, Any]:
+    """Multiply all gradients in place; gives, by device, `found`, now 1 where a result is not finite."""
+    flags: dict[Any, Any] = {}
+    for _, (group,) in grouped(gradients):
+        device = group[0].device
+        flags[device] = found.get(device)
+        unscale_all(group, inverse.get(device), flags[device])
+    return flags
 
 
 def combined(found: Iterable[Any], device: Any = None) -> Any:
@@ -69,21 +89,40 @@ def combined(found: Iterable[Any], device: Any = None) -> Any:
     return total
 
 
-def adapt(scaler: Any, found: Any) -> None:
-    """Write a scaler's next scale and count of good steps into its tensors.
+@over_lists(lists="found", numbers="scale tracker", writes="scale tracker")
+def adapt_scale(
+    found: Sequence[Any], scale: Any, tracker: Any, growth: float, backoff: float, interval: int
+) -> None:
+    """Write the next loss scale, and the next count of good steps.
 
-    Multiplied in float64 and rounded once, as PyTorch does, so that both go through the same numbers.
+    Where a flag in `found` is set, scale * backoff and 0; after `interval` good steps, scale * growth, if it
+    is finite, and 0. Multiplied in float64 and rounded once, as PyTorch does, so that both go through the
+    same numbers.
+
+    Shapes: found [(), ...], scale (), tracker ()
     """
-    scale, tracker = scaler._scale, scaler._growth_tracker
-    skipped = found != 0
+    skipped = combined(found) != 0
     count = tracker + 1
-    due = count == depend(lambda: scaler._growth_interval)
+    due = count == interval
     wide = scale.to(float64)
-    grown = (wide * depend(lambda: scaler._growth_factor)).to(float32)
+    grown = (wide * growth).to(float32)
     grown = where(logical_and(due, isfinite(grown)), grown, scale)
-    reduced = (wide * depend(lambda: scaler._backoff_factor)).to(float32)
+    reduced = (wide * backoff).to(float32)
     scale.copy_(where(skipped, reduced, grown))
     tracker.copy_(where(logical_or(skipped, due), 0, count))
+
+
+@adapt_scale.examples
+def _(tensor: Any, number: Any) -> Iterator[tuple]:
+    for found, scale, count in ((0.0, 8.0, 1), (0.0, 8.0, 2), (0.0, 3e38, 2), (1.0, 8.0, 2), (2.0, 0.3, 0)):
+        yield [number(found)], number(scale), number(count, "int32"), 2.5, 0.3, 3
+
+
+def adapt(scaler: Any, found: Any) -> None:
+    """Write a scaler's next scale and count of good steps into its tensors."""
+    names = "_growth_factor", "_backoff_factor", "_growth_interval"
+    told = [depend(partial(getattr, scaler, name)) for name in names]
+    adapt_scale([found], scaler._scale, scaler._growth_tracker, *told)
 
 
 def checked_scale(new_scale: Any, device_type: str) -> Any:

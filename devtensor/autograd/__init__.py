@@ -1,8 +1,8 @@
 """Gradients: backward(), grad(), functions of users' own, and checks of derivatives."""
 
 import importlib
+from typing import TYPE_CHECKING
 
-from devtensor.autograd import anomaly_mode, forward_ad, functional, grad_mode, graph
 from devtensor.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -21,6 +21,9 @@ from devtensor.core.state import (
     no_grad,
     set_grad_enabled,
 )
+
+if TYPE_CHECKING:
+    from devtensor.autograd import anomaly_mode, forward_ad, functional, grad_mode, graph
 
 __all__ = [
     "Function",
@@ -50,8 +53,12 @@ __all__ = [
 ]
 
 
+# Submodules that are loaded when first asked for.
+_SUBMODULES = frozenset({"anomaly_mode", "forward_ad", "functional", "grad_mode", "graph", "profiler"})
+
+
 def __getattr__(name: str) -> object:
-    """Load the profiler when it is first asked for."""
-    if name == "profiler":
-        return importlib.import_module("devtensor.autograd.profiler")
+    """Load what few programs ask for when it is first asked for."""
+    if name in _SUBMODULES:
+        return importlib.import_module(f"devtensor.autograd.{name}")
     raise AttributeError(f"module 'devtensor.autograd' has no attribute {name!r}")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from devtensor.core.errors import ArgumentTypeError, AutogradError
 from devtensor.core.node import AccumulateGrad, Node, Output, accumulator
 from devtensor.core.tensor import Tensor, describe
+from devtensor.core.views import NOWHERE
 
 
 class GradientEdge(NamedTuple):
@@ -38,7 +39,8 @@ def edge_from(value: Any, name: str) -> Any:
     Errors: ArgumentTypeError for anything else.
     """
     if isinstance(value, Tensor):
-        return value if value.node is None else value.node
+        # Nothing flows to a view made under no_grad, which has no place of its own in the graph.
+        return value if value.node is None or value.node is NOWHERE else value.node
     if not isinstance(value, GradientEdge):
         raise ArgumentTypeError(
             f"[{name}] got {type(value).__name__}; it must be a Tensor or GradientEdge, or a sequence of them"

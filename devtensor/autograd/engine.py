@@ -11,6 +11,7 @@ from devtensor.autograd.run import Run, accumulate
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.state import current, switched
 from devtensor.core.tensor import Tensor, describe, share
+from devtensor.core.views import NOWHERE
 from devtensor.ops.create import cast, full_of
 from devtensor.ops.join import cat
 from devtensor.ops.shape import getitem
@@ -21,7 +22,7 @@ def _seed(place: int, root: Any, g: Any, name: str) -> Tensor:
 
     Errors: AutogradError if the root needs no gradient or is no scalar, ShapeError if shapes differ.
     """
-    if isinstance(root, Tensor) and not root.requires_grad:
+    if isinstance(root, Tensor) and (not root.requires_grad or root.node is NOWHERE):
         raise AutogradError(
             f"[{name}] element {place} of tensors, {describe(root)}, does not require grad and does not have "
             "a grad_fn; set requires_grad on what should be differentiated, outside no_grad()"
@@ -172,13 +173,7 @@ def grad(
     if not asked:
         raise AutogradError("[grad] `inputs` argument to `grad()` cannot be empty; name at least one tensor")
     if materialize_grads:
-        if allow_unused is False:
-            raise ArgumentError(
-                "[grad] Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-                "allow_unused=False"
-            )
-        if not all(isinstance(value, Tensor) for value in asked):
-            raise AutogradError("[grad] materialize_grads needs to know shapes; inputs must be Tensors")
+        _check_materialized(asked, allow_unused)
     retain = create_graph if retain_graph is None else retain_graph
     allow = bool(allow_unused) or materialize_grads
     if is_grads_batched:
@@ -190,6 +185,16 @@ def grad(
     return tuple(
         full_of(v.array.shape, 0, v.kind) if g is None else g for g, v in zip(found, asked, strict=True)
     )
+
+
+def _check_materialized(asked: list, allow_unused: bool | None) -> None:
+    if allow_unused is False:
+        raise ArgumentError(
+            "[grad] Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False"
+        )
+    if not all(isinstance(value, Tensor) for value in asked):
+        raise AutogradError("[grad] materialize_grads needs to know shapes; inputs must be Tensors")
 
 
 def _pass(roots: list, asked: list, gs: list, retain: bool, create_graph: bool, allow_unused: bool) -> tuple:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.autograd.formulas import blank, check_version, saved_out
+from devtensor.autograd.run import current_run
 from devtensor.autograd.saved import Packed
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.node import Node, next_seq
@@ -121,7 +122,8 @@ class BackwardCFunction(Node):
         """Run the user's backward; gives (input place, gradient) pairs."""
         if self.ctx.materialize_grads:
             gs = [blank(self, place) if g is None else g for place, g in enumerate(gs)]
-        found = self.forward_class._rule()(self.ctx, *gs)
+        rule, run = self.forward_class._rule(), current_run()
+        found = rule(self.ctx, *gs) if run is None else run.ask(rule, self.ctx, *gs)
         found = list(found) if isinstance(found, (tuple, list)) else [found]
         while len(found) > len(self.likes) and found[-1] is None:
             found.pop()

@@ -58,7 +58,7 @@ def hear_accumulated(leaf: Tensor, g: Tensor) -> None:
     for hook in list(leaf.__dict__.get("_post_accumulate_grad_hooks", {}).values()):
         returned = hook(leaf)
         if returned is not None:
-            raise ArgumentTypeError(
+            raise AutogradError(
                 "[register_post_accumulate_grad_hook] Tensor post accumulate grad hooks should return None; "
                 f"hook '{_name(hook)}' returned {type(returned).__name__}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from heapq import heappop, heappush
 from typing import Any
@@ -20,7 +20,7 @@ from devtensor.autograd.listeners import (
 from devtensor.core.hooks import Hooks
 from devtensor.core.inplace import write
 from devtensor.core.node import AccumulateGrad, Node, hooked_leaves
-from devtensor.core.state import current, hear
+from devtensor.core.state import current, hear, switched
 from devtensor.core.tensor import Tensor
 from devtensor.ops.create import cast, copy
 from devtensor.ops.reduce import sum_to
@@ -46,7 +46,18 @@ class Run:
         self.given: set[int] = set()
         self.awaited: dict[Tensor, int] = {}
         self.roots: Sequence[Any] = ()
+        layers = current().layers
+        forward_only = any(getattr(layer, "forward_only", False) for layer in layers)
+        self.around = layers if forward_only else None
         self.watch = next((w for w in map(_watcher, current().layers) if w is not None), None)
+
+    def ask(self, function: Callable, *given: Any) -> Any:
+        """Call a function of the user's, under all layers that stand around the call of backward: to it
+        autocast is on there, though not to formulas."""
+        if self.around is None:
+            return function(*given)
+        with switched(layers=self.around):
+            return function(*given)
 
     def send(self, edge: Any, g: Tensor) -> None:
         """Add a gradient to what an edge has received so far."""
@@ -85,12 +96,12 @@ class Run:
             if self.wanted is not None:
                 needed = node in self.path
                 if hooks is not None and not needed:
-                    gs = hear_tensors(hooks, gs)
+                    gs = self.ask(hear_tensors, hooks, gs)
                 self._keep(node, gs)
                 if not needed:
                     continue
             if hooks is not None:
-                gs = hear_before(hooks, hear_tensors(hooks, gs))
+                gs = self.ask(hear_before, hooks, self.ask(hear_tensors, hooks, gs))
             self._pass_on(node, gs, hooks)
             if self.awaited:
                 self._visited(node)
@@ -117,7 +128,8 @@ class Run:
             made: list[Tensor | None] = [None] * len(node.edges)
             for place, g in found:
                 made[place] = g
-            found = [(p, g) for p, g in enumerate(hear_after(hooks, made, gs)) if g is not None]
+            heard = self.ask(hear_after, hooks, made, gs)
+            found = [(p, g) for p, g in enumerate(heard) if g is not None]
         if not self.retain_graph:
             release(node)
         for place, g in found:
@@ -162,17 +174,17 @@ class Run:
         """Let the leaf's hooks see, and change, its gradient, and sum it into its `.grad`."""
         hooked = id(leaf) in hooked_leaves
         if hooked:
-            self.collected[leaf] = hear_leaf(leaf, self.collected[leaf])
+            self.collected[leaf] = self.ask(hear_leaf, leaf, self.collected[leaf])
         if not self.accumulates:
             return
         g = self.collected.pop(leaf)
         if not leaf._requires_grad:
             return
         if hooked:
-            g = hear_accumulator(leaf, g)
+            g = self.ask(hear_accumulator, leaf, g)
         accumulate(leaf, g, self.given)
         if hooked:
-            hear_accumulated(leaf, g)
+            self.ask(hear_accumulated, leaf, g)
 
 
 _running: ContextVar[Run | None] = ContextVar("devtensor_backward", default=None)

@@ -64,12 +64,17 @@ class Backend(Protocol):
     Optional members, found by `hasattr`:
     `available() -> str | None`: None if the device type can be used, else the reason why not.
     `specialise(name, kernel, dtype, all_scalar=True) -> kernel`: asked once when a plan is built; may give a
-    kernel that is better for arrays of `dtype`. `all_scalar=False` promises that some input has a dimension.
+    kernel that is better for arrays of `dtype`, or None to leave it to a composite's body. `all_scalar=False`
+    promises that some input has a dimension.
     `rerun(kernel, arguments) -> result`: the kernel again with floating-point events ignored; called when a
     kernel raised FloatingPointError or RuntimeWarning because the user made the library raise on such events.
     `out_kernels: frozenset[str]`: kernels that accept `out=array` as keyword.
     `exact_views: frozenset[str]`: views of arrays in rows whose kernels give each size of 1 the stride that
     the op's rule says; of other views the strides are compared with the rule.
+    `wide_numbers: Mapping[str, tuple[int, ...]]`: ops by name, and the places of inputs where their kernels
+    for half types take a number as a 0-d array of float32; elsewhere it comes rounded to the half type.
+    `orders_dims: bool`: an elementwise result of one array has its dims in PyTorch's order, whatever the
+    array's strides (default False: dispatch looks).
     `host_reads_are_free: bool`: reading an array's numbers waits for nothing (default False).
     `is_contiguous(array) -> bool`: whether it lies row by row without gaps; else its strides are asked.
     `as_list(array) -> nested lists, or one number`: its elements as Python numbers, after waiting for it;
@@ -77,17 +82,27 @@ class Backend(Protocol):
     `array_type`, `as_array`: the class of arrays, and what makes one of a scalar that a kernel chosen with
     all_scalar=False gave.
     `amp_policy: str`: the autocast table to follow, "cpu" or "cuda" (default "cuda").
+    `list_kernels: Mapping[str, Kernel]`: kernels over lists of arrays, by the name of the op over lists
+    (`core.lists`): `kernel(*lists, *numbers, *params)`; NotImplemented, nothing done, leaves it to the body.
     `properties(index) -> dict`: a device's `name`, `major` and `minor` of its generation, and the like.
     `free_memory(index) -> int`, `release_memory(index)`, `reset_peak(index)`: bytes nobody uses; give unused
     memory back to the device; begin the record of the most bytes in use anew.
     `memory_details(index) -> dict`, `reset_totals(index)`, `limit_memory(index, fraction)`: what else is
-    counted of the memory; count from none again; hold no more than a part of it, as `memory_fraction(index)`
-    then tells.
+    counted of the memory, by PyTorch's names; count from none again; hold no more than a part of it, as
+    `memory_fraction(index)` then tells.
+    `memory_blocks() -> list`, `lend(index, size, stream) -> address`, `take_back(address)`: the blocks in use
+    as PyTorch's snapshots have them; memory that is held by its address.
+    `host_memory_details() -> dict`, `reset_host_peak()`, `reset_host_totals()`, `release_host_memory()`: the
+    same of page-locked memory of the host.
+    `waits`: hears before the host waits for the device, and says so as its `mode` asks.
+    `marks`, `profiler`, `blas_handle(index)`, `solver_handle(index)`: NVTX's functions, the profiler's, and
+    handles of libraries.
     `queues`: streams and events of a device that runs beside the host, as `accelerator.queues.OneQueue` has
     them; `record_stream(array, stream)`: keep memory, once nobody holds it, until a stream has read it.
     `copy_between(array, index) -> array`: a copy on another device, ordered with the work of both.
     `pin(host) -> host array`, `is_pinned(host) -> bool`, `download_later(array) -> host array`: page-locked
-    memory of the host, and copies that nobody waits for; `upload` then takes `non_blocking` as well.
+    memory of the host, and copies that nobody waits for; `upload` then takes `non_blocking` as well, and
+    `download_into(array, host)` copies into such memory.
     `describe() -> dict[str, str]`: versions and settings for `python -m devtensor`.
     """
 

@@ -125,6 +125,7 @@ class BatchedBackend:
         self.name = f"vmap({below.type})"
         self.dtypes = below.backend.dtypes
         self.amp_policy = getattr(below.backend, "amp_policy", "cuda")
+        self.wide_numbers = getattr(below.backend, "wide_numbers", {})
         self.kernels = BatchedKernels(below)
 
     def device_count(self) -> int:

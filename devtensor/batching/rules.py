@@ -12,6 +12,7 @@ from typing import Any
 from devtensor.core.dispatch import call
 from devtensor.core.op import OPS, Op
 from devtensor.core.tensor import Tensor, strides_of
+from devtensor.core.wide_numbers import SCALES
 from devtensor.ops.shape import as_shape
 
 Values = tuple[Any, ...]
@@ -86,9 +87,18 @@ def _stacked(rows: Sequence[Tensor], count: int) -> Tensor:
 
 def elementwise(op: Op, values: Values, batched: Flags, params: tuple) -> Any:
     """Inputs that broadcast: their own dims meet from the right, as before."""
+    values = _narrow(op, values, batched)
     ndim = max(v.array.ndim - flag for v, flag in zip(values, batched, strict=True) if v is not None)
     aligned = tuple(with_dims(v, ndim) if flag else v for v, flag in zip(values, batched, strict=True))
     return call(op, aligned, params)
+
+
+def _narrow(op: Op, values: Values, batched: Flags) -> Values:
+    """Numbers in float32 beside half tensors brought to the half type where each example has its own."""
+    place, dtype = SCALES.get(op.name), values[0].kind.dtype
+    if place is None or not batched[place] or values[place].kind.dtype is dtype:
+        return values
+    return (*values[:place], run("cast", values[place], dtype=dtype), *values[place + 1 :])
 
 
 def as_it_is(op: Op, values: Values, batched: Flags, params: tuple) -> Any:
@@ -270,7 +280,7 @@ RULES: dict[str, Rule] = {
         as_it_is,
         "copy cast real imag view_as_real view_as_complex tril triu matrix_exp linalg_cholesky_ex "
         "linalg_lu_factor_ex linalg_qr geqrf linalg_eigh linalg_eig linalg_svd linalg_det linalg_slogdet "
-        "rows_exchanged",
+        "linalg_inv_ex rows_exchanged",
     ),
     **dict.fromkeys(PARAMETERS, by_parameters),
     **_each(all_spread, "gather scatter scatter_add scatter_reduce"),

@@ -13,6 +13,10 @@ from devtensor.core.tensor import Tensor, describe
 
 def one_dim(op: str, source: Tensor, dim: int) -> int:
     """What an entry does with a parameter marked Dim."""
+    if dim.__class__ is int and isinstance(source, Tensor):
+        ndim = source.array.ndim
+        if -ndim <= dim < ndim:
+            return dim + ndim if dim < 0 else dim
     if dim.__class__ is not int:
         dim = as_index(op, "dim", dim)
     return normalize_dim(op, dim, tensor_only(op, source).array.ndim)

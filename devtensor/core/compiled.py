@@ -6,7 +6,8 @@ Importing `inspect` and asking it for hundreds of signatures costs more than all
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -30,29 +31,39 @@ class Parameters(NamedTuple):
         keywords = () if self.keywords is None else (self.keywords,)
         return (*self.positional, *rest, *self.keyword_only, *keywords)
 
-    def declared(self, *more: str) -> str:
-        """The text between the brackets of `def`; `more` are keyword-only parameters that None stands for."""
-        parts = [f"{name}=None" if name in self.defaults else name for name in self.positional]
+    def declared(self, shown: Mapping[str, str]) -> str:
+        """The text between the brackets of `def`, each parameter as `shown` writes it."""
+        parts = [shown[name] for name in self.positional]
         if self.positional_only:
             parts.insert(self.positional_only, "/")
-        only = [f"{name}=None" if name in self.defaults else name for name in self.keyword_only]
-        only += [f"{name}=None" for name in more]
-        if self.rest is not None or only:
-            parts.append(f"*{self.rest or ''}")
-        parts += only
+        if self.rest is not None:
+            parts.append(f"*{shown[self.rest]}")
+        elif self.keyword_only:
+            parts.append("*")
+        parts += [shown[name] for name in self.keyword_only]
         if self.keywords is not None:
-            parts.append(f"**{self.keywords}")
+            parts.append(f"**{shown[self.keywords]}")
         return ", ".join(parts)
 
     def passed_on(self) -> str:
-        """The text between the brackets of a call that hands every argument on."""
-        parts = [*self.positional]
+        """The text between the brackets of a call that hands every argument on, for `compiled`."""
+        parts = [f"{{{name}}}" for name in self.positional]
         if self.rest is not None:
-            parts.append(f"*{self.rest}")
-        parts += [f"{name}={name}" for name in self.keyword_only]
+            parts.append(f"*{{{self.rest}}}")
+        parts += [f"{name}={{{name}}}" for name in self.keyword_only]
         if self.keywords is not None:
-            parts.append(f"**{self.keywords}")
+            parts.append(f"**{{{self.keywords}}}")
         return ", ".join(parts)
+
+    def with_keyword(self, name: str) -> Parameters:
+        """The same and one keyword-only parameter more, None unless given."""
+        return self._replace(keyword_only=(*self.keyword_only, name), defaults={**self.defaults, name: None})
+
+    def variables(self) -> tuple[str, ...]:
+        """All names, in the order in which a function's code holds them."""
+        rest = () if self.rest is None else (self.rest,)
+        keywords = () if self.keywords is None else (self.keywords,)
+        return (*self.positional, *self.keyword_only, *rest, *keywords)
 
 
 def parameters_of(function: Any) -> Parameters:
@@ -75,32 +86,40 @@ def parameters_of(function: Any) -> Parameters:
     )
 
 
-# Functions that differ in their names and in what these stand for share their code.
+# Functions that differ in names alone share their code: that of the function whose parameters have these.
+PLACES = tuple([f"p{place}" for place in range(64)])
 _codes: dict[str, CodeType] = {}
 
 
-def compiled(
-    name: str, declared: str, lines: list[str], scope: dict[str, Any], defaults: dict[str, Any]
-) -> Any:
+def compiled(name: str, parameters: Parameters, lines: list[str], scope: dict[str, Any]) -> Any:
     """The function `name` with these lines as its body, which look up what they name in `scope`.
 
-    `defaults` holds the defaults by parameter, which `declared` writes as None.
+    In `lines` a parameter stands between braces: `return {input} + {other}`.
     """
-    body = "".join(f"    {line}\n" for line in lines)
-    text = f"({declared}):\n{body}"
+    body = "".join([f"    {line}\n" for line in lines])
+    names, count = parameters.variables(), len(parameters.positional)
+    places = dict(zip(names, PLACES, strict=False))
+    text = f"({parameters.declared(places)}):\n{body.format_map(places)}"
     code = _codes.get(text)
     if code is None:
         module = compile(f"def function{text}", "<entry>", "exec")
         code = _codes[text] = next(part for part in module.co_consts if isinstance(part, CodeType))
-    file, source = f"<entry of {name}>", f"def {name}{text}"
-    code = code.replace(co_name=name, co_qualname=name, co_filename=file)
-    count, only = code.co_argcount, code.co_kwonlyargcount
-    names = code.co_varnames
+    file = f"<entry> {name}"
+    variables = (*names, *code.co_varnames[len(names) :])
+    code = code.replace(co_name=name, co_qualname=name, co_filename=file, co_varnames=variables)
+    defaults = parameters.defaults
     made = FunctionType(code, scope, name, tuple([defaults[n] for n in names[:count] if n in defaults]))
-    if only:
-        made.__kwdefaults__ = {n: defaults[n] for n in names[count : count + only] if n in defaults}
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    if parameters.keyword_only:
+        made.__kwdefaults__ = {n: defaults[n] for n in parameters.keyword_only if n in defaults}
+    # For tracebacks: the text is made when one asks for it.
+    linecache.cache[file] = (partial(_source, name, parameters, body),)  # type: ignore[assignment]
     return made
+
+
+def _source(name: str, parameters: Parameters, body: str) -> str:
+    names, defaults = parameters.names, parameters.defaults
+    declared = parameters.declared({n: f"{n}=None" if n in defaults else n for n in names})
+    return f"def {name}({declared}):\n{body.format_map({n: n for n in names})}"
 
 
 def wrapping(function: Callable, made: Any) -> Any:

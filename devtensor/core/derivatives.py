@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devtensor.core.errors import AutogradError
+from devtensor.core.errors import DerivativeMissing
 from devtensor.core.op import (
     GRADIENT,
     GRADIENTS,
@@ -64,10 +64,13 @@ def _rule_for(op: Op, place: int) -> Rule | None:
 
 
 def _missing(op: Op, name: str) -> Rule:
-    def refuse() -> None:
-        raise AutogradError(f"[{op.name}] the derivative for '{name}' is not implemented; detach() it first")
+    def refuse(function: str = op.name) -> None:
+        raise DerivativeMissing(
+            f"[{function}] the derivative for '{name}' is not implemented; detach() it first"
+        )
 
-    return Rule(refuse, ())
+    # An op that stands in for functions is told by that function's name.
+    return Rule(refuse, ("function",) if "function" in op.parameters else ())
 
 
 def plan_of(op: Op, mask: tuple[bool, ...]) -> Plan:

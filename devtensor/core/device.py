@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from math import copysign
 from typing import Any
@@ -87,10 +88,12 @@ class Device:
         if kernel is None:
             return None
         specialise = getattr(backend, "specialise", None)
+        one_of_several = self.index is not None and backend.device_count() > 1
         if specialise is not None:
-            kernel = specialise(name, kernel, dtype.name, all_scalar)
-        if self.index is not None and backend.device_count() > 1:
-            kernel = _entering(backend, self.index, kernel)
+            with backend.on(self.index) if one_of_several else nullcontext():
+                kernel = specialise(name, kernel, dtype.name, all_scalar)
+        if kernel is not None and self.index is not None and one_of_several:
+            return _entering(backend, self.index, kernel)
         return kernel
 
     def __repr__(self) -> str:

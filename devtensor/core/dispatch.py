@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from devtensor.core import tape
 from devtensor.core.arguments import python_numbers
 from devtensor.core.device import Kind
 from devtensor.core.errors import DevtensorError
-from devtensor.core.explain import DEBUG, explain, recover, specs_of
-from devtensor.core.layout import descends, same_strides
+from devtensor.core.explain import DEBUG, explain, recover
+from devtensor.core.layout import same_strides
+from devtensor.core.lookup import arrays_of, check_shapes, looked_up
 from devtensor.core.memory import InferenceStorage
 from devtensor.core.op import OPS, Op
-from devtensor.core.placement import ELEMENTWISE
 from devtensor.core.plan import Plan, key_of, make_plan
-from devtensor.core.state import current, switched
+from devtensor.core.relaying import asks_for_layout, relaid
+from devtensor.core.state import Mode, current, switched
 from devtensor.core.tensor import Tensor, share, strides_of, wrap
 from devtensor.core.transfer import move
 from devtensor.core.views import attach_view
+from devtensor.core.wide_numbers import told_apart
 
 new = Tensor.__new__
 
@@ -33,6 +34,8 @@ def call1(op: Op, a: Tensor) -> Any:
                 data = plan.kernel(a.array)
             except Exception as error:
                 data = recover(error, op, plan, (a,), (a.array,), ())
+            if plan.relaid and not a.array.flags.c_contiguous:
+                data = relaid(op, plan, (a.array,), (), data)
             out = new(Tensor)
             out.array = data if data.__class__ is plan.array_type else plan.as_array(data)
             out.kind = plan.single
@@ -115,7 +118,7 @@ def call_view(op: Op, source: Tensor, params: tuple) -> Any:
         plan = op.plans.get(source.kind)
         if plan is not None and plan.casts is None:
             if op.eager:
-                check_shapes(op, plan, (source,), params)
+                check_shapes(op, plan, (source,), (source.array,), params)
             try:
                 data = plan.kernel(source.array, *params)
             except Exception as error:
@@ -150,35 +153,29 @@ def through(layers: tuple, op: Op, inputs: tuple, params: tuple) -> Any:
 def run(op: Op, inputs: tuple, params: tuple) -> Any:
     """Types, kernel, tape: what happens beneath all layers."""
     mode = current()
-    alone = len(inputs) == 1 and isinstance(inputs[0], Tensor)
-    key: Any = inputs[0].kind if alone and not op.type_places else key_of(op, inputs, params)
-    plan = op.plans.get(key)
+    plan, arrays, wanted = looked_up(op, inputs, params)
     if plan is None:
         plain = python_numbers(inputs)
         if plain is not inputs:
             return call(op, plain, params)
-        plan = make_plan(op, key, inputs, params)
+        plan = make_plan(op, key_of(op, inputs, params), inputs, params)
+        arrays = arrays_of(plan, inputs)
     if plan.casts is not None:
         inputs = cast_inputs(plan.casts, inputs)
         if mode.layers:
             # From the top again, so that a layer that listens hears the op with the inputs its kernel gets.
             return call(op, inputs, params)
+        arrays = arrays_of(plan, inputs)
     if op.eager:
-        check_shapes(op, plan, inputs, params)
-    if plan.kernel is None:
-        return run_body(op, inputs, params, mode.grad and needs_gradient(inputs))
-    if alone:
-        arrays, wanted = [inputs[0].array], inputs[0]._requires_grad
-    else:
-        arrays, wanted = arrays_of(plan, inputs)
+        check_shapes(op, plan, inputs, arrays, params)
     wanted = wanted and mode.grad
-    if wanted and op.differentiable is None:
+    if plan.kernel is None or (wanted and op.differentiable is None):
         return run_body(op, inputs, params, wanted)
     try:
         data = plan.kernel(*arrays, *params)
     except Exception as error:
         data = recover(error, op, plan, inputs, tuple(arrays), params)
-    if op.laid_out and asks_for_layout(op, inputs):
+    if plan.relaid and asks_for_layout(op, inputs):
         data = relaid(op, plan, [i.array if isinstance(i, Tensor) else None for i in inputs], params, data)
     if plan.single is not None:
         out = wrap(data, plan.single)
@@ -187,8 +184,13 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
         elif mode.inference:
             out.alias = InferenceStorage(data)
         if wanted:
-            tape.record(op, inputs, params, out)
+            tape.record(op, told_apart(inputs, plan.wide) if plan.wide else inputs, params, out)
         return out
+    return several(op, plan, inputs, params, data, mode, wanted)
+
+
+def several(op: Op, plan: Plan, inputs: tuple, params: tuple, data: Any, mode: Mode, wanted: bool) -> tuple:
+    """The results of a kernel that gives more than one, recorded if their gradient is wanted."""
     outs = tuple([wrap(array, kind) for array, kind in zip(data, plan.out, strict=True)])
     if wanted:
         tape.record_many(op, inputs, params, outs)
@@ -196,85 +198,6 @@ def run(op: Op, inputs: tuple, params: tuple) -> Any:
         for out in outs:
             out.alias = InferenceStorage(out.array)
     return outs
-
-
-# How many combinations of shapes and parameters a plan remembers before it starts anew.
-REMEMBERED = 256
-
-
-def check_shapes(op: Op, plan: Plan, inputs: tuple, params: tuple) -> None:
-    """Run the shape rule of an eager op, for each combination of shapes and parameters once.
-
-    Rules of views look at strides too, and those of what cannot be hashed are not remembered.
-    """
-    key = None
-    if not op.view:
-        key = (params, *[i.array.shape if isinstance(i, Tensor) else i.__class__ for i in inputs])
-        try:
-            if key in plan.checked:
-                return
-        except TypeError:
-            key = None
-    op.shape_rule(op.name, specs_of(inputs), params)
-    if key is not None:
-        if len(plan.checked) > REMEMBERED:
-            plan.checked.clear()
-        plan.checked.add(key)
-
-
-def relaid(op: Op, plan: Plan, arrays: Sequence[Any], params: tuple, data: Any) -> Any:
-    """An op's results in the layout that its rule asks for, where the library chose another.
-
-    `arrays` holds None for a number.
-    """
-    strides_of = plan.out[0].device.backend.strides_of
-    operands = [None if array is None else (tuple(array.shape), strides_of(array)) for array in arrays]
-    if (
-        op.placement is ELEMENTWISE
-        and data.flags.c_contiguous
-        and all([operand is None or descends(operand[1]) for operand in operands])
-    ):
-        return data
-    made = data if plan.single is None else (data,)
-    wanted = op.placement.rule([tuple(array.shape) for array in made], operands, params)  # type: ignore[union-attr]
-    laid = [
-        array
-        if same_strides(array.shape, strides_of(array), strides)
-        else kind.device.kernel("lay_out", kind.dtype)(array, strides)  # type: ignore[misc]
-        for array, strides, kind in zip(made, wanted, plan.out, strict=True)
-    ]
-    return tuple(laid) if plan.single is None else laid[0]
-
-
-def asks_for_layout(op: Op, inputs: tuple) -> bool:
-    """Whether the op's layout rule has anything to say of these inputs."""
-    if not op.laid_out:
-        return False
-    if op.placement.always:  # type: ignore[union-attr]
-        return True
-    for value in inputs:  # noqa: SIM110 - a generator here costs as much as a kernel
-        if isinstance(value, Tensor) and not value.array.flags.c_contiguous:
-            return True
-    return False
-
-
-def arrays_of(plan: Plan, inputs: tuple) -> tuple[list, bool]:
-    """What the kernel gets: arrays, None for an absent input, and numbers as arrays of the plan's dtype; and
-    whether the gradient of any is wanted."""
-    arrays, wanted = [], False
-    for value in inputs:
-        if isinstance(value, Tensor):
-            arrays.append(value.array)
-            if value._requires_grad:
-                wanted = True
-        else:
-            arrays.append(None if value is None else plan.literal.constant(value))
-    return arrays, wanted
-
-
-def needs_gradient(inputs: tuple) -> bool:
-    """Whether any input is a tensor whose gradient is wanted."""
-    return any([isinstance(value, Tensor) and value._requires_grad for value in inputs])
 
 
 def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
@@ -288,7 +211,7 @@ def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
         with switched(grad=False):
             result = call_body(op, inputs, params)
     outs = result if isinstance(result, tuple) else (result,)
-    outs = tuple([share(out) if any(out is i for i in inputs) else out for out in outs])
+    outs = tuple([_as_result(out, inputs) for out in outs])
     if isinstance(result, tuple):
         tape.record_many(op, inputs, params, outs)
         return outs
@@ -296,11 +219,25 @@ def run_body(op: Op, inputs: tuple, params: tuple, wanted: bool) -> Any:
     return outs[0]
 
 
+def _as_result(out: Tensor, inputs: tuple) -> Tensor:
+    """What a body gives, as the result of one node: a view of inputs alone is seen as one."""
+    if any(out is i for i in inputs):
+        return share(out)
+    alias = out.alias
+    if alias is None or alias.base is None or any(_shares(i, alias.storage) for i in inputs):
+        return out
+    return share(out)
+
+
+def _shares(value: Any, storage: Any) -> bool:
+    return isinstance(value, Tensor) and value.alias is not None and value.alias.storage is storage
+
+
 def call_body(op: Op, inputs: tuple, params: tuple) -> Any:
     """Run the body and lay out what it gives; what goes wrong inside is told in the composite's terms."""
     try:
         result = op.body(*inputs, *params)  # type: ignore[misc]
-        return placed(op, inputs, params, result) if asks_for_layout(op, inputs) else result
+        return placed(op, inputs, params, result) if op.laid_out and asks_for_layout(op, inputs) else result
     except DevtensorError as error:
         explained = explain(error, op, inputs, params)
         if explained is error:

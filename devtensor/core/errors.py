@@ -66,6 +66,10 @@ class VersionError(AutogradError):
     """A value saved for backward was overwritten by an in-place op."""
 
 
+class DerivativeMissing(AutogradError, NotImplementedError):
+    """Backward came to an op that has no derivative."""
+
+
 class OptionError(DevtensorError, RuntimeError):
     """An option that names no way of doing it, or one that this device does not have."""
 

@@ -59,12 +59,12 @@ def writable(target: Tensor) -> Any:
         alias = target.alias = Storage(target.array)
     whole = alias.__class__ is Storage
     storage = alias if whole else alias.storage
-    if storage.inference and not current().inference:
+    counter = alias if whole else alias.counter
+    if storage.inference and counter is storage and not current().inference:
         raise AutogradError(
             f"[write] Inplace update to inference tensor {describe(target)} outside InferenceMode is not "
             "allowed; clone() it to get a normal tensor"
         )
-    counter = alias if whole else alias.counter
     if storage.marked:
         spoil(storage, counter)
     return counter
@@ -79,47 +79,50 @@ def apply_inplace(op: Op, target: Tensor, others: tuple, params: tuple) -> Tenso
     mode = current()
     if not mode.layers and len(others) == 1 and not params and _written_directly(op, mode, target, others[0]):
         return target
-    recording = mode.grad and any(i.requires_grad for i in (target, *others) if isinstance(i, Tensor))
+    name, recording = f"{op.told(params)}_", False
     if mode.grad:
-        check_leaf(op.name + "_", target, others)
+        recording = any([isinstance(i, Tensor) and i._requires_grad for i in (target, *others)])
+        check_leaf(name, target, others)
     for other in others if target.alias is not None else ():
-        refuse_partial(op.name + "_", target, other)
+        refuse_partial(name, target, other)
     source = snapshot(op, target, others) if recording else target
     if mode.layers:
         with dtypes_kept():
             value = call(op, (source, *others), params)
     else:
         value = call(op, (source, *others), params)
-    put(op.name + "_", target, value, recording)
+    put(name, target, value, recording)
     return target
 
 
 def _written_directly(op: Op, mode: Mode, target: Tensor, other: Any) -> bool:
     """Let the kernel write into the target where nobody listens and nothing must be checked."""
-    alias = target.alias
+    alias: Any = target.alias
+    kind, array, both = target.kind, target.array, isinstance(other, Tensor)
     if mode.grad and (
-        target.requires_grad
-        or (isinstance(other, Tensor) and other.requires_grad)
-        or (alias is not None and _base_wants(alias))
+        target._requires_grad
+        or (both and other._requires_grad)
+        or (alias is not None and alias.base is not None and alias.base._requires_grad)
     ):
         return False
-    kind = target.kind
-    if isinstance(other, Tensor):
+    if both:
         plan = op.fast.get(kind) if other.kind is kind and _fits(other, target) else None
     else:
         plan = op.scalar.get((kind, other.__class__))
     if plan is None or plan.inplace is None:
         return False
-    if alias is not None and alias.chain:
-        refuse_overlap(f"{op.name}_", target)
-    if alias is not None and isinstance(other, Tensor) and other.alias is not None:
-        refuse_partial(f"{op.name}_", target, other)
-    counter = writable(target)
-    array = other.array if isinstance(other, Tensor) else plan.literal.constant(other)
+    if alias is not None:
+        if alias.chain:
+            refuse_overlap(f"{op.name}_", target)
+        if both and other.alias is not None:
+            refuse_partial(f"{op.name}_", target, other)
+    whole = alias is not None and alias.__class__ is Storage and not alias.marked
+    counter: Any = alias if whole else writable(target)
+    operand = other.array if both else plan.literal.constant(other)
     try:
-        plan.inplace(target.array, array, target.array)
+        plan.inplace(array, operand, array)
     except Exception as error:
-        recover(error, op, plan, (target, other), (target.array, array, target.array), ())
+        recover(error, op, plan, (target, other), (array, operand, array), ())
     counter.version += 1
     return True
 
@@ -167,10 +170,11 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
         source = call(OPS["to_device"], (source,), (target.kind.device,))
     if source.kind is target.kind:
         refuse_partial("copy_", target, source)
-    else:
-        source = call(OPS["cast"], (source,), (target.kind.dtype,))
     if source.array.shape != target.array.shape:
+        # Before the cast, that the gradient is summed in the source's own dtype.
         source = call(OPS["expand"], (source,), (tuple(target.array.shape),))
+    if source.kind is not target.kind:
+        source = call(OPS["cast"], (source,), (target.kind.dtype,))
     if not same:
         refuse_overlap("copy_", target)
     write(target, source)
@@ -179,10 +183,15 @@ def copy_into(target: Tensor, source: Tensor) -> Tensor:
     return target
 
 
+# The largest number of the narrowest floating-point dtype.
+SURELY = 448.0
+
+
 def fill_number(target: Tensor, value: float) -> bool:
     """Make every element a number that the dtype surely holds, where nobody listens; whether it did."""
     mode, kind, alias = current(), target.kind, target.alias
-    held = value.__class__ in (int, float) and (kind.dtype.category == FLOAT or value == 0)
+    plain = value.__class__ in (int, float)
+    held = plain and (value == 0 or (kind.dtype.category == FLOAT and -SURELY <= value <= SURELY))
     if not held or mode.layers or kind.device.under:
         return False
     if mode.grad and (target._requires_grad or (alias is not None and _base_wants(alias))):
@@ -194,7 +203,7 @@ def fill_number(target: Tensor, value: float) -> bool:
 
 
 def _base_wants(alias: Any) -> bool:
-    return alias.base is not None and alias.base.requires_grad
+    return alias.base is not None and alias.base._requires_grad
 
 
 def fill(target: Tensor, source: Tensor) -> Tensor:

@@ -129,6 +129,7 @@ NAMES = (
 WORDS = {name: words for names, words in NAMES for name in names}
 # What is looked at before a call, too: anything is true or false.
 CHECKED = FLAGS | OPTIONAL_FLAGS
+EXCEPTED = frozenset({function for function, _ in EXCEPTIONS})
 ANNOTATED = {"Tensor": "a Tensor", "Tensor | None": "a Tensor", "int": "an int"}
 
 
@@ -136,6 +137,9 @@ def needed(function: str, parameter: str, annotation: str = "") -> str | None:
     """What a parameter needs, in words; None where nothing is known."""
     if (function, parameter) in EXCEPTIONS:
         return EXCEPTIONS[function, parameter]
+    if parameter == "out":
+        # What writes there tells best what it takes: a tensor, or several.
+        return None
     if parameter == "other" and function.removesuffix("_") in TENSOR_OTHER:
         return "a Tensor"
     return WORDS.get(parameter) or ANNOTATED.get(annotation)
@@ -208,11 +212,14 @@ def inner(function: Callable) -> Any:
 def guarded(function: Callable) -> Callable:
     """The function, which tells a failure by the argument that was of the wrong kind."""
     code = inner(function).__code__
-    checked = {name for name in CHECKED if (function.__name__, name) not in EXCEPTIONS}
-    looked_at = [
-        (place, name) for place, name in enumerate(code.co_varnames[: code.co_argcount]) if name in checked
-    ]
-    first = min([place for place, _ in looked_at], default=code.co_argcount)
+    checked = CHECKED
+    if function.__name__ in EXCEPTED:
+        checked = frozenset({name for name in CHECKED if (function.__name__, name) not in EXCEPTIONS})
+    positional = code.co_varnames[: code.co_argcount]
+    looked_at: list[tuple[int, str]] = []
+    if not checked.isdisjoint(positional):
+        looked_at = [(place, name) for place, name in enumerate(positional) if name in checked]
+    first = looked_at[0][0] if looked_at else sys.maxsize
 
     @wraps(function)
     def guard(*args: Any, **kwargs: Any) -> Any:
@@ -230,7 +237,9 @@ def guarded(function: Callable) -> Callable:
     return guard
 
 
-def _look_at_flags(looked_at: list[tuple[int, str]], checked: set[str], args: tuple, kwargs: dict) -> None:
+def _look_at_flags(
+    looked_at: list[tuple[int, str]], checked: frozenset[str], args: tuple, kwargs: dict
+) -> None:
     """Refuse an argument that stands for a flag and is neither true nor false."""
     for place, name in looked_at:
         if place < len(args) and args[place].__class__ is not bool:

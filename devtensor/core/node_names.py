@@ -6,6 +6,7 @@ from typing import Any
 
 # Ops whose node has another name than the op itself, CapitalisedLikeThis.
 NAMES = {
+    "add_scaled": "Add",
     "adaptive_avg_pool": "AdaptiveAvgPool2D",
     "avg_pool": "AvgPool2D",
     "batch_norm": "NativeBatchNorm",
@@ -26,6 +27,7 @@ NAMES = {
     "reshape": "View",
     "smooth_l1_loss": "SmoothL1Loss",
     "square": "Pow",
+    "sub_scaled": "Sub",
     "to_device": "ToCopy",
     "vector_norm": "LinalgVectorNorm",
 }

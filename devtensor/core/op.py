@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from devtensor.core.compiled import compiled, parameters_of
+from devtensor.core.compiled import parameters_of
+from devtensor.core.entry import entry_of
 from devtensor.core.placement import ELEMENTWISE, Placement
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Op:
     """One op: everything that is known of it.
 
     `inputs` are the names of its tensors, `parameters` of everything else; `body` is None for a primitive.
-    The tables `plans`, `fast`, `scalar` and `tapes` memoise what the rules say.
+    The tables `plans`, `usual`, `fast`, `scalar` and `tapes` memoise what the rules say.
     """
 
     def __init__(self, function: Callable, **facts: Any) -> None:
@@ -81,7 +82,9 @@ class Op:
         self.data_dependent: bool = facts["data_dependent"]
         self.complex: str | None = facts["complex"]
         self.placement: Placement | None = facts["placement"]
-        self.rounding: float = facts["rounding"]
+        # Whether nothing cancels on the way to a number, so that `rounding` bounds its error.
+        self.tight: bool = facts["rounding"] is not None
+        self.rounding: float = facts["rounding"] if self.tight else 24
         self.body: Callable | None = function if facts["composite"] else None
         self.differentiable: bool | None = None
         self.refuses: bool = False
@@ -89,6 +92,7 @@ class Op:
         self.joint: Rule | None = None
         self.cases: list[Callable[..., Iterable]] = []
         self.plans: dict[Any, Any] = {}
+        self.usual: dict[Any, Any] = {}
         self.fast: dict[Any, Any] = {}
         self.scalar: dict[Any, Any] = {}
         self.tapes: dict[Any, Any] = {}
@@ -147,6 +151,10 @@ class Op:
         """The declared name of the input at this place."""
         return self.inputs[min(place, len(self.inputs) - 1)]
 
+    def told(self, params: tuple) -> str:
+        """The name that errors give a call: where the op stands in for functions, that of the function."""
+        return params[self.parameters.index("function")] if "function" in self.parameters else self.name
+
     def takes_part(self, place: int) -> bool:
         """Whether the input at this place takes part in promotion."""
         return min(place, len(self.inputs) - 1) not in self.free_inputs
@@ -166,7 +174,7 @@ def _declare(function: Callable, **facts: Any) -> Any:
     if op.name in OPS:
         raise ValueError(f"[{op.name}] is declared twice; give one of the two another name")
     OPS[op.name] = op
-    entry = _entry(op)
+    entry = entry_of(op)
     entry.op = op
     entry.vjp = lambda *none, **rules: _vjp(op, none, rules)
     entry.joint_vjp = lambda rule: _joint_vjp(op, rule)
@@ -215,9 +223,12 @@ def composite(
     eager: bool = False,
     complex: str | None = None,
     placement: Placement | None = None,
-    rounding: float = 24,
+    rounding: float | None = None,
 ) -> Callable[[Callable], Any]:
-    """Declare an op whose meaning is the function's body; a backend's kernel of that name may replace it."""
+    """Declare an op whose meaning is the function's body; a backend's kernel of that name may replace it.
+
+    `rounding` is how many rounding errors a number of a kernel's result may hold, where nothing cancels.
+    """
     facts = dict(
         dtype=dtype, shape=shape, amp=amp, operator=operator, inplace=inplace, view=False, eager=eager,
         data_dependent=False, complex=complex, placement=placement, rounding=rounding,
@@ -258,60 +269,3 @@ def _rule(op: Op, function: Callable) -> Rule:
 def _examples(op: Op, make: Callable[..., Iterable]) -> Callable:
     op.cases.append(make)
     return make
-
-
-# How each kind of parameter is brought to its strict form; {n} the parameter, {x} the first input.
-NORMALISERS: dict[Any, str] = {
-    Dim: "{n} = one_dim(op.name, {x}, {n})",
-    Dims: "{n} = many_dims(op.name, {x}, {n})",
-    Type: "{n} = one_dtype({n})",
-    Place: "{n} = one_device({n})",
-}
-
-
-def _entry(op: Op) -> Any:
-    """Compile the function that users call: the declared signature, then one call into dispatch."""
-    from devtensor.core import arguments, dispatch, misfits
-
-    scope = {
-        "op": op,
-        "misfit": misfits.misfit,
-        **{name: getattr(dispatch, name) for name in ("call", "call1", "call2", "call_one", "call_view")},
-        **{name: getattr(arguments, name) for name in ("one_dim", "many_dims", "one_dtype", "one_device")},
-    }
-    lines = []
-    first = op.inputs[0] if op.inputs else ""
-    if first and first == op.variadic:
-        first += "[0]"
-    for name in op.parameters:
-        pattern = NORMALISERS.get(op.markers.get(name))  # type: ignore[arg-type]
-        if pattern:
-            lines.append(pattern.format(n=name, x=first))
-    lines.append("return " + _call_text(op))
-    if op.inputs and not op.variadic:
-        lines = telling(lines, "op")
-    entry = compiled(op.name, op.declared.declared(), lines, scope, op.defaults)
-    entry.__doc__ = op.function.__doc__
-    entry.__module__ = op.body.__module__ if op.body else "devtensor"
-    return entry
-
-
-def telling(lines: list[str], of: str) -> list[str]:
-    """The lines of a function that tells its failures by the argument that was of a wrong kind.
-
-    Nothing of it costs anything while all is well.
-    """
-    body = [f" {line}" for line in lines]
-    return ["try:", *body, "except Exception:", f" misfit({of}, locals())", " raise"]
-
-
-def _call_text(op: Op) -> str:
-    parameters = "".join(f"{name}, " for name in op.parameters)
-    if not op.parameters and not op.variadic and not op.view and len(op.inputs) in (1, 2):
-        return f"call{len(op.inputs)}(op, {', '.join(op.inputs)})"
-    if op.view and not op.variadic:
-        return f"call_view(op, {op.inputs[0]}, ({parameters}))"
-    if len(op.inputs) == 1 and not op.variadic and not op.type_places:
-        return f"call_one(op, {op.inputs[0]}, ({parameters}))"
-    inputs = "".join(f"*{n}, " if n == op.variadic else f"{n}, " for n in op.inputs)
-    return f"call(op, ({inputs}), ({parameters}))"

@@ -18,7 +18,8 @@ def address_of(array: Any) -> int | None:
 
 
 def offset_of(tensor: Tensor) -> int:
-    """How many elements of its storage lie before a tensor's first one."""
+    """How many elements of its storage lie before a tensor's first one; 0 for one that has none, since
+    libraries put an array of nothing anywhere."""
     root = storage_of(tensor).root
     if root is tensor.array or 0 in tensor.array.shape:
         return 0
@@ -43,6 +44,10 @@ def is_expanded(tensor: Tensor) -> bool:
     return False
 
 
+# The views in which one element of memory can stand in several places.
+REPEATING = frozenset({"expand", "unfold", "as_strided"})
+
+
 def refuse_overlap(name: str, target: Tensor) -> None:
     """Refuse a target in which one element of memory stands in several places.
 
@@ -50,12 +55,12 @@ def refuse_overlap(name: str, target: Tensor) -> None:
     """
     if target.alias is None or not target.alias.chain:
         return
-    overlapping = any(step[0] in ("expand", "unfold", "as_strided") for step in target.alias.chain)
-    if overlapping and is_expanded(target):
-        raise ShapeError(
-            f"[{name}] unsupported operation: target {describe(target)} holds one element of memory in "
-            "several places; clone() it first"
-        )
+    for step in target.alias.chain:
+        if step[0] in REPEATING and is_expanded(target):
+            raise ShapeError(
+                f"[{name}] unsupported operation: target {describe(target)} holds one element of memory in "
+                "several places; clone() it first"
+            )
 
 
 def refuse_partial(name: str, target: Tensor, other: Any) -> None:
@@ -66,10 +71,34 @@ def refuse_partial(name: str, target: Tensor, other: Any) -> None:
     if not isinstance(other, Tensor) or other.alias is None or target.alias is None or other is target:
         return
     if other.alias.storage is target.alias.storage and _meet_elsewhere(target, other):
-        raise ShapeError(
-            f"[{name}] unsupported operation: some elements of {describe(other)} and of the written-to "
-            f"{describe(target)} are at one place in memory; clone() the input first"
-        )
+        _refuse_shared(name, target, other)
+
+
+def refuse_shared(name: str, target: Tensor, *others: Any) -> None:
+    """Refuse to read, while the target is written in an order of its own, memory that the target also has.
+
+    Errors: ShapeError naming both.
+    """
+    for other in others:
+        if not isinstance(other, Tensor):
+            continue
+        if other is target or (other.alias is not None and _is_same_stretch(target, other)):
+            _refuse_shared(name, target, other)
+        refuse_partial(name, target, other)
+
+
+def _is_same_stretch(a: Tensor, b: Tensor) -> bool:
+    """Whether both see one stretch of memory, without gaps, in the same way."""
+    if a.alias is None or a.alias.storage is not b.alias.storage or not a.shape.numel():
+        return False
+    return is_dense(a.shape, strides_of(a)) and is_same_view(a, b)
+
+
+def _refuse_shared(name: str, target: Tensor, other: Tensor) -> None:
+    raise ShapeError(
+        f"[{name}] unsupported operation: some elements of {describe(other)} and of the written-to "
+        f"{describe(target)} are at one place in memory; clone() the input first"
+    )
 
 
 def is_same_view(a: Tensor, b: Tensor) -> bool:

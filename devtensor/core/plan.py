@@ -9,11 +9,12 @@ from typing import Any
 from devtensor.backend import registry
 from devtensor.core import rules
 from devtensor.core.device import Device, Kind, forget_devices, resolve
-from devtensor.core.dtype import DType, bool_, default_listeners, int64
+from devtensor.core.dtype import DType, bool_, default_listeners, float32, int64
 from devtensor.core.errors import DeviceError, DTypeError, KernelMissing, NotATensor
 from devtensor.core.op import MOVED, OPS, Op
 from devtensor.core.placement import ELEMENTWISE
 from devtensor.core.tensor import Tensor, describe
+from devtensor.core.wide_numbers import wide_places
 
 # Inputs that no op takes a number for.
 NEVER_NUMBERS = frozenset({"tensor1", "tensor2", "src", "end", "mat2", "vec", "vec2", "batch1", "batch2"})
@@ -28,13 +29,17 @@ class Plan:
 
     __slots__ = (
         "array_type", "as_array", "casts", "checked", "direct", "exact", "inplace", "kernel", "literal",
-        "out", "single",
+        "numbers", "out", "relaid", "single", "wide",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.kernel: Any = None
         self.casts: tuple[Kind | None, ...] | None = None
         self.literal: Any = None
+        # The places of the inputs that are Python numbers.
+        self.numbers: tuple[int, ...] = ()
+        # The places of tensors that keep float32 beside a half type.
+        self.wide: tuple[int, ...] = ()
         self.out: tuple[Kind, ...] = ()
         self.single: Any = None
         self.inplace: Any = None
@@ -45,16 +50,20 @@ class Plan:
         self.direct = False
         # Whether a view's kernel gives sizes of 1 the strides of the rule, where libraries choose freely.
         self.exact = False
+        # Whether results may have their dims in another order than the rule says.
+        self.relaid = False
         # The shapes and parameters that an eager rule has found no fault with.
         self.checked: set[tuple] = set()
 
 
-def key_of(op: Op, inputs: tuple, params: tuple) -> tuple:
+def key_of(op: Op, inputs: tuple, params: tuple) -> Any:
     """All that the dtype rule may look at: kinds, zero-dimensionality, scalar classes, dtype parameters.
 
-    Two tensors, the usual case, and none at all have keys of their own form, which are made faster.
+    One tensor, two, the usual cases, and none at all have keys of their own form, which are made faster.
     """
     places = op.type_places
+    if len(inputs) == 1 and not places and isinstance(inputs[0], Tensor):
+        return inputs[0].kind
     if not inputs:
         return params[places[0] :] if places and len(params) - places[0] == len(places) else params
     if len(inputs) == 2 and not places:
@@ -86,12 +95,12 @@ def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
     plan.out = tuple(device.kind(t.out) for t in types)
     plan.single = None if isinstance(op.dtype_rule, tuple) else plan.out[0]
     cast = types[0].cast
-    casts = [cast_for(op, place, i, cast, device) for place, i in enumerate(inputs)]
-    plan.casts = tuple(casts) if any(casts) else None
     basis = cast or (operands[0].dtype if operands else types[0].out)
-    plan.literal = device.kind(basis)
+    settle_inputs(plan, op, device, cast, basis, inputs)
     plan.kernel = find_kernel(op, device, basis, params)
     plan.exact = op.name in getattr(device.backend, "exact_views", ())
+    unordered = op.placement is not None and not getattr(device.backend, "orders_dims", False)
+    plan.relaid = op.laid_out or unordered
     plan.direct = (
         plan.kernel is not None
         and plan.casts is None
@@ -102,8 +111,37 @@ def make_plan(op: Op, key: Any, inputs: tuple, params: tuple) -> Plan:
     if len(op.plans) > 512:
         op.plans.clear()
     op.plans[key] = plan
+    remember_usual(op, plan, inputs, params)
     unroll(op, plan, basis, inputs, params)
     return plan
+
+
+def settle_inputs(
+    plan: Plan, op: Op, device: Device, cast: DType | None, basis: DType, inputs: tuple
+) -> None:
+    """Say what is made of each input: casts to `cast`, numbers in `basis`, and what stays in float32."""
+    wide = wide_places(op, device, basis, inputs)
+    casts = [
+        cast_for(op, place, i, float32 if place in wide else cast, device) for place, i in enumerate(inputs)
+    ]
+    plan.casts = tuple(casts) if any(casts) else None
+    plan.numbers = tuple(p for p, i in enumerate(inputs) if not (i is None or isinstance(i, Tensor)))
+    plan.literal = device.kind(float32 if wide and set(plan.numbers) <= set(wide) else basis)
+    plan.wide = tuple(place for place in wide if place not in plan.numbers)
+
+
+def remember_usual(op: Op, plan: Plan, inputs: tuple, params: tuple) -> None:
+    """Offer the plan under the inputs' kinds alone, where these decide it: all that take part have one.
+
+    Numbers without dimensions are then no weaker than what stands beside them.
+    """
+    parts = {i.kind for place, i in enumerate(inputs) if isinstance(i, Tensor) and op.takes_part(place)}
+    if len(parts) == 1 or not inputs:
+        key = [i.kind if isinstance(i, Tensor) else i.__class__ for i in inputs]
+        key += [params[place] for place in op.type_places]
+        if len(op.usual) > 512:
+            op.usual.clear()
+        op.usual[tuple(key)] = plan
 
 
 def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> None:
@@ -128,6 +166,7 @@ def unroll(op: Op, plan: Plan, dtype: DType, inputs: tuple, params: tuple) -> No
     else:
         return
     fast.kernel, fast.literal, fast.out, fast.single = plan.kernel, plan.literal, plan.out, plan.single
+    fast.relaid = plan.relaid
     device = plan.out[0].device
     backend = device.backend
     if plan.single is kinds[0] and op.name in getattr(backend, "out_kernels", ()):
@@ -164,7 +203,7 @@ def check_numbers(op: Op, operands: list[rules.Operand]) -> None:
 
 
 def common_device(op: Op, inputs: tuple, params: tuple) -> Device:
-    """The one device of all inputs; CPU tensors without dimensions, and CPU index tensors, may join any.
+    """The one device of all inputs; CPU tensors without dimensions, and indices in brackets, may join any.
 
     Errors: DeviceError that names the devices.
     """
@@ -177,7 +216,11 @@ def common_device(op: Op, inputs: tuple, params: tuple) -> Device:
     for device in devices:
         if device.under and devices <= {device, *device.under}:
             return device
-    bound = {i.kind.device for p, i in enumerate(inputs) if isinstance(i, Tensor) and not may_move(op, p, i)}
+    # Tensors without data read no indices.
+    free = any(device.type == "meta" for device in devices)
+    bound = {
+        i.kind.device for p, i in enumerate(inputs) if isinstance(i, Tensor) and not may_move(op, p, i, free)
+    }
     if len(bound) == 1:
         return bound.pop()
     names = " and ".join(sorted(map(str, bound or devices)))
@@ -187,11 +230,17 @@ def common_device(op: Op, inputs: tuple, params: tuple) -> Device:
     )
 
 
-def may_move(op: Op, place: int, value: Tensor) -> bool:
+# Ops whose indices may lie on the CPU.
+INDEXING = frozenset({"index_get", "index_put"})
+
+
+def may_move(op: Op, place: int, value: Tensor, free: bool) -> bool:
     """Whether PyTorch lets this CPU tensor stand beside tensors of another device."""
     if value.kind.device.type != "cpu":
         return False
-    return value.array.ndim == 0 or not op.takes_part(place)
+    if value.array.ndim == 0 or op.takes_part(place):
+        return value.array.ndim == 0
+    return free or op.name in INDEXING or op.markers[op.input_name(place)].name == "Raw"
 
 
 def cast_for(op: Op, place: int, value: Any, dtype: DType | None, device: Device) -> Kind | None:
@@ -257,7 +306,7 @@ def forget(device_type: str) -> None:
 def forget_plans() -> None:
     """Drop all plans: something that the rules look at has changed."""
     for op in OPS.values():
-        for table in (op.plans, op.fast, op.scalar):
+        for table in (op.plans, op.usual, op.fast, op.scalar):
             table.clear()
 
 

@@ -12,6 +12,7 @@ from devtensor.core.dtype import (
     DType,
     bool_,
     default_dtype,
+    float16,
     float32,
     float64,
     int64,
@@ -127,15 +128,16 @@ def parts_of(op: str, operands: Sequence[Operand], params: tuple) -> Types:
 
 
 def complex_of(op: str, operands: Sequence[Operand], params: tuple) -> Types:
-    """The result is complex, with parts of the inputs' one dtype, float32 or float64."""
+    """The result is complex, with parts of the inputs' one dtype: float64, float32, or float16 made wider."""
     dtypes = {o.dtype for o in operands}
-    if len(dtypes) > 1 or not dtypes <= {float32, float64}:
+    if len(dtypes) > 1 or not dtypes <= {float16, float32, float64}:
         names = " and ".join(o.dtype.name for o in operands)
         raise DTypeError(
-            f"[{op}] got {names}; it needs float32 or float64, all of one dtype; convert with .to(dtype)"
+            f"[{op}] got {names}; it needs float16, float32 or float64, all of one dtype; convert with "
+            ".to(dtype)"
         )
-    dtype = dtypes.pop()
-    return Types(dtype, dtype.to_complex())
+    made = dtypes.pop().to_complex()
+    return Types(made.to_real(), made)
 
 
 def boolean(op: str, operands: Sequence[Operand], params: tuple) -> Types:

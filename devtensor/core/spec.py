@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from operator import index
+from typing import Any, NamedTuple
 
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
@@ -70,14 +71,28 @@ def normalize_dim(op: str, dim: int, ndim: int) -> int:
 
     Errors: DimensionError if the tensor has no such dimension.
     """
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return dim + ndim if dim < 0 else dim
     span = max(ndim, 1)
     if dim.__class__ in NO_DIMS:
         raise ArgumentTypeError(f"[{op}] dim is {dim} of type {type(dim).__name__}; it needs an int")
+    if dim.__class__ is not int:
+        dim = _whole(op, dim)
     if not -span <= dim < span:
         raise DimensionError(
             f"[{op}] dim {dim} is out of range; a {ndim}-d tensor has dims {-span} to {span - 1}"
         )
     return dim + span if dim < 0 else dim
+
+
+def _whole(op: str, dim: Any) -> int:
+    """A dim that is an int in another guise: NumPy's, or a tensor's."""
+    try:
+        return index(dim)
+    except (TypeError, RuntimeError):
+        raise ArgumentTypeError(
+            f"[{op}] argument 'dim' must be an int, not {type(dim).__name__}; give a number of a dimension"
+        ) from None
 
 
 def normalize_dims(op: str, dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import ArgumentTypeError, AutogradError
-from devtensor.core.memory import Storage, View
+from devtensor.core.memory import Counter, Storage, View
 from devtensor.core.naming import spoken
 from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
 from devtensor.core.state import current, hear
@@ -151,7 +151,7 @@ class Tensor(TensorMethods):
     def _version(self) -> int:
         """How often the memory was written in place."""
         alias = self.alias
-        if alias is not None and alias.storage.inference:
+        if alias is not None and alias.storage.inference and alias.counter is alias.storage:
             raise AutogradError("[_version] Inference tensors do not track version counter; clone() it first")
         return alias.counter.version if alias is not None else 0
 
@@ -217,6 +217,10 @@ def share(tensor: Tensor) -> Tensor:
     if alias is None:
         alias = tensor.alias = Storage(tensor.array)
     made = wrap(tensor.array, tensor.kind)
+    if alias.storage.inference and not current().inference:
+        # Outside inference mode it may be written to: writes are counted from now on.
+        made.alias = View(alias.storage, alias.chain, None, Counter())
+        return made
     made.alias = alias if alias.base is None else View(alias.storage, alias.chain, None, alias.counter)
     return made
 

@@ -29,6 +29,7 @@ def _node_without_edges() -> Node:
     return node
 
 
+new = View.__new__
 NOWHERE = _node_without_edges()
 """The history of a view made under no_grad: it requires a gradient as its base does, and passes none on."""
 
@@ -81,27 +82,30 @@ def attach_view(op: Any, source: Tensor, params: tuple, out: Tensor, mode: Mode,
     `exact` promises that the kernel gave it the strides of the op's rule, if the source is in rows.
     """
     shape = out.array.shape
-    if (1 in shape and not (exact and _steps_by_one(source.array))) or 0 in shape:
+    if (1 in shape or 0 in shape) and not (exact and 0 not in shape and _steps_by_one(source.array)):
         out.array = exactly(op, source.kind, source.array, params, out.array)
     alias = source.alias
     if alias is None:
         alias = source.alias = Storage(source.array)
+    seen = new(View)
     if alias.__class__ is View:
-        storage, counter, base, origin = alias.storage, alias.counter, alias.base, alias.origin
+        storage, origin = alias.storage, alias.origin
+        base = source if alias.base is None else alias.base
+        seen.counter, seen.chain = alias.counter, (*alias.chain, (op.name, params))
     else:
-        storage, counter, base, origin = alias, alias, None, None
-    if base is None:
-        base = source
+        storage, base, origin = alias, source, None
+        seen.counter, seen.chain = alias, ((op.name, params),)
     if mode.grad:
         if origin is not None and source.node.__class__ is Spoiled:
             source.node.node  # noqa: B018 - raises
     else:
         if origin is None:
             origin = NO_GRAD
-        if base._requires_grad and not mode.inference:
+        if base._requires_grad and not storage.inference:
             out.node, out._requires_grad = NOWHERE, True
             storage.marked = True
-    out.alias = View(storage, (*alias.chain, (op.name, params)), base, counter, origin)
+    seen.storage, seen.base, seen.origin = storage, base, origin
+    out.alias = seen
     views = storage.views
     views.append(ref(out))
     if len(views) > storage.limit:

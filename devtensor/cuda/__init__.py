@@ -11,15 +11,11 @@ from typing import Any
 
 from devtensor.accelerator.face import DeviceGuard, Face
 from devtensor.accelerator.streams import StreamContext, set_stream
-from devtensor.core.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    DeviceMissing,
-    OutOfMemoryError,
-    Unsupported,
-)
-from devtensor.core.refusal import refused, refused_class
+from devtensor.core.errors import ArgumentError, DeviceMissing, OutOfMemoryError, Unsupported
+from devtensor.core.refusal import refused
 from devtensor.core.tensor import Tensor
+from devtensor.cuda import memory
+from devtensor.cuda.calls import CudaError, DeferredCudaCallError, check_error, cudart, cudaStatus
 from devtensor.cuda.graphs import (
     CUDAGraph,
     graph,
@@ -27,8 +23,10 @@ from devtensor.cuda.graphs import (
     is_current_stream_capturing,
     make_graphed_callables,
 )
+from devtensor.cuda.green_contexts import GreenContext
 from devtensor.cuda.streams import Event, ExternalStream, Stream
 from devtensor.functions.legacy import cuda_types
+from devtensor.storage.typed import legacy_storages
 
 _face = Face("cuda")
 
@@ -36,7 +34,6 @@ current_device = _face.current_device
 current_stream = _face.current_stream
 default_stream = _face.default_stream
 device_count = _face.device_count
-empty_cache = _face.empty_cache
 get_device_capability = _face.get_device_capability
 get_device_name = _face.get_device_name
 get_device_properties = _face.get_device_properties
@@ -48,23 +45,13 @@ is_bf16_supported = _face.is_bf16_supported
 is_initialized = _face.is_initialized
 manual_seed = _face.manual_seed
 manual_seed_all = _face.manual_seed_all
-max_memory_allocated = _face.max_memory_allocated
-max_memory_cached = max_memory_reserved = _face.max_memory_reserved
-mem_get_info = _face.mem_get_info
-memory_allocated = _face.memory_allocated
-memory_cached = memory_reserved = _face.memory_reserved
-memory_stats = _face.memory_stats
-memory_summary = _face.memory_summary
-reset_accumulated_memory_stats = _face.reset_accumulated_memory_stats
-reset_peak_memory_stats = _face.reset_peak_memory_stats
-reset_max_memory_allocated = reset_max_memory_cached = _face.reset_peak_memory_stats
 seed = _face.seed
 seed_all = _face.seed_all
 set_device = _face.set_device
 set_rng_state_all = _face.set_rng_state_all
 synchronize = _face.synchronize
 
-CudaError = AcceleratorError = DeviceMissing
+AcceleratorError = DeviceMissing
 has_half = True
 has_magma = False
 
@@ -113,6 +100,65 @@ def get_gencode_flags() -> str:
     return ""
 
 
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Say what happens when the host waits for a device: "default" or 0 nothing, "warn" or 1, "error" or 2.
+
+    It waits when numbers are read, for copies that are not `non_blocking`, for a stream, and where the size
+    of a result depends on numbers.
+
+    Errors: DeviceMissing if there is no device, ArgumentError for another mode, Unsupported where the backend
+    does not hear of waits.
+    """
+    waits = _waits()
+    known = {"default": 0, "warn": 1, "error": 2}
+    mode = known.get(debug_mode) if isinstance(debug_mode, str) else debug_mode
+    if mode not in (0, 1, 2):
+        raise ArgumentError(
+            f"[set_sync_debug_mode] invalid value of debug_mode, {debug_mode!r}; expected one of `default`, "
+            "`warn`, `error`"
+        )
+    if waits is None:
+        raise Unsupported("[set_sync_debug_mode] the backend of cuda does not tell when the host waits")
+    waits.mode = mode
+
+
+def get_sync_debug_mode() -> int:
+    """What `set_sync_debug_mode` was told last: 0, 1 or 2.
+
+    Errors: DeviceMissing if there is no device.
+    """
+    waits = _waits()
+    return 0 if waits is None else waits.mode
+
+
+def _waits() -> Any:
+    """What the backend says of the host's waits, or None."""
+    backend: Any = _face.place().backend
+    return getattr(backend, "waits", None)
+
+
+def _handle(name: str, member: str) -> int:
+    """The address of a library's handle.
+
+    Errors: DeviceMissing if there is no device, Unsupported if its backend does not tell it.
+    """
+    index = _face.index()
+    told = getattr(_face.place(index).backend, member, None)
+    if told is None:
+        raise Unsupported(f"[{name}] the backend of cuda does not tell it; ask its own library")
+    return told(index)
+
+
+def current_blas_handle() -> int:
+    """The address of cuBLAS's handle."""
+    return _handle("current_blas_handle", "blas_handle")
+
+
+def current_solver_handle() -> int:
+    """The address of cuSOLVER's handle."""
+    return _handle("current_solver_handle", "solver_handle")
+
+
 def ipc_collect() -> None:
     """Free memory that other processes let go of: none is shared.
 
@@ -131,49 +177,6 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
     return told is not None and index != peer and told(index, peer)
 
 
-def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
-    """Limit this process to a part of a device's memory, from 0 to 1.
-
-    Errors: DeviceMissing if there is no device, Unsupported if its backend cannot limit it, ArgumentTypeError
-    and ArgumentError for what is no such part.
-    """
-    if not isinstance(fraction, float):
-        raise ArgumentTypeError(
-            "[set_per_process_memory_fraction] Invalid type for fraction argument, must be `float`"
-        )
-    if not 0 <= fraction <= 1:
-        raise ArgumentError(
-            f"[set_per_process_memory_fraction] Invalid fraction value: {fraction}. Allowed range: 0~1"
-        )
-    index = _face.index(device)
-    limit = getattr(_face.place(index).backend, "limit_memory", None)
-    if limit is None:
-        raise Unsupported("[set_per_process_memory_fraction] the backend of cuda cannot limit memory")
-    limit(index, fraction)
-
-
-def get_per_process_memory_fraction(device: Any = None) -> float:
-    """The part of a device's memory that this process may hold; 1.0 where nothing limits it.
-
-    Errors: DeviceMissing if there is no device.
-    """
-    index = _face.index(device)
-    told = getattr(_face.place(index).backend, "memory_fraction", None)
-    return 1.0 if told is None else told(index)
-
-
-def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
-    """`memory_stats`, its names taken apart at the dots; empty where there is no device."""
-    nested: dict[str, Any] = {}
-    for name, count in memory_stats(device).items():
-        *groups, last = name.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = count
-    return nested
-
-
 def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
     """Another library's stream, by its address; it must live as long as this names it.
 
@@ -182,53 +185,33 @@ def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
     return ExternalStream(data_ptr, device)
 
 
-def get_allocator_backend() -> str:
-    """Who allots memory: the array library's own pool, whatever it is called."""
-    return "native"
-
-
-def memory_snapshot(mempool_id: Any = None) -> list[Any]:
-    """Every block the allocator holds: it tells none."""
-    return []
-
-
-cudart = refused("cuda.cudart", "CUDA's own functions are reached through CuPy: cupy.cuda.runtime")
-current_blas_handle = refused("cuda.current_blas_handle", "the array library keeps its handles to itself")
-caching_allocator_alloc = refused("cuda.caching_allocator_alloc", "memory is the array library's")
-caching_allocator_delete = refused("cuda.caching_allocator_delete", "memory is the array library's")
-change_current_allocator = refused("cuda.change_current_allocator", "memory is the array library's")
-caching_allocator_enable = refused("cuda.caching_allocator_enable", "memory is the array library's")
-caching_allocator_disabled = refused("cuda.caching_allocator_disabled", "memory is the array library's")
-list_gpu_processes = refused("cuda.list_gpu_processes", "ask nvidia-smi which processes use a device")
 memory_usage = refused("cuda.memory_usage", "ask nvidia-smi how busy a device is")
+device_memory_used = refused("cuda.device_memory_used", "ask nvidia-smi how much memory is in use")
 utilization = refused("cuda.utilization", "ask nvidia-smi how busy a device is")
 temperature = refused("cuda.temperature", "ask nvidia-smi how warm a device is")
 power_draw = refused("cuda.power_draw", "ask nvidia-smi how much power a device draws")
 clock_rate = refused("cuda.clock_rate", "ask nvidia-smi how fast a device runs")
-use_mem_pool = refused("cuda.use_mem_pool", "memory is the array library's")
-CUDAPluggableAllocator = refused_class("cuda.CUDAPluggableAllocator", "memory is the array library's")
-MemPool = refused_class("cuda.MemPool", "memory is the array library's")
 
-__all__ = [
-    "CUDAGraph",
-    "Event",
-    "ExternalStream",
-    "OutOfMemoryError",
-    "Stream",
-    "StreamContext",
-    "graph",
-    "graph_pool_handle",
-    "is_current_stream_capturing",
-    "make_graphed_callables",
-    "set_stream",
-]
-
-globals().update(cuda_types())
+_shown = {name: getattr(memory, name) for name in memory.__all__} | cuda_types() | legacy_storages("cuda")
+globals().update(_shown)
 
 # Submodules that are loaded when first asked for.
-_SUBMODULES = frozenset(
-    ("amp", "comm", "graphs", "memory", "nccl", "nvtx", "profiler", "random", "sparse", "streams")
-)
+_SUBMODULES = frozenset(("amp", "comm", "gds", "jiterator", "nccl", "nvtx", "random", "sparse", "tunable"))
+
+__all__ = [
+    *_shown, "CUDAGraph", "CudaError", "DeferredCudaCallError", "Event", "ExternalStream", "GreenContext",
+    "OutOfMemoryError", "Stream", "StreamContext", "amp", "can_device_access_peer", "check_error",
+    "clock_rate", "cudaStatus", "cudart", "current_blas_handle", "current_device", "current_solver_handle",
+    "current_stream", "default_generators", "default_stream", "device", "device_count", "device_memory_used",
+    "device_of", "get_arch_list", "get_device_capability", "get_device_name", "get_device_properties",
+    "get_gencode_flags", "get_rng_state", "get_rng_state_all", "get_stream_from_external",
+    "get_sync_debug_mode", "graph", "graph_pool_handle", "graphs", "has_half", "has_magma", "init",
+    "initial_seed", "ipc_collect", "is_available", "is_bf16_supported", "is_current_stream_capturing",
+    "is_initialized", "is_tf32_supported", "jiterator", "make_graphed_callables", "manual_seed",
+    "manual_seed_all", "memory", "memory_usage", "nccl", "nvtx", "power_draw", "profiler", "random", "seed",
+    "seed_all", "set_device", "set_rng_state", "set_rng_state_all", "set_stream", "set_sync_debug_mode",
+    "sparse", "stream", "streams", "synchronize", "temperature", "tunable", "utilization",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

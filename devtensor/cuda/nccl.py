@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from devtensor.core.errors import DeviceMissing
 from devtensor.core.refusal import refused
 
-__all__ = ["all_gather", "all_reduce", "broadcast", "is_available", "reduce", "reduce_scatter", "version"]
+__all__ = [
+    "all_gather",
+    "all_reduce",
+    "broadcast",
+    "init_rank",
+    "is_available",
+    "reduce",
+    "reduce_scatter",
+    "unique_id",
+    "version",
+]
 
 REASON = "devtensor runs on one device; it does not use NCCL"
 
@@ -29,4 +39,6 @@ all_gather = refused("cuda.nccl.all_gather", REASON)
 all_reduce = refused("cuda.nccl.all_reduce", REASON)
 broadcast = refused("cuda.nccl.broadcast", REASON)
 reduce = refused("cuda.nccl.reduce", REASON)
+init_rank = refused("cuda.nccl.init_rank", REASON)
+unique_id = refused("cuda.nccl.unique_id", REASON)
 reduce_scatter = refused("cuda.nccl.reduce_scatter", REASON)

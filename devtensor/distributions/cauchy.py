@@ -9,7 +9,7 @@ from devtensor.core.tensor import Tensor
 from devtensor.distributions import constraints
 from devtensor.distributions.families import Expandable
 from devtensor.functions.sampling import rand
-from devtensor.ops.functions import tan
+from devtensor.ops.hyperbolic import tan
 
 __all__ = ["Cauchy"]
 

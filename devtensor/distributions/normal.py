@@ -11,7 +11,7 @@ from devtensor.distributions import constraints
 from devtensor.distributions.exp_family import ExponentialFamily
 from devtensor.distributions.families import AboutLoc, Expandable
 from devtensor.distributions.utils import _standard_normal
-from devtensor.ops.functions import erfinv
+from devtensor.ops.error_functions import erfinv
 
 __all__ = ["Normal"]
 

@@ -12,7 +12,7 @@ from devtensor.distributions.relaxed_bernoulli import Relaxed
 from devtensor.distributions.transforms import ExpTransform
 from devtensor.distributions.utils import broadcast_all, clamp_probs
 from devtensor.functions.sampling import rand
-from devtensor.ops.activation import log_softmax
+from devtensor.ops.softmax import log_softmax
 
 __all__ = ["ExpRelaxedCategorical", "RelaxedOneHotCategorical"]
 

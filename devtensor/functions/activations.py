@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.inplace import copy_into
+from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
+from devtensor.functions.out import into_exactly
 from devtensor.functions.reducing import in_asked
-from devtensor.ops import activation as ops
+from devtensor.ops import softmax as ops
+from devtensor.ops.create import copy
 
 __all__ = ["log_softmax", "softmax"]
+
+
+def along(op: Callable, input: Tensor, dim: int, dtype: Any) -> Tensor:
+    """A softmax in the dtype that was asked for; of no integers a copy, as in PyTorch."""
+    nothing = dtype is None and isinstance(input, Tensor) and 0 in input.array.shape
+    if nothing and not input.dtype.differentiable:
+        normalize_dim("softmax", dim, input.array.ndim)
+        return copy(input)
+    return in_asked(op, input, dim, dtype)
 
 
 def softmax(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
@@ -18,8 +29,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = 
 
     Shapes: input (*S) -> (*S)
     """
-    made = in_asked(ops.softmax, input, dim, dtype)
-    return made if out is None else copy_into(out, made)
+    return into_exactly(out, along(ops.softmax, input, dim, dtype))
 
 
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
@@ -27,7 +37,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
     Shapes: input (*S) -> (*S)
     """
-    return in_asked(ops.log_softmax, input, dim, dtype)
+    return along(ops.log_softmax, input, dim, dtype)
 
 
 METHODS: dict[str, Callable] = {"softmax": softmax, "log_softmax": log_softmax}

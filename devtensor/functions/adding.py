@@ -7,13 +7,14 @@ from typing import Any
 
 from devtensor.core.dtype import BOOL, FLOAT, INTEGER, DType, promote
 from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.holding import computed_in, refuse_unheld
 from devtensor.core.layout import elementwise_strides
 from devtensor.core.precision import one_op
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe, strides_of
 from devtensor.functions.arithmetic import inplace_form
 from devtensor.functions.formats import placed
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.functions.products import bmm, mm, outer
 from devtensor.ops import linalg, reduce
 from devtensor.ops.create import cast
@@ -31,7 +32,7 @@ def addmm(
     Shapes: input broadcast to (N, M), mat1 (N, K), mat2 (K, M) -> (N, M)
     """
     _same_dtype("addmm", input, mat1, mat2)
-    return into(out, _added("addmm", input, mm(mat1, mat2), beta, alpha))
+    return into_exactly(out, _added("addmm", input, mm(mat1, mat2), beta, alpha))
 
 
 @one_op("lower")
@@ -43,7 +44,7 @@ def addmv(
     Shapes: input broadcast to (N,), mat (N, K), vec (K,) -> (N,)
     """
     _same_dtype("addmv", input, mat, vec)
-    return into(out, _added("addmv", input, linalg.mv(mat, vec), beta, alpha))
+    return into_exactly(out, _added("addmv", input, linalg.mv(mat, vec), beta, alpha))
 
 
 @one_op("lower")
@@ -76,7 +77,7 @@ def baddbmm(
     Shapes: input broadcast to (B, N, M), batch1 (B, N, K), batch2 (B, K, M) -> (B, N, M)
     """
     _same_dtype("baddbmm", input, batch1, batch2)
-    return into(out, _added("baddbmm", input, bmm(batch1, batch2), beta, alpha))
+    return into_exactly(out, _added("baddbmm", input, bmm(batch1, batch2), beta, alpha))
 
 
 @one_op("lower")
@@ -92,7 +93,7 @@ def addbmm(
     products = bmm(batch1, batch2)
     total = reduce.sum(products, 0)
     total = total if total.dtype is products.dtype else cast(total, products.dtype)
-    return into(out, _added("addbmm", input, total, beta, alpha))
+    return into_exactly(out, _added("addbmm", input, total, beta, alpha))
 
 
 def _same_dtype(op: str, *tensors: Tensor) -> None:
@@ -111,6 +112,7 @@ def _added(op: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Te
     """The weighted sum in the product's dtype, which autocast may have lowered; weights of integers are
     cut."""
     shape, dtype = tuple(product.array.shape), product.dtype
+    refuse_unheld(op, computed_in(dtype), beta, alpha)
     beta, alpha = (_weight(number, dtype) for number in (beta, alpha))
     made = product if alpha == 1 else product * alpha
     try:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.backend import registry
 from devtensor.core import tensor
 from devtensor.core.device import resolve
 from devtensor.core.dtype import DType
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, Unsupported
+from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError, Unsupported
 from devtensor.core.layout import is_in_format
 from devtensor.core.overlap import address_of
-from devtensor.core.tensor import Tensor, describe, strides_of, wrap
+from devtensor.core.tensor import Tensor, describe, strides_of
 from devtensor.functions.legacy import LegacyType, legacy_name, legacy_type, memory_format, strided
 from devtensor.functions.tensors import to
+from devtensor.interop.pinning import is_pinned, pin_memory
 from devtensor.sharing import is_shared, share_memory_
 from devtensor.storage import is_storage, storage, untyped_storage
 
@@ -142,33 +142,9 @@ def is_coalesced(self: Tensor) -> bool:
     raise DTypeError("[is_coalesced] expected sparse coordinate tensor layout but got Strided")
 
 
-def pin_memory(self: Tensor, device: Any = None) -> Tensor:
-    """The tensor in page-locked host memory, from which copies need not be waited for; without CUDA itself.
-
-    Errors: ArgumentError for a tensor that does not lie on the host.
-    """
-    if self.kind.device.type != "cpu":
-        raise ArgumentError(f"[pin_memory] cannot pin {describe(self)}: only dense CPU tensors can be pinned")
-    if _pinning() is None or is_pinned(self):
-        return self
-    return wrap(self.kind.device.backend.adopt(_pinning().pin(self.array)), self.kind)
-
-
-def _pinning() -> Any:
-    """The backend that pins host memory, or None."""
-    backend: Any = registry.get("cuda") if registry.available("cuda") else None
-    return backend if hasattr(backend, "pin") else None
-
-
 def xpu(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """The tensor on an XPU device, which a plug-in may serve."""
     return to(self, resolve("xpu" if device is None else device))
-
-
-def is_pinned(self: Tensor, device: Any = None) -> bool:
-    """Whether the memory is page-locked for copies to a device."""
-    pinning = _pinning() if self.kind.device.type == "cpu" else None
-    return pinning is not None and pinning.is_pinned(self.array)
 
 
 def record_stream(self: Tensor, s: Any) -> None:

@@ -77,9 +77,14 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors stretched to one shape, without copies."""
-    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
-    shape = broadcast_shapes(*(tuple(t.array.shape) for t in given))
-    return tuple(t if t.array.shape == shape else expand(t, *shape) for t in given)
+    for place, tensor in enumerate(tensors):
+        if not isinstance(tensor, Tensor):
+            raise ArgumentTypeError(
+                f"[broadcast_tensors] argument {place} must be a Tensor, but got {type(tensor).__name__}; "
+                "give the tensors one by one"
+            )
+    shape = broadcast_shapes(*(tuple(t.array.shape) for t in tensors))
+    return tuple(t if t.array.shape == shape else expand(t, *shape) for t in tensors)
 
 
 def promote_types(type1: DType, type2: DType) -> DType:

@@ -112,9 +112,9 @@ def set_data(self: Tensor, value: Tensor) -> None:
     """
     if not isinstance(value, Tensor):
         raise ArgumentTypeError(f"[data] Variable data has to be a tensor, but got {type(value).__name__}")
-    if self.requires_grad and not value.kind.dtype.is_floating_point:
+    if self.requires_grad and not value.kind.dtype.differentiable:
         raise AutogradError(
-            "[data] data set to a tensor that requires gradients must be floating point, got "
+            "[data] data set to a tensor that requires gradients must be floating point or complex, got "
             f"{value.kind.dtype.name}"
         )
     alias = share(value).alias

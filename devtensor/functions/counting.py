@@ -19,7 +19,7 @@ from devtensor.ops import reduce
 from devtensor.ops.compare import eq, isfinite, logical_xor, where
 from devtensor.ops.create import arange, cast, copy, full
 from devtensor.ops.functions import log1p
-from devtensor.ops.index import gather
+from devtensor.ops.gathering import gather
 from devtensor.ops.shape import as_shape, expand, getitem
 from devtensor.ops.sort import searchsorted, sort
 from devtensor.random import Generator, generator_for
@@ -93,9 +93,9 @@ def _check_weights(weights: Tensor) -> None:
 
 def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any) -> Callable:
     def running(input: Tensor, dim: int) -> Any:
+        at = normalize_dim(name, dim, input.array.ndim)
         if not input.array.ndim:
             return result(copy(input), full((), 0, int64, input.device))
-        at = normalize_dim(name, dim, input.array.ndim)
         size = input.array.shape[at]
         line = as_shape(arange(0, 1, size, int64, input.device), (size, *(1,) * (input.array.ndim - at - 1)))
         places = expand(line, tuple(input.array.shape))
@@ -109,7 +109,7 @@ def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any)
                 for t, n, o in zip((values, places), new, old, strict=True)
             )
             step *= 2
-        return result(gather(input, places, at), places)
+        return result(gather(input, places, at), in_order(places))
 
     return named(
         running,

@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.device import resolve, wrapped
 from devtensor.core.dtype import as_dtype, default_dtype, int32, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from devtensor.core.holding import HALVES, held
 from devtensor.core.naming import named
 from devtensor.core.rules import literal_operand
 from devtensor.core.spec import contiguous_strides
@@ -16,6 +17,7 @@ from devtensor.functions.formats import like
 from devtensor.functions.out import into
 from devtensor.functions.shaping import sizes
 from devtensor.interop import tensor
+from devtensor.interop.pinning import pin_memory as pinned
 from devtensor.ops import create as ops
 from devtensor.ops.compare import eq
 from devtensor.ops.create import cast
@@ -39,10 +41,19 @@ __all__ = [
 ]
 
 
-def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    """The tensor made, or `out` with it written in; with its gradient wanted if asked."""
+def finish(made: Tensor, requires_grad: bool, out: Tensor | None = None, pin_memory: bool = False) -> Tensor:
+    """The tensor made, or `out` with it written in; pinned and with its gradient wanted if asked.
+
+    Errors: ArgumentTypeError unless that is a bool.
+    """
+    if requires_grad.__class__ is not bool:
+        raise ArgumentTypeError(
+            f"[requires_grad] argument 'requires_grad' must be a bool, not {type(requires_grad).__name__}"
+        )
     if out is not None:
         return into(out, made)
+    if pin_memory:
+        made = pinned(made)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -87,8 +98,11 @@ def full(
         )
     dtype = literal_operand(type(fill_value)).dtype if dtype is None else as_dtype(dtype)
     if isinstance(fill_value, int) and not isinstance(fill_value, bool):
-        fill_value = wrapped(fill_value, dtype)
-    return finish(ops.full(shape_of((size,)), fill_value, dtype, resolve(device)), requires_grad, out)
+        wrapped(fill_value, dtype)
+    fill_value = held("full", fill_value, dtype)
+    return finish(
+        ops.full(shape_of((size,)), fill_value, dtype, resolve(device)), requires_grad, out, pin_memory
+    )
 
 
 def shape_of(size: tuple) -> tuple[int, ...]:
@@ -119,7 +133,7 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
             raise ArgumentTypeError(f"[{name}] {name}() got an unexpected keyword argument {min(other)!r}")
         dtype = agreed(name, dtype, out)
         dtype = default_dtype() if dtype is None else as_dtype(dtype)
-        return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out)
+        return finish(ops.full(shape, value, dtype, resolve(device)), requires_grad, out, pin_memory)
 
     def similar(
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any =
@@ -132,7 +146,7 @@ def _filled(name: str, value: int, doc: str) -> tuple[Callable, Callable]:
             kind.dtype if dtype is None else as_dtype(dtype),
             kind.device if device is None else resolve(device),
         )
-        return finish(like(made, input, memory_format), requires_grad)
+        return finish(like(made, input, memory_format), requires_grad, pin_memory=pin_memory)
 
     return named(filled, name, f"A tensor of {doc}."), named(
         similar, f"{name}_like", f"A tensor of {doc}, in the shape of `input`."
@@ -158,8 +172,12 @@ def full_like(
     """A tensor of one number in the shape of `input`."""
     dtype = input.dtype if dtype is None else dtype
     device = input.kind.device if device is None else device
-    made = full(tuple(input.array.shape), fill_value, dtype=dtype, device=device)
-    return finish(like(made, input, memory_format), requires_grad)
+    dtype = as_dtype(dtype)
+    if dtype.name in HALVES and isinstance(fill_value, (int, float)):
+        made = ops.full(tuple(input.array.shape), fill_value, dtype, resolve(device))
+    else:
+        made = full(tuple(input.array.shape), fill_value, dtype=dtype, device=device)
+    return finish(like(made, input, memory_format), requires_grad, pin_memory=pin_memory)
 
 
 def empty_strided(
@@ -179,7 +197,9 @@ def empty_strided(
     shape, strides = shape_of((size,)), sizes((stride,))
     if len(shape) != len(strides):
         raise ShapeError(f"[empty_strided] mismatched lengths of size {shape} and stride {strides}")
-    return finish(ops.lay_out(zeros(shape, dtype=dtype, device=device), strides), requires_grad)
+    return finish(
+        ops.lay_out(zeros(shape, dtype=dtype, device=device), strides), requires_grad, pin_memory=pin_memory
+    )
 
 
 def eye(
@@ -203,7 +223,7 @@ def eye(
     rows, columns = (ops.arange(0, 1, size, int64, place) for size in (n, n if m is None else m))
     dtype = agreed("eye", dtype, out)
     kind = default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(cast(eq(as_shape(rows, (n, 1)), columns), kind), requires_grad, out)
+    return finish(cast(eq(as_shape(rows, (n, 1)), columns), kind), requires_grad, out, pin_memory)
 
 
 def empty_permuted(size: Any, physical_layout: Any, **facts: Any) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.errors import ShapeError
+from devtensor.core.holding import held
 from devtensor.core.inplace import copy_into
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe, strides_of
@@ -74,7 +75,7 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
             f"[fill_diagonal_] {describe(self)}: all dimensions of input must be of equal length; use "
             "diagonal().fill_()"
         )
-    value = full((), fill_value, self.dtype, self.device)
+    value = full((), held("fill_diagonal_", fill_value, self.dtype), self.dtype, self.device)
     if not wrap or len(shape) > 2:
         copy_into(_main_diagonal(self), value)
         return self

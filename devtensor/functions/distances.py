@@ -15,6 +15,7 @@ from devtensor.functions.out import into
 from devtensor.ops.compare import gt, where
 from devtensor.ops.create import full
 from devtensor.ops.lengths import vector_norm
+from devtensor.ops.refused import without_gradient
 from devtensor.ops.shape import as_shape
 
 __all__ = ["cdist", "dist", "renorm"]
@@ -27,8 +28,11 @@ MODES = (
 
 @one_op("float32")
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of the difference."""
-    return vector_norm(input - other, p=p)
+    """The p-norm of the difference.
+
+    Source: of order 0, backward refuses `other`, as in PyTorch.
+    """
+    return vector_norm(input - (without_gradient(other, "dist") if p == 0 else other), p=p)
 
 
 @one_op("float32")

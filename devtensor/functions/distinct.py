@@ -15,6 +15,7 @@ from devtensor.ops.compare import ne
 from devtensor.ops.create import arange, cast, full
 from devtensor.ops.index import index_put, index_select, nonzero
 from devtensor.ops.join import cat
+from devtensor.ops.refused import slices_kept
 from devtensor.ops.shape import as_shape, permute
 
 __all__ = ["unique", "unique_consecutive"]
@@ -56,15 +57,8 @@ def _unique_slices(input: Tensor, dim: int, return_inverse: bool, return_counts:
         order = index_select(order, ops.sort(index_select(table[:, column], order, 0), 0, False)[1], 0)
     firsts, numbers, counts = _runs(index_select(table, order, 0))
     inverse = index_put(numbers, numbers, order, places=(0,), accumulate=False)
-    found = _slices_at(input, index_select(order, firsts, 0), dim)
+    found = slices_kept(input, index_select(order, firsts, 0), dim)
     return _asked(found, inverse, counts, return_inverse, return_counts)
-
-
-def _slices_at(input: Tensor, places: Tensor, dim: int) -> Tensor:
-    """Slices along a dim, each in one piece of memory, as in PyTorch."""
-    first = (dim, *(d for d in range(input.array.ndim) if d != dim))
-    back = sorted(range(input.array.ndim), key=first.__getitem__)
-    return permute(index_select(permute(input, first), places, 0), tuple(back))
 
 
 def _some_dim(op: str, input: Tensor) -> None:
@@ -110,11 +104,15 @@ def unique_consecutive(
         flat = as_shape(input, (input.shape.numel(),))
         firsts, numbers, counts = _runs(as_shape(flat, (input.shape.numel(), 1)))
         inverse = as_shape(numbers, tuple(input.array.shape))
-        return _asked(index_select(flat, firsts, 0), inverse, counts, return_inverse, return_counts)
+        return _asked(
+            slices_kept(flat, firsts, 0, "unique_consecutive"), inverse, counts, return_inverse, return_counts
+        )
     _some_dim("unique_consecutive", input)
     at = normalize_dim("unique_consecutive", dim, input.array.ndim)
     firsts, numbers, counts = _runs(_rows("unique_consecutive", input, at))
-    return _asked(_slices_at(input, firsts, at), numbers, counts, return_inverse, return_counts)
+    return _asked(
+        slices_kept(input, firsts, at, "unique_consecutive"), numbers, counts, return_inverse, return_counts
+    )
 
 
 METHODS: dict[str, Callable] = {"unique": unique, "unique_consecutive": unique_consecutive}

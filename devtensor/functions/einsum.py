@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, OptionError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, OptionError, ShapeError
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import product
 from devtensor.ops import reduce
 from devtensor.ops.linalg import matmul
-from devtensor.ops.shape import as_shape, diagonal, expand, permute
+from devtensor.ops.shape import as_shape, diagonal, getitem, inverse, permute
 
 __all__ = ["einsum"]
 
@@ -34,15 +36,22 @@ def einsum(*args: Any) -> Tensor:
     tensors = (
         list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
     )
+    for place, tensor in enumerate(tensors):
+        if not isinstance(tensor, Tensor):
+            raise ArgumentTypeError(f"[einsum] operand {place} must be a Tensor, not {type(tensor).__name__}")
     terms, result = _read(equation, tensors)
-    sizes = _sizes(equation, terms, tensors)
-    pairs = [_prepared(term, tensor, sizes) for term, tensor in zip(terms, tensors, strict=True)]
-    while len(pairs) > 1:
-        first, second = pairs.pop(0), pairs.pop(0)
-        needed = set(result).union(*(term for term, _ in pairs))
-        pairs.insert(0, _contracted(first, second, needed, sizes))
-    term, tensor = _summed(pairs[0], set(result))
-    return permute(tensor, tuple(term.index(letter) for letter in result))
+    _check_sizes(equation, terms, tensors)
+    order = [*result, *sorted(set().union(*terms) - set(result))]
+    operands = [_aligned(term, tensor, order) for term, tensor in zip(terms, tensors, strict=True)]
+    kept = len(result)
+    if len(operands) == 1:
+        return reduce.sum(operands[0], tuple(range(kept, len(order)))) if kept < len(order) else operands[0]
+    users = [sum(operand.array.shape[dim] != 1 for operand in operands) for dim in range(len(order))]
+    swaps = len(operands) == 2
+    while len(operands) > 1:
+        first, second = operands.pop(0), operands.pop(0)
+        operands.insert(0, _contracted(first, second, users, kept, swaps))
+    return as_shape(operands[0], tuple(operands[0].array.shape[:kept]))
 
 
 def _from_lists(first: Any, rest: tuple) -> tuple[str, tuple]:
@@ -97,7 +106,8 @@ def _names(equation: str, text: str, ndim: int | None, spread: list[str] | None 
     return [*before, *(str(k) for k in reversed(range(count))), *after]
 
 
-def _sizes(equation: str, terms: list[list[str]], tensors: list[Tensor]) -> dict[str, int]:
+def _check_sizes(equation: str, terms: list[list[str]], tensors: list[Tensor]) -> None:
+    """Refuse one letter for two sizes of which neither is 1."""
     sizes: dict[str, int] = {}
     for term, tensor in zip(terms, tensors, strict=True):
         for name, size in zip(term, tensor.array.shape, strict=True):
@@ -107,11 +117,11 @@ def _sizes(equation: str, terms: list[list[str]], tensors: list[Tensor]) -> dict
                     f"[einsum] {equation!r}: {describe(tensor)} has size {size} for {name!r}, others {known}"
                 )
             sizes[name] = size if known == 1 else known
-    return sizes
 
 
-def _prepared(term: list[str], tensor: Tensor, sizes: dict[str, int]) -> tuple[list[str], Tensor]:
-    """Every name once: repeated ones become the diagonal; dims of size 1 stretch to their name's size."""
+def _aligned(term: list[str], tensor: Tensor, order: list[str]) -> Tensor:
+    """The operand with a dim for every name, in order: of a name that it repeats the diagonal, of one that it
+    lacks size 1."""
     for name in dict.fromkeys(term):
         while term.count(name) > 1:
             first = term.index(name)
@@ -122,45 +132,55 @@ def _prepared(term: list[str], tensor: Tensor, sizes: dict[str, int]) -> tuple[l
                 )
             tensor = diagonal(tensor, 0, first, second)
             term = [n for d, n in enumerate(term) if d not in (first, second)] + [name]
-    shape = tuple(sizes[name] for name in term)
-    return term, tensor if shape == tuple(tensor.array.shape) else expand(tensor, shape)
+    lacking = [name for name in order if name not in term]
+    whole = getitem(tensor, (*(slice(None),) * len(term), *(None,) * len(lacking))) if lacking else tensor
+    names = [*term, *lacking]
+    return permute(whole, tuple(names.index(name) for name in order))
 
 
-def _summed(pair: tuple[list[str], Tensor], needed: set[str]) -> tuple[list[str], Tensor]:
-    """Dims that nobody needs any more summed away."""
-    term, tensor = pair
-    gone = tuple(d for d, name in enumerate(term) if name not in needed)
-    return [name for name in term if name in needed], reduce.sum(tensor, gone) if gone else tensor
+def _contracted(first: Tensor, second: Tensor, users: list[int], kept: int, swaps: bool) -> Tensor:
+    """Two aligned operands in one: the product, summed over dims behind the first `kept` that no other has.
+
+    `users` counts for each dim the operands that have more than size 1 of it.
+    """
+    summed: list[int] = []
+    alone: tuple[list[int], list[int]] = ([], [])
+    for dim in range(kept, len(users)):
+        wide = [operand.array.shape[dim] != 1 for operand in (first, second)]
+        if all(wide):
+            users[dim] -= 1
+            if users[dim] == 1:
+                summed.append(dim)
+        elif any(wide) and users[dim] == 1:
+            alone[wide.index(True)].append(dim)
+    first, second = (
+        reduce.sum(operand, tuple(dims), True) if dims else operand
+        for operand, dims in zip((first, second), alone, strict=True)
+    )
+    return _product(first, second, summed, swaps) if summed else product(first, second)
 
 
-def _contracted(
-    first: tuple[list[str], Tensor], second: tuple[list[str], Tensor], needed: set[str], sizes: dict[str, int]
-) -> tuple[list[str], Tensor]:
-    """Two operands as one batched matrix product: shared and needed, rows, summed, columns."""
-    left, a = _summed(first, needed | set(second[0]))
-    right, b = _summed(second, needed | set(left))
-    batch = [n for n in left if n in right and n in needed]
-    middle = [n for n in left if n in right and n not in needed]
-    rows = [n for n in left if n not in right]
-    columns = [n for n in right if n not in left]
+def _product(first: Tensor, second: Tensor, summed: list[int], swaps: bool) -> Tensor:
+    """A batched matrix product of aligned operands: dims of both, of the first, and the rest.
 
-    def count(names: list[str]) -> int:
-        total = 1
-        for name in names:
-            total *= sizes[name]
-        return total
+    Source: where all of the rest stand before those of the first, PyTorch exchanges two operands, so that the
+    result lies in rows.
+    """
+    shapes = first.array.shape, second.array.shape
+    free = [dim for dim in range(first.array.ndim) if dim not in summed]
+    both = [dim for dim in free if shapes[0][dim] != 1 and shapes[1][dim] != 1]
+    rows = [dim for dim in free if shapes[0][dim] != 1 and shapes[1][dim] == 1]
+    columns = [dim for dim in free if shapes[0][dim] == 1]
+    if swaps and rows and columns and max(columns) < min(rows):
+        return _product(second, first, summed, False)
 
-    def arranged(term: list[str], tensor: Tensor, *groups: list[str]) -> Tensor:
-        order = tuple(term.index(name) for group in groups for name in group)
-        return as_shape(permute(tensor, order), tuple(count(group) for group in groups))
+    def arranged(operand: Tensor, *groups: list[int]) -> Tensor:
+        shape, rest = operand.array.shape, set(range(operand.array.ndim)).difference(*groups)
+        order = (*(dim for group in groups for dim in group), *sorted(rest))
+        return as_shape(permute(operand, order), tuple(prod(shape[d] for d in group) for group in groups))
 
-    if not middle:
-        ordered = [*batch, *rows, *columns]
-        shapes = [(*map(sizes.get, batch), *map(sizes.get, rows), *(1,) * len(columns)),
-                  (*map(sizes.get, batch), *(1,) * len(rows), *map(sizes.get, columns))]  # fmt: skip
-        wide = as_shape(permute(a, tuple(left.index(n) for n in (*batch, *rows))), shapes[0])  # type: ignore[arg-type]
-        tall = as_shape(permute(b, tuple(right.index(n) for n in (*batch, *columns))), shapes[1])  # type: ignore[arg-type]
-        return ordered, wide * tall
-    product = matmul(arranged(left, a, batch, rows, middle), arranged(right, b, batch, middle, columns))
-    names = [*batch, *rows, *columns]
-    return names, as_shape(product, tuple(sizes[name] for name in names))
+    made = matmul(arranged(first, both, rows, summed), arranged(second, both, summed, columns))
+    order = [*both, *rows, *summed, *columns]
+    owner = {dim: 1 if dim in columns else 0 for dim in free}
+    sizes = [shapes[owner[dim]][dim] if dim in owner else 1 for dim in order]
+    return permute(as_shape(made, tuple(sizes)), inverse(tuple(order)))

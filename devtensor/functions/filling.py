@@ -11,10 +11,11 @@ from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.sampling import both_parts, chances, check_std
+from devtensor.functions.sampling import both_parts, chances, check_limits, check_std
 from devtensor.ops.combine import clamp
 from devtensor.ops.elementwise import ceil
-from devtensor.ops.functions import exp, log1p, tan
+from devtensor.ops.functions import exp, log1p
+from devtensor.ops.hyperbolic import tan
 from devtensor.random import Generator, generator_for
 
 # How many integers in a row a floating-point dtype holds, from 0 on: the range of `random_` without limits.
@@ -79,6 +80,7 @@ def random_(
     """Fill with integers spread evenly over [from, to), or over all that the dtype holds exactly."""
     low = old.get("from", from_)
     low, high = (low, to) if to is not None else (0, low or _count_of(self.dtype))
+    check_limits("random_", low, high, self.dtype)
     made = generator_for(self.device, generator).integers(tuple(self.array.shape), low, high)
     return copy_into(self, made)
 

@@ -8,6 +8,7 @@ from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.layout import (
     FORMATS,
     Strides,
+    elementwise_strides,
     format_strides,
     is_in_format,
     same_strides,
@@ -68,6 +69,21 @@ def like(made: Tensor, model: Tensor, memory_format: Any) -> Tensor:
 def placed(made: Tensor, strides: Strides) -> Tensor:
     """A fresh tensor in this layout."""
     return made if same_strides(made.array.shape, strides_of(made), strides) else lay_out(made, strides)
+
+
+def product(first: Tensor, second: Tensor) -> Tensor:
+    """The product of tensors that broadcast, laid out as their strides say, those of sizes of 1 too."""
+    made = first * second
+    shape = tuple(made.array.shape)
+    operands = [(tuple(t.array.shape), _meant_strides(t)) for t in (first, second)]
+    strides = elementwise_strides(shape, operands)
+    return made if same_strides(shape, strides_of(made), strides) else lay_out(made, strides)
+
+
+def _meant_strides(tensor: Tensor) -> Strides:
+    """The strides; of fresh memory in rows as they are counted, where a library chose those of sizes of 1."""
+    fresh = not (tensor.alias is not None and tensor.alias.chain) and in_rows(tensor)
+    return contiguous_strides(tensor.array.shape) if fresh else strides_of(tensor)
 
 
 def in_order(made: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ METHODS: dict[str, Callable] = {
 }
 PROPERTIES = {
     "grad_fn": property(_grad_fn),
-    "retains_grad": property(lambda self: not self.is_leaf and self.__dict__.get("_retains_grad", False)),
+    "retains_grad": property(lambda self: self.__dict__.get("_retains_grad", False) and not self.is_leaf),
     "output_nr": property(lambda self: 0 if self.node is None else self.node.place),
 }
 __all__: list[str] = []

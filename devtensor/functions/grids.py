@@ -9,7 +9,7 @@ from typing import Any
 from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import default_dtype, int64
-from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.errors import DeviceError, DTypeError, OptionError, ShapeError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.comparing import common_dtype
 from devtensor.functions.joining import atleast_2d, cat, stack
@@ -30,6 +30,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise ShapeError("[meshgrid] meshgrid expects a non-empty TensorList")
     if len({line.dtype for line in lines}) > 1:
         raise DTypeError("[meshgrid] meshgrid expects all tensors to have the same dtype; convert with .to()")
+    if len({line.kind.device for line in lines}) > 1:
+        raise DeviceError("[meshgrid] meshgrid expects all tensors to have the same device; move with .to()")
     if any(line.array.ndim > 1 for line in lines):
         raise ShapeError(f"[meshgrid] expected 0D or 1D tensors, got {', '.join(describe(t) for t in lines)}")
     if indexing is None:

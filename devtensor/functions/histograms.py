@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.core.dtype import FLOAT, float64, int64
+from devtensor.core.dtype import FLOAT, float32, float64, int64
 from devtensor.core.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
+from devtensor.core.holding import refuse_unheld
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions import results
 from devtensor.functions.formats import in_order
@@ -15,7 +16,7 @@ from devtensor.ops import reduce
 from devtensor.ops.compare import where
 from devtensor.ops.create import arange, cast, full
 from devtensor.ops.elementwise import trunc
-from devtensor.ops.index import scatter_add
+from devtensor.ops.gathering import scatter_add
 from devtensor.ops.shape import as_shape, getitem
 from devtensor.ops.sort import searchsorted
 
@@ -48,7 +49,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise OptionError("[bincount] only supports 1-d non-negative integral inputs; got a negative number")
     size = max(int(reduce.amax(input)) + 1, minlength)
     counted = full(tuple(input.array.shape), 1, int64, input.device) if weights is None else weights
-    if counted.dtype.category < FLOAT and weights is not None:
+    if weights is not None and counted.dtype is not float32:
         counted = cast(counted, float64)
     return scatter_add(full((size,), 0, counted.dtype, input.device), cast(input, int64), counted, 0)
 
@@ -89,6 +90,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     """
     _only_floating("histc", input)
     _count_bins("histc", bins)
+    refuse_unheld("histc", input.dtype, min, max)
     flat = as_shape(input.detach(), (input.shape.numel(),))
     low, high = _range("histc", flat, float(min), float(max), 1.0)
     inside = (flat >= low) & (flat <= high)

@@ -9,12 +9,14 @@ from devtensor.core.dispatch import call_view
 from devtensor.core.dtype import DType, bool_, int64, uint8
 from devtensor.core.errors import ArgumentTypeError, DTypeError
 from devtensor.core.explain import explain
+from devtensor.core.holding import held_or_infinite
 from devtensor.core.inplace import apply_inplace, copy_into, fill, writable
-from devtensor.core.overlap import refuse_overlap, refuse_partial
-from devtensor.core.state import current
+from devtensor.core.overlap import refuse_overlap, refuse_shared
+from devtensor.core.state import current, no_grad
 from devtensor.core.tensor import Tensor, describe, in_rows, spec_of
+from devtensor.functions.expanded import begin, end, fill_where, once_in, repeated_dims
 from devtensor.functions.indices import EVERYTHING, MASKS, check_mask, entries_of, index_on, read
-from devtensor.ops.compare import where
+from devtensor.ops import reduce
 from devtensor.ops.create import cast, full, to_device
 from devtensor.ops.index import index_get, index_put, indexed_shape, nonzero
 from devtensor.ops.shape import as_shape, expand, getitem
@@ -116,6 +118,11 @@ def set(self: Tensor, index: Any, value: Any) -> None:
 
 def write_at(target: Tensor, value: Tensor, places: tuple, indices: list[Tensor], accumulate: bool) -> None:
     """Write, or add, a value at places of a tensor: into its memory at once where nobody listens."""
+    refuse_shared("index_put_", target, value, *indices)
+    repeated = repeated_dims(target)
+    if repeated:
+        _write_once(target, value, places, indices, accumulate, repeated)
+        return
     mode = current()
     base = target.alias.base if target.alias is not None else None
     traced = mode.grad and any(t is not None and t.requires_grad for t in (target, value, base))
@@ -126,8 +133,6 @@ def write_at(target: Tensor, value: Tensor, places: tuple, indices: list[Tensor]
         apply_inplace(index_put.op, target, (value, *indices), (places, accumulate))
         return
     refuse_overlap("index_put_", target)
-    for other in (value, *indices) if target.alias is not None else ():
-        refuse_partial("index_put_", target, other)
     counter, arrays = writable(target), (target.array, value.array, *(index.array for index in indices))
     kernel: Any = kind.device.kernel("index_put", kind.dtype)
     try:
@@ -135,6 +140,33 @@ def write_at(target: Tensor, value: Tensor, places: tuple, indices: list[Tensor]
     except Exception as error:
         raise explain(error, index_put.op, (target, value, *indices), (places, accumulate)) from None
     counter.version += 1
+
+
+def _write_once(
+    target: Tensor, value: Tensor, places: tuple, indices: list[Tensor], accumulate: bool, dims: tuple
+) -> None:
+    """Write into an expanded tensor: the last, or the sum, of what meets in an element of its memory."""
+    begin("index_put_", target, value)
+    with no_grad():
+        shape = tuple(index_get(target, *indices, places=places).array.shape)
+        named = {places[d] for d in dims if d < len(places)} - {None}
+        value = _meeting(expand(value, shape), target, places, dims, accumulate)
+        indices = [index * 0 if k in named else index for k, index in enumerate(indices)]
+        write_at(once_in(target, dims), value, places, indices, accumulate)
+    end("index_put_", target, value)
+
+
+def _meeting(value: Tensor, target: Tensor, places: tuple, dims: tuple[int, ...], accumulate: bool) -> Tensor:
+    """Of a value for an expanded tensor what stays along the repeated dims that no index names."""
+    named = [d for d, place in enumerate(places) if place is not None]
+    rest = [d for d in range(target.array.ndim) if d not in named]
+    inner = value.array.ndim - len(rest)
+    at = named[0] if named == list(range(named[0], named[0] + len(named))) else 0
+    met = tuple(k if k < at else k + inner for k, d in enumerate(rest) if d in dims)
+    if accumulate or not met:
+        return reduce.sum(value, met, True) if met else value
+    last = (slice(-1, None) if k in met else slice(None) for k in range(value.array.ndim))
+    return getitem(value, tuple(last))
 
 
 def _refuse_dtype(target: Tensor, value: Tensor, places: tuple, indices: list[Tensor]) -> None:
@@ -200,7 +232,7 @@ def _fills_a_mask(self: Tensor, mask: Any, value: Tensor) -> bool:
     mask = index_on(self.kind.device, mask)
     extra = self.array.ndim - mask.array.ndim
     mask = as_shape(mask, (*mask.array.shape, *(1,) * extra)) if extra else mask
-    copy_into(self, where(mask, value, self))
+    fill_where("masked_fill_", self, mask, value)
     return True
 
 
@@ -228,7 +260,8 @@ def _as_value(target: Tensor, value: Any) -> Tensor:
                 "number"
             )
         value = value.__index__()
-    return full((), value, target.kind.dtype, target.kind.device)
+    dtype = target.kind.dtype
+    return full((), held_or_infinite("setitem", value, dtype), dtype, target.kind.device)
 
 
 def _is_whole(value: Any) -> bool:

@@ -71,12 +71,8 @@ def read(self: Tensor, entries: tuple) -> Reading:
     Errors: IndexingError for too many entries, a mask of the wrong shape, or what cannot index; ArgumentError
     for a slice that goes backward.
     """
-    used = sum([_counted(entry) for entry in entries])
     shape = tuple(self.array.shape)
-    if used > len(shape):
-        raise IndexingError(
-            f"[getitem] too many indices for tensor of dimension {len(shape)}: {used} given for {shape}"
-        )
+    used = _dims_used(entries, shape)
     basic: list[Any] = []
     places: list[int | None] = []
     indices: list[Tensor] = []
@@ -107,6 +103,15 @@ def read(self: Tensor, entries: tuple) -> Reading:
     _check_dtypes(indices)
     mask = masks[0] if len(masks) == 1 else None
     return Reading(_without_end(basic, EVERYTHING), _without_end(places, None), indices, mask)
+
+
+def _dims_used(entries: tuple, shape: tuple[int, ...]) -> int:
+    used = sum([_counted(entry) for entry in entries])
+    if used > len(shape):
+        raise IndexingError(
+            f"[getitem] too many indices for tensor of dimension {len(shape)}: {used} given for {shape}"
+        )
+    return used
 
 
 def _mask_dtype(entry: Any) -> DType | None:

@@ -11,9 +11,10 @@ from devtensor.core.errors import (
     ArgumentTypeError,
     ShapeError,
 )
+from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, View
-from devtensor.functions.out import into, into_another
+from devtensor.functions.out import into_joined
 from devtensor.functions.shaping import unsqueeze
 from devtensor.ops import join
 from devtensor.ops.create import cast
@@ -49,6 +50,7 @@ def _given(op: str, tensors: Any) -> Sequence[Tensor]:
     return found
 
 
+@one_op("widest")
 def cat(
     tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
 ) -> Tensor:
@@ -64,7 +66,7 @@ def cat(
         )
     if ranks.count(ranks[0]) != len(ranks):
         found = _without_legacy(found)
-    return into_another(out, join.cat(*found, dim=dim if axis is None else axis), tuple(found))
+    return into_joined(out, join.cat(*found, dim=dim if axis is None else axis), tuple(found))
 
 
 def _without_legacy(found: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -76,6 +78,7 @@ def _without_legacy(found: Sequence[Tensor]) -> Sequence[Tensor]:
     return [*([cast(rest[0], common)] if rest[0].dtype is not common else rest[:1]), *rest[1:]]
 
 
+@one_op("widest")
 def stack(
     tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
 ) -> Tensor:
@@ -90,8 +93,10 @@ def stack(
         raise ShapeError(f"[stack] stack expects each tensor to be equal size, but got {shapes}")
     dim = normalize_dim("stack", dim if axis is None else axis, found[0].array.ndim + 1)
     if dim < found[0].array.ndim and all(t.array.flags.c_contiguous for t in found):
-        return into(out, _cut(join.cat(*found, dim=dim), dim, len(found)))
-    return into(out, join.cat(*[unsqueeze(t, dim) for t in found], dim=dim))
+        made = _cut(join.cat(*found, dim=dim), dim, len(found))
+    else:
+        made = join.cat(*[unsqueeze(t, dim) for t in found], dim=dim)
+    return made if out is None else into_joined(out, made, tuple(found))
 
 
 def _cut(joined: Tensor, dim: int, count: int) -> Tensor:

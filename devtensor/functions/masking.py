@@ -7,14 +7,17 @@ from typing import Any
 
 from devtensor.core.dtype import COMPLEX, FLOAT, bool_, uint8
 from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError
+from devtensor.core.holding import ALWAYS, held, held_or_infinite
 from devtensor.core.inplace import copy_into
 from devtensor.core.overlap import refuse_overlap, refuse_partial
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.arithmetic import number
+from devtensor.functions.comparing import result_type
+from devtensor.functions.expanded import fill_where
 from devtensor.functions.formats import in_order
 from devtensor.functions.indexing import get
-from devtensor.functions.out import into
+from devtensor.functions.out import into_exactly
 from devtensor.functions.selecting import nonzero, values_are_free
 from devtensor.ops import compare, reduce
 from devtensor.ops.create import cast, full
@@ -29,7 +32,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
     """`input` where `condition` holds, else `other`; with the condition alone, the places where it holds."""
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
-    return into(out, _chosen(condition, input, other))
+    return into_exactly(out, _chosen(condition, input, other))
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
@@ -45,7 +48,14 @@ def _chosen(condition: Any, input: Any, other: Any) -> Tensor:
         )
     if condition.kind.dtype is uint8:
         condition = cast(condition, bool_)
-    return compare.where(condition, number(input), number(other))
+    return compare.where(condition, _beside(number(input), other), _beside(number(other), input))
+
+
+def _beside(value: Any, other: Any) -> Any:
+    """A value; a number must be one of the dtype that the result has beside the other value."""
+    if not isinstance(value, (int, float, complex)) or abs(value) <= ALWAYS:
+        return value
+    return held_or_infinite("where", value, result_type(value, number(other)))
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
@@ -63,19 +73,20 @@ def _filled(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """In-place form of `masked_fill`."""
-    return _replaced("masked_fill_", self, mask, _filled(self, mask, value))
+    """In-place form of `masked_fill`; a target that is expanded is deprecated."""
+    _only_bool("masked_fill_", mask)
+    _only_its_shape("masked_fill_", self, mask)
+    refuse_partial("masked_fill_", self, mask)
+    return fill_where("masked_fill_", self, mask, _single("masked_fill_", self, value))
 
 
-def _replaced(op: str, self: Tensor, mask: Tensor, made: Tensor) -> Tensor:
-    if made.array.shape != self.array.shape:
+def _only_its_shape(op: str, self: Tensor, mask: Tensor) -> None:
+    shape = broadcast_shapes(op, [tuple(self.array.shape), tuple(mask.array.shape)])
+    if shape != tuple(self.array.shape):
         raise ShapeError(
             f"[{op}] output with shape {list(self.array.shape)} doesn't match the broadcast shape "
-            f"{list(made.array.shape)}"
+            f"{list(shape)}"
         )
-    refuse_overlap(op, self)
-    refuse_partial(op, self, mask)
-    return copy_into(self, made)
 
 
 def _only_bool(op: str, mask: Tensor) -> None:
@@ -89,11 +100,11 @@ def _single(op: str, input: Tensor, value: Any) -> Any:
     """A value in the input's dtype, so that filling never widens."""
     value = number(value)
     if value.__class__ in (int, float) and input.kind.dtype.category == FLOAT:
-        return value
+        return held(op, value, input.kind.dtype)
     if not isinstance(value, Tensor):
         if isinstance(value, complex) and input.dtype.category != COMPLEX:
             _refuse_complex(op, input, value)
-        return full((), value, input.dtype, input.device)
+        return full((), held(op, value, input.dtype), input.dtype, input.device)
     if value.array.ndim:
         raise ShapeError(
             f"[{op}] {op} only supports a 0-dimensional value tensor, but got tensor with "
@@ -138,7 +149,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     if values_are_free(mask) and int(reduce.sum(mask)) > count:
         raise ShapeError("[masked_scatter] Number of elements of source < number of ones in mask")
     if not count:
-        return in_order(compare.where(mask, input, input))
+        return in_order(compare.where(mask, cast(reduce.sum(source), input.dtype), input))
     order = cumsum(as_shape(mask, (mask.shape.numel(),)), 0) - 1
     order = compare.where(order < 0, 0, order)
     taken = index_select(as_shape(source, (count,)), order, 0)
@@ -147,7 +158,11 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """In-place form of `masked_scatter`."""
-    return _replaced("masked_scatter_", self, mask, masked_scatter(self, mask, source))
+    made = masked_scatter(self, mask, source)
+    _only_its_shape("masked_scatter_", self, mask)
+    refuse_overlap("masked_scatter_", self)
+    refuse_partial("masked_scatter_", self, mask)
+    return copy_into(self, made)
 
 
 METHODS: dict[str, Callable] = {

@@ -41,9 +41,8 @@ def new_tensor(
     """A tensor with a copy of `data`, with dtype and device as this tensor's where none is named."""
 
     kind: DType = self.dtype if dtype is None else dtype
-    return tensor(
-        data, dtype=kind, device=self.kind.device if device is None else device, requires_grad=requires_grad
-    )
+    place = self.kind.device if device is None else device
+    return tensor(data, dtype=kind, device=place, requires_grad=requires_grad, pin_memory=pin_memory)
 
 
 def new(self: Tensor, *args: Any, **facts: Any) -> Tensor:

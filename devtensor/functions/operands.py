@@ -27,6 +27,8 @@ FIRST = frozenset(
     not_equal rsub
     """.split()  # noqa: SIM905
 )
+# Their second argument may be a dim, and so None.
+BY_DIM = frozenset({"max", "min"})
 # One of the two must be.
 ONE = frozenset(
     """
@@ -48,6 +50,9 @@ def attach_methods() -> None:
     for name in BOTH | {f"{name}_" for name in BOTH}:
         if hasattr(Tensor, name):
             setattr(Tensor, name, checked(name, getattr(Tensor, name), _refuse_any))
+    for name in FIRST - BY_DIM:
+        if hasattr(Tensor, name):
+            setattr(Tensor, name, checked(name, getattr(Tensor, name), _refuse_first))
 
 
 def checked(name: str, function: Callable, refuse: Callable[[str, tuple], None]) -> Callable:
@@ -70,7 +75,7 @@ def _refuse_any(name: str, given: tuple) -> None:
 
 
 def _refuse_first(name: str, given: tuple) -> None:
-    if given and not isinstance(given[0], Tensor):
+    if given and (not isinstance(given[0], Tensor) or (given[1:] == (None,) and name not in BY_DIM)):
         _fail(name, given)
 
 

@@ -11,12 +11,14 @@ from devtensor.core.rules import literal_operand
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions import results
+from devtensor.functions.comparing import common_dtype
 from devtensor.functions.reducing import UNNAMED, without_dim
+from devtensor.functions.shaping import view
 from devtensor.ops import reduce
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import eq, isnan, where
 from devtensor.ops.create import cast, copy, full
-from devtensor.ops.index import gather
+from devtensor.ops.gathering import gather
 from devtensor.ops.shape import as_shape, getitem
 
 __all__ = [
@@ -102,12 +104,12 @@ def median(input: Tensor, dim: Any = UNNAMED, keepdim: bool = False) -> Any:
 
     Errors: DTypeError for bool, ArgumentTypeError for keepdim without dim.
     """
-    _ordered("median", input)
     if dim is UNNAMED:
         without_dim("median", None, keepdim)
-        flat = as_shape(input, (input.shape.numel(),))
-        return _shared(flat, _median(flat, 0, False).values) if flat.array.shape[0] else _nothing(input)
-    return _median(input, _not_empty("median", input, dim), keepdim)
+        return _of_all("median", input)
+    at = _not_empty("median", input, dim)
+    _ordered("median", input)
+    return _median(input, at, keepdim)
 
 
 def _not_empty(op: str, input: Tensor, dim: int) -> int:
@@ -124,16 +126,20 @@ def _ordered(op: str, input: Tensor) -> None:
 
 
 def _nothing(input: Tensor) -> Tensor:
-    """The median of no elements: NaN, of integers the least that there is."""
-    floating = input.dtype.is_floating_point
-    return full((), float("nan") if floating else iinfo.of(input.dtype).min, input.dtype, input.device)
+    """The median of no elements: NaN, and what a NaN becomes as a bool or an integer of the dtype."""
+    dtype, value = input.dtype, 0.0
+    if dtype.differentiable:
+        value = float("nan")
+    elif dtype.category == BOOL or dtype.bits >= 32:
+        value = True if dtype.category == BOOL else iinfo.of(dtype).min
+    return full((), value, dtype, input.device)
 
 
-def _shared(flat: Tensor, value: Tensor) -> Tensor:
-    """The value, whose gradient all elements that equal it share evenly."""
-    if not flat.requires_grad:
-        return value
-    return reduce.amax(where(eq(flat, value.detach()), flat, float("-inf"))) + value * 0
+def _of_all(name: str, input: Tensor) -> Tensor:
+    if not input.shape.numel():
+        return _nothing(input) + reduce.sum(input) if input.requires_grad else _nothing(input)
+    _ordered(name, input)
+    return ops.one_of_all(input, name)
 
 
 def _median(input: Tensor, dim: int, keepdim: bool) -> Any:
@@ -152,21 +158,20 @@ def _median(input: Tensor, dim: int, keepdim: bool) -> Any:
 
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle of the values that are not NaN, the lower of two."""
+    if dim is None:
+        return _of_all("nanmedian", input)
     _ordered("nanmedian", input)
-    flat = as_shape(input, (input.shape.numel(),)) if dim is None else input
-    if dim is None and not flat.array.shape[0]:
-        return _nothing(input)
-    at = 0 if dim is None else _not_empty("nanmedian", input, dim)
-    values, places = ops.sort(flat, at, False)
-    if flat.array.ndim == 0:
+    at = _not_empty("nanmedian", input, dim)
+    values, places = ops.sort(input, at, False)
+    if input.array.ndim == 0:
         return results.nanmedian(values, places)
-    count = reduce.sum(~isnan(flat), at, True)
+    count = reduce.sum(~isnan(input), at, True)
     middle = where(count > 0, (count - 1) // 2, 0)
     found = gather(values, middle, at), gather(places, middle, at)
     if not keepdim:
         index = (*(slice(None),) * at, 0)
         found = getitem(found[0], index), getitem(found[1], index)
-    return _shared(flat, found[0]) if dim is None else results.nanmedian(*found)
+    return results.nanmedian(*found)
 
 
 def searchsorted(
@@ -242,7 +247,12 @@ def isin(
     for value in (elements, tests):
         if value.dtype.category in (BOOL, COMPLEX):
             raise DTypeError(f"[isin] Unsupported input type encountered for isin(): {value.dtype.name}")
-    flat = as_shape(tests, (tests.shape.numel(),))
+    count = tests.shape.numel()
+    dtype = common_dtype((elements, tests))
+    tests = tests if tests.dtype is dtype else cast(tests, dtype)
+    # A few are looked at as they lie, as in PyTorch: refused where that takes a copy.
+    few = count < int(10 * elements.shape.numel() ** 0.145)
+    flat = view(tests, (count,)) if few else as_shape(tests, (count,))
     found = reduce.any(eq(as_shape(elements, (*elements.array.shape, 1)), flat), -1)
     return ~found if invert else found
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from devtensor.core.callers import warn
 from devtensor.core.compiled import compiled, parameters_of, wrapping
+from devtensor.core.entry import telling
 from devtensor.core.errors import ArgumentTypeError, AutogradError, DeviceError, DTypeError, ShapeError
 from devtensor.core.inplace import write
+from devtensor.core.layout import is_dense
 from devtensor.core.misfits import FLAGS, flag, misfit_of_function
-from devtensor.core.op import telling
-from devtensor.core.overlap import refuse_overlap, refuse_partial
+from devtensor.core.overlap import refuse_overlap, refuse_partial, refuse_shared
 from devtensor.core.precision import dtypes_kept
 from devtensor.core.spec import contiguous_strides
-from devtensor.core.state import current
-from devtensor.core.tensor import Tensor, describe
+from devtensor.core.state import current, no_grad
+from devtensor.core.tensor import Tensor, describe, strides_of
 from devtensor.functions.resizing import see
 from devtensor.ops.create import cast
 
@@ -68,17 +69,26 @@ SPECIAL = frozenset(SPECIAL_TEXT.split())
 FFT = frozenset(FFT_TEXT.split())
 NN = frozenset(NN_TEXT.split())
 EXACT_TEXT = """
-abs absolute addbmm addmm addmv aminmax argmax argmin baddbmm bmm bucketize ceil conj_physical cross
-cummax cummin diag dot fix float_power floor frac frobenius_norm gather heaviside histc histogram
-index_select inner inverse isin isneginf isposinf kthvalue lerp log_softmax logcumsumexp matmul median mm
-mode msort multinomial mv nan_to_num nanmedian nanquantile neg negative nonzero norm qr quantile round
+abs absolute addbmm addmm addmv aminmax argmax argmin baddbmm bmm bucketize ceil clamp_max clamp_min
+conj_physical cross cummax cummin diag dot fix float_power floor frac frobenius_norm gather heaviside
+histc histogram index_add index_copy index_reduce index_select inner inverse isin isneginf isposinf
+kthvalue log_softmax logcumsumexp masked_select matmul median mm mode msort multinomial mv nan_to_num
+nanmedian nanquantile neg negative nonzero norm qr quantile round scatter scatter_add scatter_reduce
 searchsorted sgn sign signbit slice_scatter slogdet softmax sort svd take take_along_dim tensordot topk
 triangular_solve tril triu trunc vdot cholesky_ex det eigh eigvalsh inv inv_ex lu lu_factor lu_factor_ex
 matrix_norm multi_dot solve solve_ex svdvals vecdot vector_norm
 """
 # Functions that PyTorch lets write into its own dtype alone, and those that take no input as `out`.
 EXACT = frozenset(EXACT_TEXT.split())
-ALONE = frozenset({"aminmax", "gather", "multinomial", "take"})
+ALONE_TEXT = """
+aminmax cross gather index_add index_copy index_reduce index_select masked_select multinomial scatter
+scatter_add scatter_reduce take take_along_dim
+"""
+ALONE = frozenset(ALONE_TEXT.split())
+# Functions that nobody goes backward through: what requires grad may be read and be written into.
+UNTRACKED_TEXT = "eq ne lt le gt ge logical_and logical_not logical_or logical_xor"
+UNTRACKED = frozenset(UNTRACKED_TEXT.split())
+JOINED = frozenset({"column_stack", "concat", "concatenate", "dstack", "hstack", "row_stack", "vstack"})
 
 
 def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
@@ -90,7 +100,7 @@ def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
     if out is None:
         return made
     if isinstance(made, tuple):
-        if not isinstance(out, (tuple, list)) or len(out) != len(made):
+        if not _is_several(out) or len(out) != len(made):
             raise ArgumentTypeError(f"[out] got {describe(out)}; this function gives {len(made)} tensors")
         found = [into(o, m, inputs) for o, m in zip(out, made, strict=True)]
         return type(made)(*found) if hasattr(made, "_fields") else tuple(found)
@@ -104,7 +114,7 @@ def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
                 f"[out] output with shape {list(out.array.shape)} doesn't match the broadcast shape "
                 f"{list(made.array.shape)}, and is an input too"
             )
-        _reshape(out, tuple(made.array.shape))
+        _reshape(out, made)
     for value in inputs:
         refuse_partial("out", out, value)
     write(out, made if made.kind is out.kind else cast(made, out.dtype))
@@ -113,16 +123,28 @@ def into(out: Any, made: Any, inputs: tuple = ()) -> Any:
 
 def into_exactly(out: Any, made: Any, inputs: tuple = ()) -> Any:
     """`into` of the functions that take an `out` of the result's own dtype alone."""
-    pairs = zip(out, made, strict=False) if isinstance(made, tuple) else ((out, made),)
+    if out is None:
+        return made
+    pairs = zip(out, made, strict=False) if isinstance(made, tuple) and _is_several(out) else ((out, made),)
     for given, result in pairs:
-        if isinstance(given, Tensor) and given.dtype is not result.dtype:
+        if isinstance(given, Tensor) and isinstance(result, Tensor) and given.dtype is not result.dtype:
             raise DTypeError(f"[out] expected out to have dtype {result.dtype.name}, got {given.dtype.name}")
     return into(out, made, inputs)
+
+
+def _is_several(out: Any) -> bool:
+    return isinstance(out, (tuple, list))
 
 
 def into_another(out: Any, made: Any, inputs: tuple) -> Any:
     """`into` of the functions that take no input as `out`."""
     _refuse_inputs(out, inputs)
+    return into(out, made, inputs)
+
+
+@no_grad()
+def into_untracked(out: Any, made: Any, inputs: tuple) -> Any:
+    """`into` of the functions whose result has no gradient, whoever asks for one."""
     return into(out, made, inputs)
 
 
@@ -132,13 +154,32 @@ def into_exactly_another(out: Any, made: Any, inputs: tuple) -> Any:
     return into_exactly(out, made, inputs)
 
 
+def into_joined(out: Any, made: Any, inputs: tuple) -> Any:
+    """`into_another` of the functions that put tensors beside each other.
+
+    Errors: ArgumentTypeError for a dtype that does not hold the result's.
+    """
+    if isinstance(out, Tensor) and made.dtype.category > out.dtype.category:
+        raise ArgumentTypeError(
+            f"[out] {made.dtype.name} can't be cast to the desired output type {out.dtype.name}"
+        )
+    return into_another(out, made, inputs)
+
+
 def _refuse_inputs(out: Any, inputs: tuple) -> None:
-    if any(value is out for value in inputs) and isinstance(out, Tensor):
-        raise ShapeError(f"[out] unsupported operation: {describe(out)} is an input; clone() it first")
+    if not isinstance(out, Tensor):
+        return
+    for value in inputs:
+        several = isinstance(value, (list, tuple))
+        refuse_shared("out", out, *([v for v in value if v.numel()] if several else (value,)))
 
 
 def _writer(name: str) -> Callable:
     """How the function of this name writes into `out`."""
+    if name in UNTRACKED:
+        return into_untracked
+    if name in JOINED:
+        return into_joined
     if name in ALONE:
         return into_exactly_another
     return into_exactly if name in EXACT else into
@@ -161,25 +202,27 @@ def check_out(out: Tensor, made: Tensor) -> None:
         )
 
 
-def _reshape(out: Tensor, shape: tuple[int, ...]) -> None:
+def _reshape(out: Tensor, made: Tensor) -> None:
+    """Give `out` the shape of the result, and its layout."""
+    shape, strides = tuple(made.array.shape), strides_of(made)
     if out.shape.numel():
         warn(
             f"An output with one or more elements was resized since it had shape {list(out.array.shape)}, "
             f"which does not match the required output shape {list(shape)}. Resize it to zero elements "
             "first, with t.resize_(0), to say that this is meant."
         )
-    see(out, shape, contiguous_strides(shape))
+    see(out, shape, strides if is_dense(shape, strides) else contiguous_strides(shape))
 
 
 def accepting(function: Callable) -> Callable:
     """The function, with `out=` behind its arguments."""
     parameters = parameters_of(function)
-    inputs = "".join(f"*{n}, " if n == parameters.rest else f"{n}, " for n in parameters.names)
+    inputs = "".join([f"*{{{n}}}, " if n == parameters.rest else f"{{{n}}}, " for n in parameters.names])
     lines = [
-        *[f"if {n}.__class__ is not bool: flag({n!r}, {n})" for n in parameters.names if n in FLAGS],
-        f"if out is None: return function({parameters.passed_on()})",
+        *[f"if {{{n}}}.__class__ is not bool: flag({n!r}, {{{n}}})" for n in parameters.names if n in FLAGS],
+        f"if {{out}} is None: return function({parameters.passed_on()})",
         f"with dtypes_kept(): made = function({parameters.passed_on()})",
-        f"return into(out, made, ({inputs}))",
+        f"return into({{out}}, made, ({inputs}))",
     ]
     if parameters.rest is None and parameters.names:
         lines = telling(lines, "function")
@@ -187,8 +230,7 @@ def accepting(function: Callable) -> Callable:
         "function": function, "into": _writer(function.__name__),
         "misfit": misfit_of_function, "flag": flag, "dtypes_kept": dtypes_kept,
     }  # fmt: skip
-    made = compiled(function.__name__, parameters.declared("out"), lines, scope, parameters.defaults)
-    made.__kwdefaults__ = {**(made.__kwdefaults__ or {}), "out": None}
+    made = compiled(function.__name__, parameters.with_keyword("out"), lines, scope)
     return wrapping(function, made)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from devtensor.core.errors import AutogradError
 from devtensor.core.inplace import copy_into
 from devtensor.core.tensor import Tensor
-from devtensor.functions.out import into, into_exactly
+from devtensor.functions.formats import in_order
+from devtensor.functions.out import into_exactly
 from devtensor.ops import parts
-from devtensor.ops.parts import abs, angle, sgn, view_as_complex, view_as_real
+from devtensor.ops.parts import abs, sgn, view_as_complex, view_as_real
 
 __all__ = [
     "abs",
@@ -38,6 +39,15 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of their distance from 0 and their angle in radians."""
     return into_exactly(out, parts.polar(abs, angle))
+
+
+def angle(input: Tensor) -> Tensor:
+    """The angle of a complex number in radians; of a real one 0 or pi.
+
+    Shapes: input (*S) -> (*S)
+    """
+    made = parts.angle(input)
+    return in_order(made) if input.dtype.is_complex else made
 
 
 def real(input: Tensor) -> Tensor:
@@ -68,7 +78,7 @@ def conj(input: Tensor) -> Tensor:
 
 def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The conjugate in memory of its own; a real tensor itself."""
-    return into(out, parts.conjugate(input))
+    return into_exactly(out, parts.conjugate(input))
 
 
 def is_neg(input: Tensor) -> bool:
@@ -95,7 +105,8 @@ def _set_imag(self: Tensor, value: Any) -> None:
 
 
 METHODS: dict[str, Callable] = {
-    function.__name__: function for function in (conj, conj_physical, is_neg, resolve_conj, resolve_neg)
+    function.__name__: function
+    for function in (angle, conj, conj_physical, is_neg, resolve_conj, resolve_neg)
 }
 PROPERTIES: dict[str, Any] = {
     "real": property(real, _set_real),

@@ -7,12 +7,15 @@ from math import prod
 from typing import Any
 
 from devtensor.core.dtype import BOOL
-from devtensor.core.errors import DTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
 from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes, normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.out import into
+from devtensor.functions.formats import product
+from devtensor.functions.out import into, into_exactly, into_exactly_another
+from devtensor.functions.shaping import view
 from devtensor.ops import linalg, reduce
+from devtensor.ops.create import cast
 from devtensor.ops.linalg import matmul
 from devtensor.ops.parts import conjugate
 from devtensor.ops.shape import as_shape, diagonal, expand, permute, roll
@@ -42,7 +45,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     Shapes: input (N, K), mat2 (K, M) -> (N, M)
     """
     linalg.check_ranks("mm", input.array.shape, mat2.array.shape, 2, 2)
-    return into(out, matmul(input, mat2))
+    return into_exactly(out, matmul(input, mat2))
 
 
 @one_op("lower")
@@ -56,7 +59,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
         raise ShapeError(
             f"[bmm] {describe(input)}, {describe(mat2)}: expected as many matrices in both; use matmul()"
         )
-    return into(out, matmul(input, mat2))
+    return into_exactly(out, matmul(input, mat2))
 
 
 @one_op("lower")
@@ -65,7 +68,7 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     Shapes: input (N, K), vec (K,) -> (N,)
     """
-    return into(out, linalg.mv(input, vec))
+    return into_exactly(out, linalg.mv(input, vec))
 
 
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -73,7 +76,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     Shapes: input (K,), tensor (K,) -> ()
     """
-    return into(out, linalg.dot(input, tensor))
+    return into_exactly(out, linalg.dot(input, tensor))
 
 
 @one_op("widest")
@@ -82,7 +85,7 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     Shapes: input (K,), other (K,) -> ()
     """
-    return into(out, linalg.dot(conjugate(input), other))
+    return into_exactly(out, linalg.dot(conjugate(input), other))
 
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -106,7 +109,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         raise ShapeError(
             f"[inner] {describe(input)}, {describe(other)}: the last dimensions must match in size"
         )
-    return into(out, tensordot(input, other, ([-1], [-1])))
+    return into_exactly(out, tensordot(input, other, ([-1], [-1])))
 
 
 @one_op("widest")
@@ -117,7 +120,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     Errors: ShapeError if paired sizes differ and neither is 1.
     """
     left, right = _paired(a, b, dims)
-    a, b = _stretched(a, b, left, right), _stretched(b, a, right, left)
+    a, b = _matched(a, b, left, right), _matched(b, a, right, left)
     free_a = [d for d in range(a.array.ndim) if d not in left]
     free_b = [d for d in range(b.array.ndim) if d not in right]
     rows = tuple(a.array.shape[d] for d in free_a)
@@ -127,24 +130,28 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         # One number: a scalar product, which autocast on the CPU leaves in its dtype.
         orders = ((a, (*free_a, *left)), (b, (*right, *free_b)))
         lines = [as_shape(permute(t, order), (middle,)) for t, order in orders]
-        return into(out, as_shape(linalg.dot(*lines), (*rows, *columns)))
+        return into_exactly(out, as_shape(linalg.dot(*lines), (*rows, *columns)))
     first = as_shape(permute(a, (*free_a, *left)), (prod(rows), middle))
     second = as_shape(permute(b, (*right, *free_b)), (middle, prod(columns)))
-    return into(out, as_shape(matmul(first, second), (*rows, *columns)))
+    return into_exactly(out, as_shape(matmul(first, second), (*rows, *columns)))
 
 
-def _stretched(tensor: Tensor, other: Tensor, dims: list[int], others: list[int]) -> Tensor:
-    """Dims of size 1 as long as those that they are paired with."""
-    shape = list(tensor.array.shape)
+def _matched(tensor: Tensor, other: Tensor, dims: list[int], others: list[int]) -> Tensor:
+    """The tensor summed over its dims that are paired with one of size 1."""
+    alone = []
     for dim, pair in zip(dims, others, strict=True):
-        size, wanted = shape[dim], other.array.shape[pair]
+        size, wanted = tensor.array.shape[dim], other.array.shape[pair]
         if size != wanted and 1 not in (size, wanted):
             raise ShapeError(
                 f"[tensordot] {describe(tensor)} over dim {dim}, {describe(other)} over {pair}: paired sizes "
                 "must be equal, or 1"
             )
-        shape[dim] = wanted if size == 1 else size
-    return tensor if tuple(shape) == tuple(tensor.array.shape) else expand(tensor, tuple(shape))
+        if wanted == 1 != size:
+            alone.append(dim)
+    if not alone:
+        return tensor
+    total = reduce.sum(tensor, tuple(alone), True)
+    return total if total.kind is tensor.kind else cast(total, tensor.dtype)
 
 
 def _paired(a: Tensor, b: Tensor, dims: Any) -> tuple[list[int], list[int]]:
@@ -163,7 +170,9 @@ def _paired(a: Tensor, b: Tensor, dims: Any) -> tuple[list[int], list[int]]:
         return list(range(a.array.ndim - dims, a.array.ndim)), list(range(dims))
     lists = [[d] if isinstance(d, int) else list(d) for d in dims]
     if len(lists) != 2 or len(lists[0]) != len(lists[1]):
-        raise ShapeError(f"[tensordot] dims={dims}: both dimension lists should have same length; pair them")
+        raise ArgumentError(
+            f"[tensordot] dims={dims}: both dimension lists should have same length; pair them"
+        )
     return (
         [normalize_dim("tensordot", d, a.array.ndim) for d in lists[0]],
         [normalize_dim("tensordot", d, b.array.ndim) for d in lists[1]],
@@ -177,7 +186,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     right = (*(1,) * (ndim - other.array.ndim), *other.array.shape)
     thin = as_shape(input, tuple(part for size in left for part in (size, 1)))
     wide = as_shape(other, tuple(part for size in right for part in (1, size)))
-    return as_shape(thin * wide, tuple(a * b for a, b in zip(left, right, strict=True)))
+    return view(product(thin, wide), tuple(a * b for a, b in zip(left, right, strict=True)))
 
 
 @one_op()
@@ -201,7 +210,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor |
         if 3 not in shape:
             raise ShapeError(f"[cross] {describe(input)}: no dimension of size 3 in input; pad it")
         dim = shape.index(3)
-    return into(out, cross_product("cross", input, other, dim))
+    return into_exactly_another(out, cross_product("cross", input, other, dim), (input, other))
 
 
 def cross_product(op: str, input: Tensor, other: Tensor, dim: int) -> Tensor:

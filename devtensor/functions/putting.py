@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError
 from devtensor.core.inplace import copy_into
+from devtensor.core.overlap import refuse_shared
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import copied, like
@@ -71,7 +72,9 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of `put`."""
-    return copy_into(self, put(self, index, source, accumulate))
+    made = put(self, index, source, accumulate)
+    refuse_shared("put_", self, index, source)
+    return copy_into(self, made)
 
 
 METHODS: dict[str, Callable] = {f.__name__: f for f in (index_put, index_put_, put, put_)}

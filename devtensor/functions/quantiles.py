@@ -15,7 +15,7 @@ from devtensor.ops import reduce
 from devtensor.ops.compare import isnan, where
 from devtensor.ops.create import cast, full
 from devtensor.ops.elementwise import ceil, floor, round
-from devtensor.ops.index import gather
+from devtensor.ops.gathering import gather
 from devtensor.ops.shape import as_shape, permute
 from devtensor.ops.sort import sort
 

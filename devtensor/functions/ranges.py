@@ -10,6 +10,7 @@ from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import FLOAT, as_dtype, default_dtype, float64, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.holding import held
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import agreed, finish
 from devtensor.ops import create as ops
@@ -44,7 +45,7 @@ def arange(
     plain = start.__class__ is int and end.__class__ is int and step.__class__ is int
     if plain and step * (end - start) > 0 and dtype is None and out is None:
         count = -((start - end) // step)
-        return finish(ops.arange(start, step, count, int64, resolve(device)), requires_grad)
+        return finish(ops.arange(start, step, count, int64, resolve(device)), requires_grad, None, pin_memory)
     start, end, step = (_number(value) for value in (start, end, step))
     whole = all(isinstance(v, int) for v in (start, end, step))
     dtype = agreed("arange", dtype, out)
@@ -63,7 +64,7 @@ def arange(
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     if not kind.differentiable:
         start, step = int(start), int(step)
-    return finish(ops.arange(start, step, count, kind, resolve(device)), requires_grad, out)
+    return finish(ops.arange(start, step, count, kind, resolve(device)), requires_grad, out, pin_memory)
 
 
 def _number(value: Any) -> Any:
@@ -92,7 +93,7 @@ def linspace(
 ) -> Tensor:
     """`steps` numbers evenly spaced from `start` to `end`, both exact."""
     dtype = agreed("linspace", dtype, out)
-    return finish(_spaced("linspace", start, end, steps, dtype, device), requires_grad, out)
+    return finish(_spaced("linspace", start, end, steps, dtype, device), requires_grad, out, pin_memory)
 
 
 def _spaced(op: str, start: Any, end: Any, steps: int, dtype: Any, device: Any) -> Tensor:
@@ -106,6 +107,7 @@ def _spaced(op: str, start: Any, end: Any, steps: int, dtype: Any, device: Any) 
     if not kind.differentiable:
         # As PyTorch: of integers the limits too lose their fractions before anything is counted.
         start, end = int(start), int(end)
+    start, end = held(op, start, kind), held(op, end, kind)
     exact = float64 if kind.category != FLOAT or kind.bits == 64 else kind
     if "float64" not in place.backend.dtypes and exact is float64:
         exact = default_dtype()
@@ -135,4 +137,4 @@ def logspace(
     dtype = agreed("logspace", dtype, out)
     powers = _spaced("logspace", start, end, steps, float64, device)
     kind = default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(cast(base**powers, kind), requires_grad, out)
+    return finish(cast(base**powers, kind), requires_grad, out, pin_memory)

@@ -80,6 +80,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if isinstance(shifts, (tuple, list)) and not shifts:
         raise ShapeError("[roll] `shifts` required; got none")
     if dims is None or (isinstance(dims, (tuple, list)) and not dims):
+        if len(sizes((shifts,))) > 1:
+            raise ShapeError(f"[roll] shifts and dimensions must align; shifts: {shifts}, no dims; name them")
         return reshape(ops.roll(ravel(input), sizes((shifts,)), (0,)), tuple(input.array.shape))
     moves, chosen = sizes((shifts,)), sizes((dims,))
     if len(moves) != len(chosen):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import BOOL, FLOAT, as_dtype, bool_, uint8
-from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, ShapeError
+from devtensor.core.errors import ArgumentTypeError, AutogradError, DTypeError, IndexingError, ShapeError
+from devtensor.core.misfits import flag
 from devtensor.core.naming import named
 from devtensor.core.precision import dtypes_kept
 from devtensor.core.spec import normalize_dim
@@ -16,11 +17,13 @@ from devtensor.functions.out import into, into_exactly
 from devtensor.functions.results import aminmax as aminmax_result
 from devtensor.functions.results import max as max_result
 from devtensor.functions.results import min as min_result
-from devtensor.ops import elementwise, index, lengths
+from devtensor.ops import elementwise
 from devtensor.ops import reduce as ops
 from devtensor.ops.compare import isnan, ne, where
 from devtensor.ops.create import cast
+from devtensor.ops.gathering import gather
 from devtensor.ops.shape import as_shape
+from devtensor.ops.sort import one_of_all
 
 __all__ = [
     "all",
@@ -38,11 +41,7 @@ __all__ = [
     "nanmean",
     "nansum",
     "prod",
-    "std",
-    "std_mean",
     "sum",
-    "var",
-    "var_mean",
 ]
 
 
@@ -52,8 +51,19 @@ def either(dim: Any, axis: Any) -> Any:
 
 
 def as_type(input: Tensor, dtype: Any) -> Tensor:
-    """`input` in the dtype that was asked for, if one was."""
-    return input if dtype is None else cast(input, as_dtype(dtype))
+    """`input` in the dtype that was asked for, if one was.
+
+    Errors: AutogradError for a dtype without gradients where one is wanted.
+    """
+    if dtype is None:
+        return input
+    asked = as_dtype(dtype)
+    if input.requires_grad and not asked.differentiable and current().grad:
+        raise AutogradError(
+            f"[as_type] Autograd does not support dtype {asked.name}, and {describe(input)} requires grad; "
+            "detach() it first"
+        )
+    return cast(input, asked)
 
 
 def in_asked(op: Callable, input: Tensor, dim: Any, dtype: Any) -> Any:
@@ -86,16 +96,21 @@ def without_dim(name: str, axis: Any, keepdim: bool) -> None:
 
 
 def _reducer(
-    function: Callable, name: str, doc: str, typed: bool = False, default: Any = None, write: Callable = into
-) -> Callable:
-    """A reduction of one kind with all of PyTorch's keyword names."""
+    function: Callable, name: str, doc: str, typed: bool = False, default: Any = None, write: Callable = into,
+    by_out: bool = False,
+) -> Callable:  # fmt: skip
+    """A reduction of one kind with all of PyTorch's keyword names; `by_out` reduces in the dtype of `out`."""
 
     def reduce(
         input: Tensor, dim: Any = default, keepdim: bool = NOT_KEPT, *, dtype: Any = None, axis: Any = None,
         keepdims: bool = False, out: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
+        if keepdim.__class__ is not bool and keepdim is not NOT_KEPT:
+            flag("keepdim", keepdim)
         if dim is UNNAMED:
             dim = without_dim(name, axis, keepdim is not NOT_KEPT or keepdims)
+        if by_out and dtype is None and isinstance(out, Tensor):
+            dtype = out.dtype
         if dtype is not None and typed:
             input = as_type(input, dtype)
             return write(out, as_type(function(input, either(dim, axis), keepdim or keepdims), dtype))
@@ -104,7 +119,7 @@ def _reducer(
     return named(reduce, name, doc + "\n\nShapes: input (*S) -> S without dim; all dims if dim is None")
 
 
-sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True, default=UNNAMED)
+sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True, default=UNNAMED, by_out=True)
 mean = _reducer(ops.mean, "mean", "Mean over `dim`.", typed=True, default=UNNAMED)
 nansum = _reducer(
     lambda input, dim, keepdim: ops.sum(_without_nan(input), dim, keepdim),
@@ -114,16 +129,32 @@ nansum = _reducer(
 )
 
 
-def _nanmean(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+def _only_floating(name: str, input: Tensor) -> None:
     if not input.dtype.differentiable:
         raise DTypeError(
-            f"[nanmean] expected input to have floating point or complex dtype but got {input.dtype.name}; "
+            f"[{name}] expected input to have floating point or complex dtype but got {input.dtype.name}; "
             "convert it with .float()"
         )
-    return nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim)
 
 
-nanmean = _reducer(_nanmean, "nanmean", "Mean over `dim` of what is not NaN.", typed=True)
+_nanmean = _reducer(
+    lambda input, dim, keepdim: nansum(input, dim, keepdim) / ops.sum(~isnan(input), dim, keepdim),
+    "nanmean",
+    "",
+    typed=True,
+)
+
+
+def nanmean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
+    keepdims: bool = False, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Mean over `dim` of what is not NaN.
+
+    Shapes: input (*S) -> S without dim; all dims if dim is None
+    """
+    _only_floating("nanmean", input)
+    return _nanmean(input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims, out=out)
 
 
 def _some(name: str, input: Tensor, dim: Any) -> Any:
@@ -199,7 +230,7 @@ def _named_dim(function: Callable, name: str) -> Callable:
 logsumexp = _reducer(
     _named_dim(ops.logsumexp, "logsumexp"), "logsumexp", "log(sum(exp(input))) over `dim`, without overflow."
 )
-_product = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True, default=UNNAMED)
+_product = _reducer(ops.prod, "prod", "Product over `dim`.", typed=True, default=UNNAMED, by_out=True)
 
 
 def prod(
@@ -271,13 +302,13 @@ def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, resul
         if dim is None:
             without_dim(name, None, keepdim or keepdims)
             _some(name, input, None)
-            return into(out, whole(input, None, False))
+            return into(out, one_of_all(input, name) if input._requires_grad else whole(input, None, False))
         place = normalize_dim(name, dim, input.array.ndim)
         _not_empty(name, input, input.shape[place] if input.array.ndim else 1)
         if not input._requires_grad and not current().layers and not input.kind.device.under:
             keepdim = keepdim or keepdims
-            return into(out, result(whole(input, place, keepdim), choose(input, place, keepdim)))
-        return into(out, _chosen(input, dim, keepdim or keepdims, choose, result))
+            return into_exactly(out, result(whole(input, place, keepdim), choose(input, place, keepdim)))
+        return into_exactly(out, _chosen(input, dim, keepdim or keepdims, choose, result))
 
     return named(
         extreme,
@@ -295,7 +326,7 @@ def _not_empty(name: str, input: Tensor, count: int) -> None:
 def _chosen(input: Tensor, dim: int, keepdim: bool, choose: Callable, result: Any) -> Any:
     """Values taken at the places chosen, so that the gradient goes to one element only, as PyTorch's does."""
     places = choose(input, dim, True)
-    values = index.gather(input, places, dim)
+    values = gather(input, places, dim)
     if keepdim or not input.array.ndim:
         return result(values, places)
     at = normalize_dim("gather", dim, input.array.ndim)
@@ -313,54 +344,10 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     return aminmax_result(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
 
 
-def _spread(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
-    """The forms of var and std: (unbiased), (dim, unbiased), (dim, correction=)."""
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    if correction is None:
-        correction = 1 if unbiased is None or unbiased else 0
-    return dim, correction
-
-
-def var(
-    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None,
-    axis: Any = None, keepdims: bool = False, out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Variance over `dim`; `correction` (or unbiased=True: 1, False: 0) is taken from the count it is divided
-    by."""
-    dim, correction = _spread(either(dim, axis), unbiased, correction)
-    return into(out, ops.var(input, dim, keepdim or keepdims, correction))
-
-
-def std(
-    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None,
-    axis: Any = None, keepdims: bool = False, out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Standard deviation over `dim`: the root of `var`."""
-    dim, correction = _spread(either(dim, axis), unbiased, correction)
-    return into(out, lengths.std(input, dim, keepdim or keepdims, correction))
-
-
-def var_mean(
-    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
-) -> tuple:
-    """Variance and mean over `dim`."""
-    dim, correction = _spread(dim, unbiased, correction)
-    return ops.var(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
-
-
-def std_mean(
-    input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
-) -> tuple:
-    """Standard deviation and mean over `dim`."""
-    dim, correction = _spread(dim, unbiased, correction)
-    return lengths.std(input, dim, keepdim, correction), ops.mean(input, dim, keepdim)
-
-
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
         all, amax, amin, aminmax, any, argmax, argmin, count_nonzero,
-        logsumexp, max, mean, min, nanmean, nansum, prod, std, sum, var,
+        logsumexp, max, mean, min, nanmean, nansum, prod, sum,
     )
 }  # fmt: skip

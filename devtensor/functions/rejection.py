@@ -14,7 +14,6 @@ from devtensor.core.errors import ArgumentError, DTypeError
 from devtensor.core.state import current, no_grad
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.slopes_of_samples import dirichlet_slope, gamma_slope
-from devtensor.ops.activation import softmax
 from devtensor.ops.combine import clamp
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast
@@ -22,6 +21,7 @@ from devtensor.ops.elementwise import floor, log
 from devtensor.ops.functions import exp, log1p
 from devtensor.ops.gamma import lgamma
 from devtensor.ops.parts import abs
+from devtensor.ops.softmax import softmax
 from devtensor.random import Generator, generator_for
 
 __all__ = [

@@ -14,7 +14,7 @@ from devtensor.core.spec import contiguous_strides
 from devtensor.core.state import current
 from devtensor.core.tensor import Storage, Tensor, View, describe, share, storage_of, strides_of
 from devtensor.functions.shaping import sizes
-from devtensor.functions.striding import as_strided, storage_size
+from devtensor.functions.striding import anchor, as_strided, storage_size
 from devtensor.ops.strided import reach
 
 __all__: list[str] = []
@@ -45,10 +45,11 @@ def see(self: Tensor, shape: tuple, strides: tuple) -> None:
     needed = offset_of(self) + reach(shape, strides)
     if needed > storage_size(self):
         grow(self, needed)
-    alias = self.alias
-    step = ("as_strided", (shape, strides, 0, strides_of(self)))
-    self.array = _kernel(self.kind, "as_strided")(self.array, *step[1])
-    self.alias = View(alias.storage, (*alias.chain, step), None, alias.counter)
+    alias, offset = self.alias, offset_of(self)
+    source = anchor(self)
+    step = ("as_strided", (shape, strides, offset - offset_of(source), strides_of(source)))
+    self.array = _kernel(self.kind, "as_strided")(source.array, *step[1])
+    self.alias = View(alias.storage, (*source.alias.chain, step), None, alias.counter)
 
 
 def grow(self: Tensor, count: int) -> None:
@@ -65,15 +66,24 @@ def grow(self: Tensor, count: int) -> None:
     strided, write = _kernel(kind, "as_strided"), _kernel(kind, "write")
     if have:
         write(strided(new, (have,), (1,), 0, (1,)), strided(old, (have,), (1,), 0, layout))
-    others = [view for ref in storage.views if (view := ref()) is not None and view.kind is kind]
+    others = [view for ref in storage.views if (view := ref()) is not None]
+    if any(view.kind is not kind for view in others):
+        raise ShapeError(
+            f"[resize_] {describe(self)} has views that read it as another dtype, which cannot follow it to "
+            "larger memory; clone() it"
+        )
     others += [view.alias.base for view in others if view.alias.base is not None]
     seen = {id(t): (t, tuple(t.array.shape), strides_of(t), offset_of(t)) for t in (self, *others)}
-    storage.root = new
+    # What is not known to see it, as by `.data`, stays with the old memory.
+    larger = Storage(new)
+    larger.version, larger.marked = storage.version, storage.marked
+    larger.views = [ref for ref in storage.views if ref() is not None]
     for tensor, shape, strides, offset in seen.values():
         step = (shape, strides, offset, (1,))
         tensor.array = strided(new, *step)
         alias = tensor.alias
-        tensor.alias = View(storage, (("as_strided", step),), alias.base, alias.counter, alias.origin)
+        counter = larger if alias.counter is storage else alias.counter
+        tensor.alias = View(larger, (("as_strided", step),), alias.base, counter, alias.origin)
 
 
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:

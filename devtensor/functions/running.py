@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.dtype import as_dtype
 from devtensor.core.errors import DTypeError
 from devtensor.core.inplace import copy_into
 from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.formats import in_order
 from devtensor.functions.out import into
 from devtensor.functions.reducing import as_type, either, in_asked
 from devtensor.ops import reduce as ops
@@ -28,14 +30,16 @@ __all__ = [
 def cumsum(
     input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
 ) -> Tensor:
-    """Running sum along `dim`."""
+    """Running sum along `dim`, in `dtype` or that of `out`."""
+    dtype = out.dtype if dtype is None and isinstance(out, Tensor) else dtype
     return into(out, as_type(in_asked(ops.cumsum, input, either(dim, axis), dtype), dtype))
 
 
 def cumprod(
     input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Tensor | None = None
 ) -> Tensor:
-    """Running product along `dim`."""
+    """Running product along `dim`, in `dtype` or that of `out`."""
+    dtype = out.dtype if dtype is None and isinstance(out, Tensor) else dtype
     return into(out, as_type(in_asked(ops.cumprod, input, either(dim, axis), dtype), dtype))
 
 
@@ -57,7 +61,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
         early, late = getitem(made, (*lead, slice(0, size - step))), getitem(made, (*lead, slice(step, None)))
         made = cat(getitem(made, (*lead, slice(0, step))), logaddexp(late, early), dim=at)
         step *= 2
-    return made if made is not input and made.dtype is input.dtype else cast(made, input.dtype)
+    return in_order(made if made is not input and made.dtype is input.dtype else cast(made, input.dtype))
 
 
 def _one_by_one(input: Tensor, dim: int, size: int) -> Tensor:
@@ -70,7 +74,7 @@ def _one_by_one(input: Tensor, dim: int, size: int) -> Tensor:
 
 def _running(function: Callable, name: str) -> Callable:
     def running(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-        if dtype is not None and dtype is not self.dtype:
+        if dtype is not None and as_dtype(dtype) is not self.dtype:
             raise DTypeError(f"[{name}] {describe(self)} holds no {dtype}; write out of place")
         return copy_into(self, function(self, dim, dtype=dtype))
 

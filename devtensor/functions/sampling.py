@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.device import Device, resolve
-from devtensor.core.dtype import FLOAT, DType, as_dtype, default_dtype, float32, float64
+from devtensor.core.dtype import FLOAT, INTEGER, DType, as_dtype, default_dtype, float32, float64, int64
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError
 from devtensor.core.naming import named
 from devtensor.core.state import current
@@ -62,7 +62,7 @@ def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callabl
         made = both_parts(draw, source, shape_of(size), kind)
         # A complex normal number's variance is 1 altogether, half of it in each part.
         made = made * math.sqrt(0.5) if kind.is_complex and name == "randn" else made
-        return finish(made, requires_grad, out)
+        return finish(made, requires_grad, out, pin_memory)
 
     def like(
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
@@ -71,7 +71,7 @@ def _declared(name: str, draw: Callable[..., Tensor], doc: str) -> tuple[Callabl
     ) -> Tensor:  # fmt: skip
         shape = tuple(input.array.shape)
         made = drawn(shape, generator=generator, **_like(input, dtype, device))
-        return finish(in_layout_of(made, input, memory_format), requires_grad)
+        return finish(in_layout_of(made, input, memory_format), requires_grad, pin_memory=pin_memory)
 
     return named(drawn, name, f"{doc}."), named(like, f"{name}_like", f"{doc}, in the shape of `input`.")
 
@@ -103,10 +103,11 @@ def randint(
     low, high = _limits("randint", low, high)
     if size is None:
         raise ArgumentTypeError("[randint] got no size; call randint(high, size) or randint(low, high, size)")
-    made = generator_for(resolve(device), generator).integers(shape_of((tuple(size),)), int(low), int(high))
     dtype = agreed("randint", dtype, out)
+    check_limits("randint", low, high, int64 if dtype is None else as_dtype(dtype))
+    made = generator_for(resolve(device), generator).integers(shape_of((tuple(size),)), int(low), int(high))
     made = cast(made, as_dtype(dtype)) if dtype is not None else made
-    return finish(made, requires_grad, out)
+    return finish(made, requires_grad, out, pin_memory)
 
 
 def randperm(
@@ -124,7 +125,7 @@ def randperm(
     place, dtype = resolve(device), agreed("randperm", dtype, out)
     words = generator_for(place, generator).integers(shape_of((n,)), 0, 2**63)
     order = sort(words, 0, False)[1]
-    return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad, out)
+    return finish(order if dtype is None else cast(order, as_dtype(dtype)), requires_grad, out, pin_memory)
 
 
 def _limits(name: str, low: Any, high: Any) -> tuple[Any, Any]:
@@ -135,6 +136,22 @@ def _limits(name: str, low: Any, high: Any) -> tuple[Any, Any]:
     if low is None and high is None:
         raise ArgumentTypeError(f"[{name}] got no limit; give high, or low and high")
     return (0, low) if high is None else (0 if low is None else low, high)
+
+
+def check_limits(op: str, low: int, high: int, dtype: DType) -> None:
+    """Refuse integers in [low, high) that the dtype does not hold.
+
+    Errors: ArgumentError that names the limit.
+    """
+    if dtype.category > INTEGER:
+        return
+    most = 2 ** (dtype.bits - dtype.is_signed) - 1
+    least = -most - 1 if dtype.is_signed else 0
+    for name, value in (("from", low), ("to - 1", high - 1)):
+        if not least <= value <= most:
+            raise ArgumentError(
+                f"[{op}] {name} = {value} is out of bounds for {dtype.name}: [{least}, {most}]"
+            )
 
 
 def randint_like(
@@ -154,7 +171,7 @@ def randint_like(
     low, high = _limits("randint_like", low, high)
     shape = tuple(input.array.shape)
     made = randint(low, high, shape, generator=generator, **_like(input, dtype, device))
-    return finish(in_layout_of(made, input, memory_format), requires_grad)
+    return finish(in_layout_of(made, input, memory_format), requires_grad, pin_memory=pin_memory)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:

@@ -13,14 +13,17 @@ from devtensor.core.errors import (
     NotATensor,
     OptionError,
 )
+from devtensor.core.holding import held
 from devtensor.core.inplace import apply_inplace
 from devtensor.core.op import Op
+from devtensor.core.overlap import refuse_shared
 from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
 from devtensor.functions.selecting import refuse_other_indices
-from devtensor.ops import index as ops
+from devtensor.ops import gathering as ops
 from devtensor.ops.create import full
+from devtensor.ops.refused import scatter_combined
 from devtensor.ops.scatter import scatter_reduce as reduced
 from devtensor.ops.shape import as_shape, expand
 
@@ -30,8 +33,6 @@ __all__ = [
     "scatter_reduce",
 ]
 
-# What `scatter` calls its reductions, and what they are.
-OLD_REDUCTIONS = {"add": "sum", "multiply": "prod"}
 REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
 
 
@@ -54,6 +55,7 @@ def made_by(input: Tensor, step: Step) -> Tensor:
 
 
 def written_by(self: Tensor, step: Step) -> Tensor:
+    refuse_shared(step.op.name + "_", self, *step.others)
     apply_inplace(step.op, lifted(self), step.others, step.params)
     return self
 
@@ -84,7 +86,9 @@ def _brought(op: str, input: Tensor, index: Tensor, src: Any, value: Any) -> Ten
         return lifted(given)
     if given is None:
         raise ArgumentTypeError(f"[{op}] got neither src nor value; it needs a tensor or a number")
-    return expand(full((), given, input.dtype, input.device), tuple(lifted(index).array.shape))
+    return expand(
+        full((), held(op, given, input.dtype), input.dtype, input.device), tuple(lifted(index).array.shape)
+    )
 
 
 def _scatter(op: str, input: Tensor, dim: int, index: Tensor, src: Any, value: Any, reduce: Any) -> Step:
@@ -92,11 +96,14 @@ def _scatter(op: str, input: Tensor, dim: int, index: Tensor, src: Any, value: A
     others = lifted(index), _brought(op, input, index, src, value)
     if reduce is None:
         return Step(ops.scatter.op, others, (place,))
-    if reduce not in OLD_REDUCTIONS:
+    if reduce not in ("add", "multiply"):
         raise OptionError(f"[{op}] reduce is {reduce!r}; reduce argument must be either add or multiply")
-    if reduce == "add":
-        return Step(ops.scatter_add.op, others, (place,))
-    return Step(reduced.op, others, (place, "prod", True))
+    return Step(scatter_combined.op, others, (place, reduce, "scatter"))
+
+
+def _sum(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> Step:
+    place = normalize_dim(op, dim, input.array.ndim)
+    return Step(ops.scatter_add.op, (lifted(index), _brought(op, input, index, src, None)), (place,))
 
 
 def scatter(
@@ -121,13 +128,13 @@ def scatter_(
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of `input` with `src` added where `index` names places along `dim`."""
     summand = _summand("scatter_add", src)
-    return made_by(input, _scatter("scatter_add", input, dim, index, summand, None, "add"))
+    return made_by(input, _sum("scatter_add", input, dim, index, summand))
 
 
 def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """In-place form of `scatter_add`."""
     summand = _summand("scatter_add_", src)
-    return written_by(self, _scatter("scatter_add_", self, dim, index, summand, None, "add"))
+    return written_by(self, _sum("scatter_add_", self, dim, index, summand))
 
 
 def _reduce(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, whole: bool) -> Step:

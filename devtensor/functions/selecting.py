@@ -14,19 +14,26 @@ from devtensor.core.errors import (
     IndexingError,
     ShapeError,
 )
+from devtensor.core.history import check_leaf
 from devtensor.core.inplace import apply_inplace
-from devtensor.core.spec import broadcast_shapes, normalize_dim
+from devtensor.core.overlap import is_expanded
+from devtensor.core.spec import broadcast_shapes, contiguous_strides, normalize_dim
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.expanded import fill_repeated
 from devtensor.functions.formats import in_order
-from devtensor.functions.joining import stack
+from devtensor.functions.shaping import view
+from devtensor.interop import tensor
 from devtensor.ops import index as ops
 from devtensor.ops import reduce
 from devtensor.ops.compare import where
-from devtensor.ops.create import cast, full
+from devtensor.ops.create import full
 from devtensor.ops.elementwise import floor_divide, remainder
+from devtensor.ops.gathering import gather as gather_op
 from devtensor.ops.join import cat
 from devtensor.ops.shape import as_shape, expand, getitem
+from devtensor.ops.triangles import tril as tril_op
+from devtensor.ops.triangles import triu as triu_op
 
 __all__ = [
     "argwhere",
@@ -85,7 +92,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     Shapes: input (*S), index (*T) -> (*T)
     """
     refuse_other_indices("gather", index, empty_too=False)
-    return ops.gather(input, index, dim)
+    return gather_op(input, index, dim)
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
@@ -137,8 +144,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if indices.kind.dtype is not int64:
         raise DTypeError(f"[take_along_dim] dtype of indices should be Long but got {describe(indices)}")
     if dim is None:
-        input, indices = as_shape(input, (input.shape.numel(),)), as_shape(indices, (indices.shape.numel(),))
-        return ops.gather(input, indices, 0)
+        return gather_op(view(input, (-1,)), view(indices, (-1,)), 0)
     if input.array.ndim != indices.array.ndim:
         raise ShapeError(
             f"[take_along_dim] input and indices should have the same number of dimensions, but got "
@@ -152,7 +158,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     shapes = [(*t.array.shape[:place], 1, *t.array.shape[place + 1 :]) for t in (input, indices)]
     common = broadcast_shapes("take_along_dim", shapes)
     whole = [(*common[:place], size, *common[place + 1 :]) for size in sizes]
-    return ops.gather(expand(input, whole[0]), expand(indices, whole[1]), place)
+    return gather_op(expand(input, whole[0]), expand(indices, whole[1]), place)
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
@@ -167,22 +173,22 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(int(size) for size in shape)
     if any(size < 0 for size in sizes):
         raise ArgumentError(f"[unravel_index] 'shape' cannot have negative values, but got {sizes}")
-    indices = indices if indices.dtype is int64 else cast(indices, int64)
-    places: list[Tensor] = []
-    for size in reversed(sizes):
-        places.append(remainder(indices, size))
-        indices = floor_divide(indices, size)
-    return stack(places[::-1], -1).unbind(-1) if places else ()
+    if not sizes:
+        return ()
+    steps = contiguous_strides(sizes)
+    column = getitem(indices, (*(slice(None),) * indices.array.ndim, None))
+    counted = floor_divide(column, tensor(steps, dtype=int64, device=indices.device))
+    return remainder(counted, tensor(sizes, dtype=int64, device=indices.device)).unbind(-1)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices, zeros above `diagonal`."""
-    return ops.tril(_matrix("tril", input), diagonal)
+    return tril_op(_matrix("tril", input), diagonal)
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices, zeros below `diagonal`."""
-    return ops.triu(_matrix("triu", input), diagonal)
+    return triu_op(_matrix("triu", input), diagonal)
 
 
 def _matrix(op: str, input: Tensor) -> Tensor:
@@ -195,12 +201,22 @@ def _matrix(op: str, input: Tensor) -> Tensor:
 
 def tril_(self: Tensor, diagonal: int = 0) -> Tensor:
     """In-place form of `tril`."""
-    return apply_inplace(ops.tril.op, _matrix("tril_", self), (), (diagonal,))
+    return _kept_in_place(tril_op, _matrix("tril_", self), diagonal)
 
 
 def triu_(self: Tensor, diagonal: int = 0) -> Tensor:
     """In-place form of `triu`."""
-    return apply_inplace(ops.triu.op, _matrix("triu_", self), (), (diagonal,))
+    return _kept_in_place(triu_op, _matrix("triu_", self), diagonal)
+
+
+def _kept_in_place(triangle: Any, self: Tensor, diagonal: int) -> Tensor:
+    """A triangle alone; an element that stands in several places becomes 0 if one of them is outside."""
+    if self.alias is None or not self.alias.chain or not is_expanded(self):
+        return apply_inplace(triangle.op, self, (), (diagonal,))
+    outside = triangle(full(tuple(self.array.shape), 1, int64, self.device), diagonal) == 0
+    if current().grad:
+        check_leaf(triangle.op.name + "_", self, ())
+    return fill_repeated(self, outside, 0)
 
 
 METHODS: dict[str, Callable] = {

@@ -147,7 +147,9 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
         at = normalize_dim("squeeze", dim, ndim)
         alone = ndim and input.array.shape[at] == 1
         return getitem(input, (*(slice(None),) * at, 0) if alone else ())
-    chosen = range(ndim) if dim is None else {normalize_dim("squeeze", d, ndim) for d in sizes((dim,))}
+    chosen = range(ndim) if dim is None else [normalize_dim("squeeze", d, ndim) for d in sizes((dim,))]
+    if len(set(chosen)) < len(chosen):
+        raise ShapeError(f"[squeeze] a dim appears multiple times in the list of dims {dim}; name each once")
     index = tuple(0 if d in chosen and size == 1 else slice(None) for d, size in enumerate(input.array.shape))
     return getitem(input, index)
 
@@ -174,6 +176,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """
     shape = tuple(input.array.shape)
     if not shape:
+        normalize_dim("unflatten", dim, 0)
         raise ShapeError("[unflatten] a 0-d tensor has no dimension to be made into several")
     at = normalize_dim("unflatten", dim, len(shape))
     parts = tuple(sizes) if isinstance(sizes, (tuple, list)) else (sizes,)
@@ -205,7 +208,7 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """Dimensions of size 1 stretched to a shape."""
-    return expand(input, tuple(size))
+    return expand(input, sizes((size,)))
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
@@ -226,12 +229,14 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     if isinstance(start, Tensor) and (start.array.ndim or start.dtype.category != INTEGER):
         raise ShapeError(f"[narrow] start must be an 0-dim integral Tensor. Got {describe(start)}")
     size, start = input.array.shape[at], int(start)
+    if length < 0:
+        raise ShapeError(f"[narrow] narrow(): length must be non-negative, got {length}")
     if not -size <= start <= size:
         raise IndexingError(
             f"[narrow] start out of range (expected to be in range of [-{size}, {size}], but got {start})"
         )
     first = start + size if start < 0 else start
-    if length < 0 or not 0 <= first <= size - length:
+    if not 0 <= first <= size - length:
         raise ShapeError(
             f"[narrow] start ({start}) + length ({length}) exceeds dimension size ({size}) of dim {dim}"
         )

@@ -14,10 +14,13 @@ from devtensor.core.errors import (
     OptionError,
     ShapeError,
 )
+from devtensor.core.holding import held
 from devtensor.core.inplace import copy_into
+from devtensor.core.overlap import refuse_overlap, refuse_shared
 from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
+from devtensor.functions.expanded import fill_where
 from devtensor.functions.indexing import write_at
 from devtensor.functions.scattering import REDUCTIONS, Step, lifted, made_by, same_dtype, written_by
 from devtensor.functions.selecting import refuse_other_indices, refuse_outside
@@ -54,7 +57,8 @@ def _slices(
     return found
 
 
-def _put_into(self: Tensor, step: Step) -> Tensor:
+def _put_into(op: str, self: Tensor, step: Step) -> Tensor:
+    refuse_overlap(op, self)
     (value, index), (places, accumulate) = step.others, step.params
     write_at(lifted(self), value, places, [index], accumulate)
     return self
@@ -73,7 +77,10 @@ def _add(op: str, input: Tensor, dim: int, index: Tensor, source: Tensor, alpha:
             f"{describe(source)} for {describe(input)}"
         )
     source = _slices(op, input, place, index, source, ShapeError)
-    refuse_outside(op, index, lifted(input).array.shape[place], IndexOutOfRange)
+    if input.shape.numel():
+        refuse_outside(op, index, lifted(input).array.shape[place], IndexOutOfRange)
+    elif not index.shape.numel() or not input.array.shape[place]:
+        index, source = index[:0], source.narrow(place, 0, 0)
     if isinstance(alpha, float) and source.dtype.category == INTEGER:
         if source.array.ndim > 1 and source.shape.numel():
             raise OptionError(f"[{op}] alpha is {alpha}; for integral tensors it must not be floating point")
@@ -93,7 +100,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """In-place form of `index_add`."""
-    return _put_into(self, _add("index_add_", self, dim, index, source, alpha))
+    return _put_into("index_add_", self, _add("index_add_", self, dim, index, source, alpha))
 
 
 def _copy(op: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> Step:
@@ -125,7 +132,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """In-place form of `index_copy`."""
-    return _put_into(self, _copy("index_copy_", self, dim, index, source))
+    return _put_into("index_copy_", self, _copy("index_copy_", self, dim, index, source))
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
@@ -133,6 +140,16 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
     Shapes: input (*A, S, *B), index (K,), value () -> (*A, S, *B)
     """
+    shape = tuple(lifted(input).array.shape)
+    place = _check_filling(input, dim, index, value)
+    if not input.shape.numel():
+        _refuse_nothing(shape, place, index)
+        return copy(input)
+    return where(*_filling(input, place, index, value), input)
+
+
+def _check_filling(input: Tensor, dim: int, index: Tensor, value: Any) -> int:
+    """The dim, counted from the front, if the index and the value can be used."""
     place = normalize_dim("index_fill", dim, input.array.ndim)
     if index.dtype is not int64:
         raise IndexingError(f"[index_fill] Expected dtype int64 for index, got {describe(index)}")
@@ -142,16 +159,18 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         raise ShapeError(
             f"[index_fill] index_fill_ only supports a 0-dimensional value tensor, but got {describe(value)}"
         )
+    return place
+
+
+def _filling(input: Tensor, place: int, index: Tensor, value: Any) -> tuple[Tensor, Tensor]:
+    """Where the index leads, as a mask, and the number to be put there."""
     shape = tuple(lifted(input).array.shape)
-    if not input.shape.numel():
-        _refuse_nothing(shape, place, index)
-        return copy(input)
     chosen = _chosen(index, shape[place])
     line = as_shape(chosen, (shape[place], *(1,) * (len(shape) - place - 1)) if input.array.ndim else ())
-    filling = (
-        cast(value, input.dtype) if isinstance(value, Tensor) else full((), value, input.dtype, input.device)
-    )
-    return where(line, filling, input)
+    dtype = input.dtype
+    if isinstance(value, Tensor):
+        return line, cast(value, dtype)
+    return line, full((), held("index_fill", value, dtype), dtype, input.device)
 
 
 def _refuse_nothing(shape: tuple[int, ...], place: int, index: Tensor) -> None:
@@ -168,7 +187,12 @@ def _chosen(index: Tensor, size: int) -> Tensor:
 
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """In-place form of `index_fill`."""
-    return copy_into(self, index_fill(self, dim, index, value))
+    refuse_shared("index_fill_", self, index)
+    place = _check_filling(self, dim, index, value)
+    if not self.shape.numel():
+        _refuse_nothing(tuple(self.array.shape), place, index)
+        return copy_into(self, copy(self))
+    return fill_where("index_fill_", self, *_filling(self, place, index, value))
 
 
 def _combine(

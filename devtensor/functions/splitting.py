@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+from devtensor.core.arguments import as_index
 from devtensor.core.dtype import int64
 from devtensor.core.errors import (
     ArgumentTypeError,
@@ -77,6 +78,7 @@ def split_with_sizes(tensor: Tensor, split_sizes: Sequence[int], dim: int = 0) -
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of one size, but perhaps the last, along `dim`; views."""
+    chunks = as_index("chunk", "chunks", chunks)
     if chunks < 1:
         raise ShapeError(f"[chunk] chunk expects `chunks` to be greater than 0, got: {chunks}")
     size = _size("chunk", input, dim)

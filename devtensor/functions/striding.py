@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.errors import IndexingError, ShapeError
+from devtensor.core.errors import ArgumentTypeError, IndexingError, ShapeError
 from devtensor.core.overlap import is_expanded, is_same_view, offset_of
 from devtensor.core.spec import normalize_dim
-from devtensor.core.tensor import Tensor, View, describe, in_rows, storage_of, strides_of
+from devtensor.core.tensor import Tensor, View, describe, in_rows, storage_of, strides_of, wrap
+from devtensor.core.views import RETYPING
 from devtensor.functions.shaping import in_place, sizes
 from devtensor.ops import strided as ops
 from devtensor.ops.create import cast, lay_out, overwrite
@@ -34,6 +35,9 @@ def _geometry(op: str, input: Tensor, size: Any, stride: Any, offset: Any) -> tu
 
     Errors: ShapeError for negative strides, and for what lies outside the storage.
     """
+    for name, given in (("size", size), ("stride", stride)):
+        if isinstance(given, int):
+            raise ArgumentTypeError(f"[{op}] argument '{name}' must be a tuple of ints, not {given}")
     size, stride = sizes((size,)), sizes((stride,))
     offset = offset_of(input) if offset is None else int(offset)
     if len(size) != len(stride):
@@ -58,13 +62,31 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     Errors: ShapeError for what lies outside the storage.
     """
     size, stride, offset = _geometry("as_strided", input, size, stride, storage_offset)
-    made = ops.as_strided(input, size, stride, offset - offset_of(input), strides_of(input))
+    source = input if 0 in size else anchor(input)
+    made = ops.as_strided(source, size, stride, offset - offset_of(source), strides_of(source))
     # Its place in memory does not depend on the views in between: the chain goes straight to the base.
     alias = made.alias
     base = alias.base
     start = base.alias.chain
     step = ("as_strided", (size, stride, offset - offset_of(base), strides_of(base)))
     made.alias = View(alias.storage, (*start, step), base, alias.counter, alias.origin)
+    return made
+
+
+def anchor(tensor: Tensor) -> Tensor:
+    """The tensor, or if it holds nothing what it is a view of: an element from which memory can be reached.
+
+    Errors: ShapeError where that holds another dtype.
+    """
+    if tensor.shape.numel():
+        return tensor
+    storage = storage_of(tensor)
+    if any(name in RETYPING for name, _ in tensor.alias.chain):
+        raise ShapeError(f"[as_strided] {describe(tensor)} views memory of another dtype; clone() it first")
+    if tensor.alias.base is not None:
+        return anchor(tensor.alias.base)
+    made = wrap(storage.root, tensor.kind)
+    made.alias = storage
     return made
 
 
@@ -120,8 +142,9 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
 
 
 def _base(self: Tensor) -> Tensor | None:
-    """The tensor that this one is a view of, or None."""
-    return self.alias.base if self.alias is not None else None
+    """The tensor that this one is a view of, or None; in inference mode nobody keeps account of that."""
+    alias = self.alias
+    return None if alias is None or alias.storage.inference else alias.base
 
 
 METHODS: dict[str, Callable] = {

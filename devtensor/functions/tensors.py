@@ -13,11 +13,14 @@ from devtensor.core.arguments import is_scalar
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype
 from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
+from devtensor.core.holding import held
 from devtensor.core.layout import is_in_format, suggested_format
 from devtensor.core.spec import normalize_dim
+from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe, in_rows, share, strides_of
 from devtensor.core.transfer import NotWaiting
 from devtensor.functions.formats import brought, copied, format_name
+from devtensor.interop.pinning import is_pinned
 from devtensor.ops.create import cast, full, to_device
 
 __all__ = ["clone", "detach", "is_floating_point", "is_tensor", "numel"]
@@ -99,8 +102,12 @@ def detach_(self: Tensor) -> Tensor:
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Make this leaf one whose gradient is wanted, or not.
 
-    Errors: AutogradError for integers, or to switch off what has history.
+    Errors: ArgumentTypeError unless it is a bool, AutogradError for integers, or to switch off history.
     """
+    if requires_grad.__class__ is not bool:
+        raise ArgumentTypeError(
+            f"[requires_grad_] argument 'requires_grad' must be a bool, not {type(requires_grad).__name__}"
+        )
     self.requires_grad = requires_grad
     return self
 
@@ -157,6 +164,8 @@ def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType |
         device, dtype = other.kind.device, other.kind.dtype
     if (rest and isinstance(rest[0], (str, Device))) or (rest and type(rest[0]) is int):
         device = rest.pop(0)
+        if rest and rest[0] is None:
+            rest.pop(0)
     elif rest and rest[0] is None:
         rest.pop(0)
     if rest and isinstance(rest[0], DType):
@@ -169,9 +178,9 @@ def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, DType |
     return target, None if dtype is None else as_dtype(dtype), fresh, hasty
 
 
-def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+def cpu(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """The tensor on the CPU."""
-    return to(self, "cpu")
+    return to(self, "cpu") if memory_format is None else to(self, "cpu", memory_format=memory_format)
 
 
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
@@ -181,13 +190,15 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_fo
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor with another's dtype and device."""
+    if not isinstance(other, Tensor):
+        raise ArgumentTypeError(f"[type_as] argument 'other' must be a Tensor, not {type(other).__name__}")
     return to(self, other)
 
 
 def _converter(name: str) -> Callable[..., Tensor]:
     dtype = as_dtype(name)
 
-    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
+    def convert(self: Tensor, *, memory_format: Any = None) -> Tensor:
         if memory_format is None:
             return self if self.kind.dtype is dtype else cast(self, dtype)
         return to(self, dtype, memory_format=memory_format)
@@ -199,15 +210,33 @@ def _converter(name: str) -> Callable[..., Tensor]:
 def copy_(self: Tensor, other: Any, non_blocking: Any = False) -> Tensor:
     """Put the values of `other`, broadcast and converted, into this tensor's memory."""
     source = other if isinstance(other, Tensor) else _like_number(self, other)
+    if non_blocking and _begun_to_host(self, source):
+        return self
     hasty = non_blocking and self.kind.device.index is not None
     with NotWaiting() if hasty else nullcontext():
         return inplace.copy_into(self, source)
 
 
+def _begun_to_host(target: Tensor, source: Tensor) -> bool:
+    """Begin a copy from a device straight into pinned memory, where it can be one; whether it was."""
+    backend: Any = source.kind.device.backend
+    mode, kind = current(), target.kind
+    plain = not mode.layers and not (mode.grad and (target.requires_grad or source.requires_grad))
+    alike = kind.dtype is source.kind.dtype and target.array.shape == source.array.shape
+    if not (plain and alike and kind.device.type == "cpu" and hasattr(backend, "download_into")):
+        return False
+    if not target.is_contiguous() or not is_pinned(target):
+        return False
+    counter = inplace.writable(target)
+    backend.download_into(source.array, target.array)
+    counter.version += 1
+    return True
+
+
 def _like_number(self: Tensor, value: Any) -> Tensor:
     if not isinstance(value, (bool, int, float, complex)) and not is_scalar(value):
         raise ArgumentTypeError(f"[copy_] other is {describe(value)}; it needs a Tensor or a number")
-    return full((), value, self.kind.dtype, self.kind.device)
+    return full((), held("fill_", value, self.kind.dtype), self.kind.dtype, self.kind.device)
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:

@@ -78,7 +78,17 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 def adjoint(input: Tensor) -> Tensor:
-    """The conjugate, with the last two dimensions exchanged."""
+    """The conjugate, with the last two dimensions exchanged.
+
+    Errors: ShapeError for a tensor of one dim.
+    """
+    if input.array.ndim < 2:
+        if input.array.ndim:
+            raise ShapeError(
+                f"[adjoint] tensor.adjoint() is only supported on matrices or batches of matrices, got "
+                f"{describe(input)}"
+            )
+        return conjugate(input)
     return conjugate(transpose(input, -2, -1))
 
 

@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import BOOL, COMPLEX, FLOAT, INTEGER, default_dtype, finfo
+from devtensor.core.dtype import BOOL, COMPLEX, FLOAT, INTEGER, finfo
 from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.core.holding import held
 from devtensor.core.inplace import apply_inplace
+from devtensor.core.naming import named
+from devtensor.core.rules import literal_operand
 from devtensor.core.tensor import Tensor
 from devtensor.functions.arithmetic import inplace_form, number
 from devtensor.functions.comparing import result_type
-from devtensor.functions.out import into
-from devtensor.ops import combine, compare, elementwise, parts
+from devtensor.functions.formats import copied
+from devtensor.functions.out import into, into_exactly
+from devtensor.ops import combine, compare, elementwise, parts, probability, refused
 from devtensor.ops import functions as real
-from devtensor.ops.create import cast, copy
+from devtensor.ops.create import cast
 
 __all__ = [
     "clamp",
@@ -41,7 +45,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     Errors: ArgumentError if neither is given.
     """
     _some_limit(min, max)
-    return into(out, combine.clamp(input, *_limits(input, min, max)))
+    exact = not isinstance(min, Tensor) and not isinstance(max, Tensor)
+    return (into_exactly if exact else into)(out, combine.clamp(input, *_limits(input, min, max)))
 
 
 def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -67,13 +72,24 @@ KINDS = {BOOL: False, INTEGER: 0, FLOAT: 0.0, COMPLEX: 0j}
 
 def _limits(input: Tensor, min: Any, max: Any) -> tuple:
     """The limits as the op takes them; a tensor beside a number counts as a number does in promotion."""
-    least, most = number(min), number(max)
+    least, most = _in_range(input, number(min)), _in_range(input, number(max))
     if isinstance(least, Tensor) is isinstance(most, Tensor) or least is None or most is None:
         return least, most
     return tuple(
         cast(limit, result_type(input, KINDS[limit.dtype.category])) if isinstance(limit, Tensor) else limit
         for limit in (least, most)
     )
+
+
+def _in_range(input: Tensor, limit: Any) -> Any:
+    """A limit that does not change the dtype of the result must be a number of it."""
+    if limit is None or isinstance(limit, Tensor):
+        return limit
+    dtype = input.kind.dtype
+    unchanged = dtype.category == FLOAT and limit.__class__ is not complex
+    if unchanged or literal_operand(type(limit)).dtype.category <= dtype.category:
+        return held("clamp", limit, dtype)
+    return limit
 
 
 def _is_field(limit: Any) -> bool:
@@ -94,22 +110,27 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """`input` rounded to `decimals` places, halves to the even digit."""
     if not decimals:
-        return into(out, elementwise.round(input))
+        return into_exactly(out, elementwise.round(input))
     scale = 10.0 ** abs(decimals)
     made = (
         elementwise.round(input * scale) / scale if decimals > 0 else elementwise.round(input / scale) * scale
     )
-    return into(out, made)
+    return into_exactly(out, made)
 
 
 def nan_to_num(
     input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
     """NaN and infinities replaced by numbers; without one, infinities become the dtype's limits."""
+    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
+        if value is not None and not isinstance(number(value), (int, float)):
+            raise ArgumentTypeError(
+                f"[nan_to_num] argument '{name}' must be a float, not {type(value).__name__}: {value}"
+            )
     if input.dtype.is_complex:
         return parts.complex(*[nan_to_num(p, nan, posinf, neginf) for p in (input.real, input.imag)])
     if input.dtype.category != FLOAT:
-        return copy(input)
+        return copied("nan_to_num", input, "preserve_format")
     limits = finfo.of(input.dtype)
     made = compare.where(compare.isnan(input), 0.0 if nan is None else float(nan), input)
     made = compare.where(isposinf(made), limits.max if posinf is None else float(posinf), made)
@@ -139,29 +160,32 @@ def frac(input: Tensor) -> Tensor:
     return input - elementwise.trunc(input)
 
 
-def heaviside(input: Tensor, values: Tensor) -> Tensor:
-    """0 below zero, 1 above, `values` at zero."""
-    return compare.where(compare.eq(input, 0), values, compare.gt(input, 0))
+def _inverse(name: str) -> Callable:
+    """The in-place form of an inverse hyperbolic function."""
 
+    def inplace(self: Tensor) -> Tensor:
+        return apply_inplace(refused.inverse_hyperbolic.op, self, (), (name,))
 
-def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """log(input / (1 - input)), with `input` first held in [eps, 1 - eps] if eps is given."""
-    number = input if input.dtype.differentiable else cast(input, default_dtype())
-    held = number if eps is None else clamp(number, eps, 1 - eps)
-    return real.log(held / (1 - held))
+    return named(inplace, f"{name}_", f"In-place form of `{name}`.")
 
 
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees as radians."""
-    return input * (math.pi / 180)
+    return _tensor("deg2rad", input) * (math.pi / 180)
 
 
 def rad2deg(input: Tensor) -> Tensor:
     """Radians as degrees."""
-    return input * (180 / math.pi)
+    return _tensor("rad2deg", input) * (180 / math.pi)
 
 
-clip = clamp
+def _tensor(op: str, input: Any) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise ArgumentTypeError(f"[{op}] argument 'input' must be a Tensor, not {type(input).__name__}")
+    return input
+
+
+clip, heaviside, logit = clamp, refused.heaviside, probability.logit
 METHODS: dict[str, Callable] = {
     f.__name__: f
     for f in (
@@ -170,5 +194,5 @@ METHODS: dict[str, Callable] = {
     )
 } | {
     f"{f.__name__}_": inplace_form(f)
-    for f in (clamp_max, clamp_min, deg2rad, frac, heaviside, logit, nan_to_num, rad2deg, round)
-} | {"clip": clamp, "clip_": clamp_}  # fmt: skip
+    for f in (clamp_max, clamp_min, deg2rad, frac, nan_to_num, rad2deg, round)
+} | {"clip": clamp, "clip_": clamp_} | {f"{name}_": _inverse(name) for name in refused.INVERSES}  # fmt: skip

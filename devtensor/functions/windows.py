@@ -24,7 +24,9 @@ __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window"
 Shape = Callable[[Any, int], Any]
 
 
-def drawn(shape: Shape, length: int, periodic: bool, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+def drawn(
+    shape: Shape, length: int, periodic: bool, dtype: Any, device: Any, requires_grad: bool, pin_memory: bool
+) -> Tensor:
     """The window of a shape; a periodic one is a longer one without its last element.
 
     Errors: ShapeError for a negative length, DTypeError unless the dtype is floating.
@@ -36,9 +38,11 @@ def drawn(shape: Shape, length: int, periodic: bool, dtype: Any, device: Any, re
     if not kind.is_floating_point:
         raise DTypeError(f"[window] dtype is {kind}; it expects floating point dtypes")
     if length < 2:
-        return ones(length, dtype=kind, device=device, requires_grad=requires_grad)
+        return ones(length, dtype=kind, device=device, requires_grad=requires_grad, pin_memory=pin_memory)
     line = arange(0, 1, length, float64, resolve(device))
-    return finish(cast(shape(line, length if periodic else length - 1), kind), requires_grad)
+    return finish(
+        cast(shape(line, length if periodic else length - 1), kind), requires_grad, pin_memory=pin_memory
+    )
 
 
 def cosines(weights: Sequence[float]) -> Shape:
@@ -85,7 +89,7 @@ def _window(name: str, doc: str, shape: Shape) -> Callable:
         None,
         pin_memory: bool = False, requires_grad: bool = False,
     ) -> Tensor:  # fmt: skip
-        return drawn(shape, window_length, periodic, dtype, device, requires_grad)
+        return drawn(shape, window_length, periodic, dtype, device, requires_grad, pin_memory)
 
     return named(window, name, f"The {doc} window.\n\nShapes: -> (window_length,)")
 
@@ -103,7 +107,7 @@ def hamming_window(
 
     Shapes: -> (window_length,)
     """
-    return drawn(cosines((alpha, beta)), window_length, periodic, dtype, device, requires_grad)
+    return drawn(cosines((alpha, beta)), window_length, periodic, dtype, device, requires_grad, pin_memory)
 
 
 def kaiser_window(
@@ -114,4 +118,4 @@ def kaiser_window(
 
     Shapes: -> (window_length,)
     """
-    return drawn(kaiser(beta), window_length, periodic, dtype, device, requires_grad)
+    return drawn(kaiser(beta), window_length, periodic, dtype, device, requires_grad, pin_memory)

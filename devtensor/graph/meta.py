@@ -11,6 +11,7 @@ from devtensor.core.device import Device
 from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import DeviceError
 from devtensor.core.op import OPS, Op
+from devtensor.core.placement import ELEMENTWISE
 from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
 
 
@@ -36,7 +37,8 @@ class MetaArray:
 
 
 class MetaKernels(Mapping):
-    """A kernel for every primitive, and for the composites that `target` has kernels for."""
+    """A kernel for every primitive, for the composites that `target` has kernels for, and without a target
+    for elementwise ones."""
 
     def __init__(self, target: Device | None) -> None:
         self.target = target
@@ -53,10 +55,16 @@ class MetaKernels(Mapping):
             return _write
         if name not in self._made:
             op = OPS[name]
-            if op.composite and (self.target is None or name not in self.target.backend.kernels):
+            if op.composite and not self._is_whole(op):
                 raise KeyError(name)
             self._made[name] = _kernel(op)
         return self._made[name]
+
+    def _is_whole(self, op: Op) -> bool:
+        """Whether a composite is one op here: where the target has a kernel, or the rules say all of it."""
+        if self.target is None:
+            return op.placement is ELEMENTWISE and not op.parameters
+        return op.name in self.target.backend.kernels
 
     def __iter__(self) -> Iterator[str]:
         return iter(name for name in OPS if name in self)
@@ -114,6 +122,7 @@ class MetaBackend:
         self.target = target
         self.kernels = MetaKernels(target)
         self.amp_policy = getattr(target.backend, "amp_policy", "cuda") if target is not None else "cuda"
+        self.wide_numbers = getattr(target.backend, "wide_numbers", {}) if target is not None else {}
 
     def device_count(self) -> int:
         return 1

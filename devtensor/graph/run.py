@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.device import Kind
-from devtensor.core.dispatch import call_body, relaid
+from devtensor.core.dispatch import call_body
 from devtensor.core.explain import recover
 from devtensor.core.op import OPS, Op
 from devtensor.core.plan import key_of, make_plan
+from devtensor.core.relaying import relaid
 from devtensor.core.spec import view_strides
 from devtensor.core.state import switched
 from devtensor.core.tensor import wrap
@@ -89,7 +90,7 @@ def kernel_of(node: GraphNode) -> Callable:
             data = kernel(*values, *params)
         except Exception as error:
             return recover(error, op, plan, _as_tensors(node, arrays), values, params)
-        if op.laid_out:
+        if plan.relaid:
             given = [v if hole else None for v, hole in zip(values, holes, strict=True)]
             if always or any([v is not None and not v.flags.c_contiguous for v in given]):
                 return relaid(op, plan, given, params, data)

@@ -13,6 +13,7 @@ from devtensor.core.tensor import Tensor, share
 from devtensor.core.transfer import HostData
 from devtensor.interop.adopting import adopt_numpy, check_layout, numpy_dtype
 from devtensor.interop.dlpack import from_dlpack
+from devtensor.interop.pinning import pin_memory as pinned
 from devtensor.interop.sequences import Leaves, dtype_of_array, packed
 from devtensor.ops.create import cast, constant, lay_out
 
@@ -35,6 +36,8 @@ def tensor(
         made = from_dlpack(data).to(resolve(device), wanted, copy=True)
     else:
         made = _from_sequences(data, wanted, resolve(device))
+    if pin_memory:
+        made = pinned(made)
     return made.requires_grad_() if requires_grad else made
 
 

@@ -11,16 +11,16 @@ from devtensor.core.host import host_read
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import in_columns
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.linalg import results
 from devtensor.linalg.results import NOT_POSITIVE, ZERO_PIVOT, all_into, require_solved
 from devtensor.ops import decompositions as ops
 from devtensor.ops import reduce
 from devtensor.ops.compare import isfinite, where
 from devtensor.ops.create import full
-from devtensor.ops.index import tril, triu
 from devtensor.ops.matrices import adjoint, columns, identity_like, rows
 from devtensor.ops.parts import conjugate
+from devtensor.ops.triangles import tril, triu
 
 
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
@@ -31,7 +31,7 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
     """
     factor, info = cholesky_ex(A, upper=upper)
     require_solved("linalg_cholesky", info, NOT_POSITIVE)
-    return into(out, factor)
+    return into_exactly(out, factor)
 
 
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
@@ -62,7 +62,7 @@ def eig(A: Tensor, *, out: Any = None) -> Any:
     Shapes: A (*B, N, N) -> eigenvalues (*B, N), eigenvectors (*B, N, N)
     Errors: LinAlgError for infinities and NaN.
     """
-    return all_into(out, _eigen(A), results.linalg_eig)
+    return into(out, results.linalg_eig(*_eigen(A)))
 
 
 def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -97,7 +97,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
 
     Shapes: A (*B, N, N) -> (*B, N)
     """
-    return into(out, ops.linalg_eigh(A, _is_upper(UPLO))[0])
+    return into_exactly(out, ops.linalg_eigh(A, _is_upper(UPLO))[0])
 
 
 def _is_upper(triangle: str) -> bool:
@@ -122,7 +122,7 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     Shapes: A (*B, M, N) -> (*B, min(M, N))
     """
     _check_driver(driver, A)
-    return into(out, ops.linalg_svd(A, False)[1])
+    return into_exactly(out, ops.linalg_svd(A, False)[1])
 
 
 def _check_driver(driver: str | None, A: Tensor) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from devtensor.core.dtype import as_dtype
+from devtensor.core.dtype import as_dtype, promote
 from devtensor.core.errors import ArgumentTypeError, DTypeError, IndexingError, OptionError, ShapeError
 from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim, normalize_dims
 from devtensor.core.tensor import Tensor, describe
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.linalg import results
 from devtensor.linalg.results import all_into
 from devtensor.linalg.solutions import check_square, inv_ex
@@ -25,7 +25,7 @@ def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     Shapes: A (*B, N, N) -> (*B)
     """
-    return into(out, determinants.linalg_det(A))
+    return into_exactly(out, determinants.linalg_det(A))
 
 
 def slogdet(A: Tensor, *, out: Any = None) -> Any:
@@ -52,7 +52,7 @@ def vector_norm(
     x = in_dtype("linalg_vector_norm", x, dtype)
     if ord < 0 or ord == inf:
         _refuse_nothing(x, ord, dim)
-    return into(out, _length(x, ord, dim, keepdim))
+    return into_exactly(out, _length(x, ord, dim, keepdim))
 
 
 def in_dtype(op: str, x: Tensor, dtype: Any) -> Tensor:
@@ -68,7 +68,11 @@ def in_dtype(op: str, x: Tensor, dtype: Any) -> Tensor:
     if dtype is None:
         return x
     wanted = as_dtype(dtype)
-    if not wanted.differentiable or wanted.is_complex != x.dtype.is_complex or wanted.bits < x.dtype.bits:
+    if (
+        not wanted.differentiable
+        or wanted.is_complex != x.dtype.is_complex
+        or promote(x.dtype, wanted) is not wanted
+    ):
         raise DTypeError(
             f"[{op}] dtype is {wanted.name} for {describe(x)}; it must be of the same kind and no narrower; "
             "convert first"
@@ -117,7 +121,7 @@ def matrix_norm(
         raise ShapeError(
             f"[linalg_matrix_norm] dims must be different. Got {tuple(dim)}; name rows and columns"
         )
-    return into(out, _matrix_norm(x, ord, first, second, keepdim))
+    return into_exactly(out, _matrix_norm(x, ord, first, second, keepdim))
 
 
 def _matrix_norm(x: Tensor, ord: Any, first: int, second: int, keepdim: bool) -> Tensor:

@@ -29,6 +29,8 @@ def norm(
     Shapes: input (*S) -> S without dim; all dims if dim is None
     """
     dims = (dim,) if isinstance(dim, int) else dim
+    if isinstance(p, Tensor) and not p.array.ndim:
+        p = p.item()
     if not isinstance(p, str) or (p == "fro" and (dims is None or len(dims) <= 2)):
         order = 2 if p in ("fro", None) else p
         return vector_norm(input, order, dims, keepdim, dtype=dtype, out=out)

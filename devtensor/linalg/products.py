@@ -11,7 +11,7 @@ from devtensor.core.precision import one_op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import copied, in_order
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.functions.products import cross_product
 from devtensor.linalg.factors import constant_of
 from devtensor.linalg.solutions import check_square, inv
@@ -29,7 +29,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
     Shapes: input (*B, N, K), other (*B, K, M) -> (*B, N, M)
     """
-    return into(out, ops.matmul(input, other))
+    return into_exactly(out, ops.matmul(input, other))
 
 
 @one_op("lower", name="linalg_vecdot")
@@ -48,7 +48,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
             f"[linalg_vecdot] got {x.dtype.name} and {y.dtype.name}; Expected both to have the same dtype; "
             "convert one with .to(dtype)"
         )
-    return into(out, reduce.sum(conjugate(x) * y, dim))
+    return into_exactly(out, reduce.sum(conjugate(x) * y, dim))
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
@@ -56,7 +56,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
 
     Shapes: input (*S), other (*S), broadcast, with 3 elements along dim -> (*S)
     """
-    return into(out, cross_product("linalg_cross", input, other, dim))
+    return into_exactly(out, cross_product("linalg_cross", input, other, dim))
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
@@ -90,7 +90,7 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     if n == 0:
         size = A.array.shape[-1]
         return into(out, in_order(constant_of(A, identity_like(A, size, size))))
-    return into(out, _power(A if n > 0 else inv(A), abs(n)))
+    return into_exactly(out, _power(A if n > 0 else inv(A), abs(n)))
 
 
 def _power(A: Tensor, n: int) -> Tensor:
@@ -127,7 +127,7 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
     sizes = [matrices[0].array.shape[0], *(m.array.shape[1] for m in matrices)]
     found = _product(matrices, _best_cuts(sizes), 0, len(matrices) - 1)
     found = found[0] if row else found
-    return into(out, found[..., 0] if column else found)
+    return into_exactly(out, found[..., 0] if column else found)
 
 
 def _check_chain(matrices: list[Tensor]) -> None:
@@ -180,7 +180,11 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     if (N is None and not x.array.ndim) or (N is not None and N <= 1):
         raise OptionError(f"[linalg_vander] N is {N} for {describe(x)}; N must be greater than 1")
     x = x if x.array.ndim else x[None]
-    count = x.array.shape[-1] if N is None else N
+    return powers(x, x.array.shape[-1] if N is None else N)
+
+
+def powers(x: Tensor, count: int) -> Tensor:
+    """The powers of each element from 0 on, below `count`, in a dim of their own behind the others."""
     shape = tuple(x.array.shape)
     dtype = x.dtype if x.dtype.differentiable else int64
     ones = full((*shape, 1), 1, dtype, x.device)

@@ -8,7 +8,7 @@ from devtensor.batching.levels import all_examples
 from devtensor.core.errors import LinAlgError
 from devtensor.core.host import host_read
 from devtensor.core.tensor import Tensor
-from devtensor.functions.out import into
+from devtensor.functions.out import into_exactly
 from devtensor.functions.results import declare
 
 linalg_cholesky_ex = declare("linalg_cholesky_ex", "L info")
@@ -33,7 +33,7 @@ triangular_solve = declare("triangular_solve", "solution cloned_coefficient")
 
 def all_into(out: Any, made: tuple, kind: Any) -> Any:
     """Several results as their named tuple, or `out`, one tensor for each, with the results written in."""
-    return into(out, kind(*made))
+    return into_exactly(out, kind(*made))
 
 
 def require_solved(op: str, info: Tensor, message: str) -> None:

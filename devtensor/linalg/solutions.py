@@ -10,13 +10,13 @@ from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import in_columns
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.linalg import results
 from devtensor.linalg.results import NO_INVERSE, SINGULAR, all_into, require_solved
 from devtensor.ops import decompositions, solvers
-from devtensor.ops.index import gather
+from devtensor.ops.gathering import gather
 from devtensor.ops.linalg import transposed
-from devtensor.ops.matrices import adjoint, identity_like
+from devtensor.ops.matrices import adjoint
 from devtensor.ops.shape import as_shape, expand
 
 
@@ -29,14 +29,14 @@ def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     inverse, info = inv_ex(A)
     require_solved("linalg_inv", info, NO_INVERSE)
-    return into(out, inverse)
+    return into_exactly(out, inverse)
 
 
 @one_op(name="linalg_inv_ex")
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """`inv` beside `info`, 0 or the place of the first zero pivot."""
     check_square("linalg_inv", A)
-    found = solvers.linalg_solve_ex(A, identity_like(A, A.array.shape[-1], A.array.shape[-1]))
+    found = solvers.linalg_inv_ex(A)
     if check_errors:
         require_solved("linalg_inv_ex", found[1], NO_INVERSE)
     return all_into(out, found, results.linalg_inv_ex)
@@ -61,7 +61,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     """
     found, info = solve_ex(A, B, left=left)
     require_solved("linalg_solve", info, SINGULAR)
-    return into(out, found)
+    return into_exactly(out, found)
 
 
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:
@@ -115,11 +115,11 @@ def solve_triangular(
     Shapes: A (*B, N, N), B (*B, N, K) -> (*B, N, K)
     """
     if left:
-        return into(out, solvers.linalg_solve_triangular(A, B, upper, unitriangular))
+        return into_exactly(out, solvers.linalg_solve_triangular(A, B, upper, unitriangular))
     check_square("linalg_solve_triangular", A)
     _check_columns("linalg_solve_triangular", A, B)
     found = solvers.linalg_solve_triangular(transposed(A), transposed(B), not upper, unitriangular)
-    return into(out, in_columns(transposed(found)))
+    return into_exactly(out, in_columns(transposed(found)))
 
 
 def lu_solve(
@@ -142,9 +142,9 @@ def lu_solve(
             "should be same as the dimension of the matrix, and batches should match"
         )
     if left:
-        return into(out, _substituted(LU, pivots, B, adjoint))
+        return into_exactly(out, _substituted(LU, pivots, B, adjoint))
     _check_columns("linalg_lu_solve", LU, B)
-    return into(out, _turned(_substituted(LU, pivots, _turned(B), not adjoint)))
+    return into_exactly(out, _turned(_substituted(LU, pivots, _turned(B), not adjoint)))
 
 
 def _turned(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from devtensor.core.precision import one_op
 from devtensor.core.refusal import refused
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import in_columns
-from devtensor.functions.out import into
+from devtensor.functions.out import into, into_exactly
 from devtensor.linalg import factors, measures, products, results, solutions
 from devtensor.linalg.factors import halves
 from devtensor.linalg.leastsquares import pinv
@@ -145,6 +145,7 @@ def triangular_solve(
     return all_into(out, (found, copied), results.triangular_solve)
 
 
+@one_op()
 def lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """L and U in one matrix, the rows exchanged, and if asked for where U's diagonal is 0."""
     if get_infos:
@@ -200,7 +201,7 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
         raise OptionError("[chain_matmul] Expected one or more matrices; got none")
     if any(matrix.array.ndim != 2 for matrix in listed):
         raise ShapeError(f"[chain_matmul] got {', '.join(map(describe, listed))}; expected 2D tensors")
-    return into(out, listed[0] if len(listed) == 1 else multi_dot(listed))
+    return into_exactly(out, listed[0] if len(listed) == 1 else multi_dot(listed))
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
@@ -213,7 +214,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     count = x.array.shape[0] if N is None else N
     if count < 0:
         raise OptionError(f"[vander] N must be non-negative, got {N}")
-    made = products.vander(x, N=max(count, 2))[:, :count]
+    made = products.powers(x, count)
     return made if increasing else made.flip(1)
 
 

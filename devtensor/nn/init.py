@@ -15,7 +15,7 @@ from devtensor.core.tensor import Tensor
 from devtensor.functions import sampling
 from devtensor.linalg.factors import qr
 from devtensor.ops.create import arange
-from devtensor.ops.functions import erfinv
+from devtensor.ops.error_functions import erfinv
 from devtensor.random import Generator
 
 __all__ = [

@@ -11,16 +11,16 @@ from devtensor.core.op import Dim, Plain, Raw, composite
 from devtensor.core.placement import Placement
 from devtensor.core.rules import only_floating, same_shape
 from devtensor.core.spec import broadcast_shapes, contiguous_strides
-from devtensor.ops.activation import one_floating, softmax, softmax_gradient
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import full
 from devtensor.ops.examples import along_a_dim, case, fails, mask
 from devtensor.ops.functions import exp
-from devtensor.ops.index import triu
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.norm import in_dtype
 from devtensor.ops.reduce import amax, widened
 from devtensor.ops.reduce import sum as _sum
+from devtensor.ops.softmax import one_floating, softmax, softmax_gradient
+from devtensor.ops.triangles import triu
 
 
 def _attended(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:

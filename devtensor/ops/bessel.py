@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from devtensor.core.op import composite, primitive
+from devtensor.core.op import composite
 from devtensor.core.rules import broadcast, floating
 from devtensor.ops.compare import eq, isinf, where
 from devtensor.ops.examples import singles
+from devtensor.ops.formulas import by_formula
 from devtensor.ops.functions import exp, sin
 
-function = partial(primitive, dtype=floating, shape=broadcast, rounding=128)
-combination = partial(composite, dtype=floating, shape=broadcast, rounding=128)
+function = partial(composite, dtype=floating, shape=broadcast, rounding=128)
 
 
 @function()
@@ -20,6 +20,7 @@ def bessel_j0(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("bessel_j0", input)
 
 
 @function()
@@ -28,6 +29,7 @@ def bessel_j1(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("bessel_j1", input)
 
 
 @function()
@@ -36,6 +38,7 @@ def bessel_y0(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("bessel_y0", input)
 
 
 @function()
@@ -44,6 +47,7 @@ def bessel_y1(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("bessel_y1", input)
 
 
 @function()
@@ -52,6 +56,7 @@ def scaled_modified_bessel_k0(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("scaled_modified_bessel_k0", input)
 
 
 @function()
@@ -60,9 +65,10 @@ def scaled_modified_bessel_k1(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("scaled_modified_bessel_k1", input)
 
 
-@combination()
+@function()
 def modified_bessel_k0(input):
     """The modified Bessel function of the second kind, of order 0: inf at 0, NaN below.
 
@@ -71,7 +77,7 @@ def modified_bessel_k0(input):
     return scaled_modified_bessel_k0(input) * exp(-input)
 
 
-@combination()
+@function()
 def modified_bessel_k1(input):
     """The modified Bessel function of the second kind, of order 1: inf at 0, NaN below.
 
@@ -80,7 +86,7 @@ def modified_bessel_k1(input):
     return scaled_modified_bessel_k1(input) * exp(-input)
 
 
-@combination()
+@function()
 def spherical_bessel_j0(input):
     """The spherical Bessel function of the first kind, of order 0: sin(input) / input, 1 at 0.
 
@@ -99,6 +105,7 @@ def airy_ai(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("airy_ai", input)
 
 
 MODIFIED = modified_bessel_k0, modified_bessel_k1, scaled_modified_bessel_k0, scaled_modified_bessel_k1

@@ -7,14 +7,15 @@ from typing import Any
 from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.op import Index, composite
 from devtensor.core.placement import IN_ROWS
-from devtensor.ops.activation import log_softmax, one_floating, softmax
 from devtensor.ops.compare import ne, where
 from devtensor.ops.create import cast, zeros_like_spec
 from devtensor.ops.examples import case, fails, index
-from devtensor.ops.index import gather, index_get, scatter_add
+from devtensor.ops.gathering import gather, scatter_add
+from devtensor.ops.index import index_get
 from devtensor.ops.loss import REDUCTIONS, check_reduction, loss, reduce_loss
 from devtensor.ops.reduce import sum as _sum
 from devtensor.ops.shape import as_shape, per_channel
+from devtensor.ops.softmax import log_softmax, one_floating, softmax
 
 
 def _classified(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:

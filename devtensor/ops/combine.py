@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.core.errors import DTypeError
 from devtensor.core.op import HOLOMORPHIC, composite
-from devtensor.core.rules import TENSOR, broadcast, floating, promoted
+from devtensor.core.rules import TENSOR, broadcast, floating, only_floating, promoted
 from devtensor.core.tensor import Tensor
 from devtensor.ops.compare import where
 from devtensor.ops.elementwise import maximum, minimum
@@ -60,13 +60,49 @@ def _(make):
     yield fails(make(3), make(4), 0.5, error=r"\(3,\).*\(4,\).*broadcast")
 
 
+@composite(dtype=only_floating, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
+def add_scaled(input, other, alpha):
+    """`input` plus `alpha` times `other`, rounded once where the backend has a kernel.
+
+    Shapes: input (*A), other (*B), alpha (*C) -> broadcast(*A, *B, *C)
+    Errors: DTypeError for bool and integers.
+    """
+    return input + other * alpha
+
+
+@composite(dtype=only_floating, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
+def sub_scaled(input, other, alpha):
+    """`input` less `alpha` times `other`, rounded once where the backend has a kernel.
+
+    Shapes: input (*A), other (*B), alpha (*C) -> broadcast(*A, *B, *C)
+    Errors: DTypeError for bool and integers.
+    """
+    return input - other * alpha
+
+
+add_scaled.vjp(input=lambda g: g, other=lambda g, alpha: g * alpha, alpha=lambda g, other: g * other)
+sub_scaled.vjp(input=lambda g: g, other=lambda g, alpha: g * -alpha, alpha=lambda g, other: g * -other)
+
+
+def _scaled_terms(make):
+    yield case(make(3, 4), make(3, 4), 0.5)
+    yield case(make(3, 4, layout="transposed"), make(4), -2.0)
+    yield case(make(), make(3, 1), make())
+    yield case(make(2, 0), make(1, 0), 0.5)
+    yield fails(make(3), make(4), 0.5, error=r"\(3,\).*\(4,\).*broadcast")
+
+
+add_scaled.examples(_scaled_terms)
+sub_scaled.examples(_scaled_terms)
+
+
 @composite(dtype=promoted, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
 def addcmul(input, tensor1, tensor2, value):
     """`input` plus `value` times the product of `tensor1` and `tensor2`.
 
     Shapes: input (*A), tensor1 (*B), tensor2 (*C), value () -> broadcast(*A, *B, *C)
     """
-    return input + _scaled(tensor1 * tensor2, value)
+    return input + _scaled(tensor1, value) * tensor2
 
 
 @composite(dtype=floating, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
@@ -75,7 +111,7 @@ def addcdiv(input, tensor1, tensor2, value):
 
     Shapes: input (*A), tensor1 (*B), tensor2 (*C), value () -> broadcast(*A, *B, *C)
     """
-    return input + _scaled(tensor1 / tensor2, value)
+    return input + _scaled(tensor1, value) / tensor2
 
 
 def _scaled(term: Any, value: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from math import inf
+from typing import Any
 
-from devtensor.core.op import MOVED, OWN, Mask, primitive
+from devtensor.core.op import MOVED, OWN, Mask, Plain, composite, primitive
 from devtensor.core.rules import boolean, broadcast, integral, promoted
+from devtensor.ops.create import cast, zeros_like_spec
 from devtensor.ops.examples import case, fails, mask, pairs, singles
 
 
@@ -34,11 +36,11 @@ def _(make):
     yield fails(make(3), make(3), make(3), error="condition.*needs bool")
 
 
-def _comparison(symbol: str | None, complex: str | None = None) -> Callable:
-    return primitive(dtype=boolean, shape=broadcast, amp="widest", operator=symbol, complex=complex)
+comparison = partial(primitive, dtype=boolean, shape=broadcast, amp="widest")
+derived = partial(composite, dtype=boolean, shape=broadcast, amp="widest")
 
 
-@_comparison("==", complex=OWN)
+@comparison(operator="==", complex=OWN)
 def eq(input, other):
     """Whether `input` equals `other`.
 
@@ -46,15 +48,16 @@ def eq(input, other):
     """
 
 
-@_comparison("!=", complex=OWN)
+@derived(operator="!=", complex=OWN)
 def ne(input, other):
     """Whether `input` differs from `other`.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return bitwise_not(eq(input, other))
 
 
-@_comparison("<")
+@comparison(operator="<")
 def lt(input, other):
     """Whether `input` is less than `other`.
 
@@ -62,31 +65,68 @@ def lt(input, other):
     """
 
 
-@_comparison("<=")
+@derived(operator="<=")
 def le(input, other):
     """Whether `input` is at most `other`.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return bitwise_or(lt(input, other), eq(input, other))
 
 
-@_comparison(">")
+@derived(operator=">")
 def gt(input, other):
     """Whether `input` is greater than `other`.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return lt(other, input)
 
 
-@_comparison(">=")
+@derived(operator=">=")
 def ge(input, other):
     """Whether `input` is at least `other`.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return le(other, input)
 
 
-logical = partial(primitive, dtype=boolean, shape=broadcast, complex=OWN)
+COMPARISONS = {entry.op.name: entry for entry in (eq, ne, lt, le, gt, ge)}
+
+
+@composite(dtype=promoted, shape=broadcast, complex=OWN)
+def compared(one, other, comparison: Plain):
+    """What the comparison of that name answers, as 1 and 0 in the common dtype, as in-place forms write it.
+
+    Shapes: one (*A), other (*B) -> broadcast(*A, *B)
+    """
+    answer = COMPARISONS[comparison](one, other)
+    return cast(answer, one.kind.dtype)
+
+
+compared.vjp(
+    one=lambda like: zeros_like_spec(like.one),
+    other=lambda like: zeros_like_spec(like.other),
+)
+
+
+@compared.examples
+def _(make):
+    yield case(make(3, 4), make(4), comparison="eq")
+    yield case(make(3), 1, comparison="ne")
+    yield case(make(), make(), comparison="ne")
+    yield case(make(2, 0), make(2, 1), comparison="eq")
+    yield case(make(3, 4, layout="transposed"), make(3, 4), comparison="ne")
+    yield case(make(3, 4, dtype="float64"), make(3, 1, dtype="int64"), comparison="lt")
+
+
+logical = partial(composite, dtype=boolean, shape=broadcast, complex=OWN)
+
+
+def _truth(value: Any) -> Any:
+    """Whether a tensor's elements, or a number, are non-zero."""
+    return ne(value, 0) if hasattr(value, "array") else bool(value)
 
 
 @logical()
@@ -95,6 +135,7 @@ def logical_and(input, other):
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return bitwise_and(_truth(input), _truth(other))
 
 
 @logical()
@@ -103,6 +144,7 @@ def logical_or(input, other):
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return bitwise_or(_truth(input), _truth(other))
 
 
 @logical()
@@ -111,6 +153,7 @@ def logical_xor(input, other):
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    return ne(_truth(input), _truth(other))
 
 
 for _op in (eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor):
@@ -173,36 +216,42 @@ for _op in (bitwise_left_shift, bitwise_right_shift):
     _op.examples(pairs(left_low=-40, left_high=40, right_low=0, right_high=7, dtype="int64"))
 
 
-@primitive(dtype=boolean, shape=broadcast, complex=OWN)
+@logical()
 def isnan(input):
     """Whether `input` is not a number.
 
     Shapes: input (*S) -> (*S)
     """
+    return ne(input, input)
 
 
-@primitive(dtype=boolean, shape=broadcast, complex=OWN)
+@logical()
 def isinf(input):
     """Whether `input` is infinite.
 
     Shapes: input (*S) -> (*S)
     """
+    if input.kind.dtype.is_complex:
+        return bitwise_or(isinf(input.real), isinf(input.imag))
+    return bitwise_or(eq(input, inf), eq(input, -inf))
 
 
-@primitive(dtype=boolean, shape=broadcast, complex=OWN)
+@logical()
 def isfinite(input):
     """Whether `input` is neither infinite nor NaN.
 
     Shapes: input (*S) -> (*S)
     """
+    return bitwise_not(bitwise_or(isinf(input), isnan(input)))
 
 
-@primitive(dtype=boolean, shape=broadcast, complex=OWN)
+@logical()
 def logical_not(input):
     """Whether `input` is zero.
 
     Shapes: input (*S) -> (*S)
     """
+    return eq(input, 0)
 
 
 @bitwise(operator="~")

@@ -7,7 +7,7 @@ from typing import Any
 from devtensor.core.device import Kind
 from devtensor.core.dispatch import call
 from devtensor.core.history import replay
-from devtensor.core.op import MOVED, Place, Plain, Type, composite, primitive
+from devtensor.core.op import MOVED, Place, Plain, Raw, Type, composite, primitive
 from devtensor.core.rules import broadcast, given, same, same_shape, sized
 from devtensor.core.transfer import HostData, move, upload
 from devtensor.ops.examples import case, fails, singles
@@ -150,8 +150,9 @@ def _(make):
 
 
 @primitive(dtype=same, shape=same_shape, complex=MOVED)
-def overwrite(root, src, chain: Plain):
-    """A copy of `root` in which the region that the view ops of `chain` reach holds `src`.
+def overwrite(root, src: Raw, chain: Plain):
+    """A copy of `root` in which the region that the view ops of `chain` reach holds `src`, in the dtype that
+    they see.
 
     Shapes: root (*S), src: the shape that the chain gives -> (*S)
     """

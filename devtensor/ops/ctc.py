@@ -13,7 +13,7 @@ from devtensor.ops.create import arange, cast, full, zeros_like_spec
 from devtensor.ops.elementwise import maximum
 from devtensor.ops.examples import case, fails, index
 from devtensor.ops.functions import exp, log
-from devtensor.ops.index import gather, scatter_add
+from devtensor.ops.gathering import gather, scatter_add
 from devtensor.ops.join import cat
 from devtensor.ops.shape import as_shape, expand, getitem
 

@@ -12,7 +12,7 @@ from devtensor.core.rules import index64
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import cast, full
 from devtensor.ops.examples import case, fails
-from devtensor.ops.index import scatter, tril, triu
+from devtensor.ops.gathering import scatter
 from devtensor.ops.join import cat
 from devtensor.ops.linalg import matmul
 from devtensor.ops.matrices import (
@@ -32,6 +32,7 @@ from devtensor.ops.matrices import (
 from devtensor.ops.parts import as_real, conjugate, imag
 from devtensor.ops.shape import as_shape, diagonal, expand
 from devtensor.ops.solvers import linalg_solve_ex, linalg_solve_triangular
+from devtensor.ops.triangles import tril, triu
 
 
 def back_substituted(factor: Any, x: Any, upper: bool = True, unit: bool = False) -> Any:

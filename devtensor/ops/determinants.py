@@ -62,8 +62,10 @@ def _each(values: Any) -> Any:
     return as_shape(values, (*values.array.shape, 1, 1))
 
 
-def _det_gradient(g: Any, A: Any) -> Any:
+def _det_gradient(g: Any, A: Any, out: Any) -> Any:
     """The cofactors: the determinant times the inverse, or by singular values where that is lost in rounding.
+
+    The result is asked for so that a write into it is noticed, as in PyTorch.
 
     Only a second derivative needs the latter: the former's first is sound even a rounding error away.
     """

@@ -6,17 +6,20 @@ import math
 from functools import partial
 from typing import Any
 
-from devtensor.core.dtype import bool_, int64
+from devtensor.core.dtype import bool_, float32, int64
 from devtensor.core.errors import DTypeError
+from devtensor.core.holding import HALVES
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, promoted
-from devtensor.ops.compare import eq, isfinite, logical_not, where
-from devtensor.ops.create import full_of
+from devtensor.ops.compare import eq, isfinite, logical_and, logical_not, logical_or, ne, where
+from devtensor.ops.create import cast, copy, full_of
 from devtensor.ops.examples import pairs, singles
-from devtensor.ops.functions import log
+from devtensor.ops.functions import log, sqrt
 
 elementwise = partial(primitive, shape=broadcast, amp="widest", inplace=True)
 function = partial(primitive, shape=broadcast, inplace=True)
+combined = partial(composite, shape=broadcast, amp="widest", inplace=True, rounding=4)
+derived = partial(composite, shape=broadcast, inplace=True, rounding=4)
 
 
 @elementwise(dtype=promoted, operator="+", complex=HOLOMORPHIC)
@@ -104,10 +107,17 @@ def div_trunc(input, other):
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     Errors: ArgumentError for an integer divided by zero.
     """
+    if hasattr(input, "array") and input.kind.dtype.name in HALVES and not _alike(input, other):
+        return cast(trunc(div(cast(input, float32), other)), input.kind.dtype)
     rest = fmod(input, other)
     if rest.kind.dtype.is_floating_point:
         return trunc(div(input, other))
     return floor_divide(input - rest, other)
+
+
+def _alike(input: Any, other: Any) -> bool:
+    """Whether both are tensors of one dtype: a number beside halves is not rounded to theirs."""
+    return hasattr(other, "array") and other.kind.dtype is input.kind.dtype
 
 
 def _zero(g: Any) -> Any:
@@ -123,13 +133,15 @@ for _op in (div_floor, div_trunc):
     _op.examples(pairs(low=-9, high=9, right_apart=0.9))
 
 
-@elementwise(dtype=numeric, operator="%")
+@combined(dtype=numeric, operator="%")
 def remainder(input, other):
     """Remainder of `input` divided by `other`, with the divisor's sign.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     Errors: ArgumentError for an integer divided by zero.
     """
+    rest = fmod(input, other)
+    return where(logical_and(rest, ne(rest < 0, other < 0)), rest + other, rest)
 
 
 remainder.vjp(
@@ -200,12 +212,22 @@ atan2.vjp(
 atan2.examples(pairs(apart=0.3))
 
 
-@elementwise(dtype=only_floating)
+def _size(value: Any) -> Any:
+    """How far a tensor's elements, or a number, are from 0."""
+    return maximum(value, -value) if hasattr(value, "array") else abs(value)
+
+
+@combined(dtype=only_floating)
 def hypot(input, other):
     """Length of the hypotenuse: sqrt(input^2 + other^2) without overflow in between.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     """
+    first, second = _size(input), _size(other)
+    larger, smaller = maximum(first, second), minimum(first, second)
+    ratio = smaller / where(eq(larger, 0), 1.0, larger)
+    endless = logical_or(eq(first, math.inf), eq(second, math.inf))
+    return where(endless, math.inf, larger * sqrt(ratio * ratio + 1))
 
 
 hypot.vjp(input=lambda g, input, out: g * (input / out), other=lambda g, other, out: g * (other / out))
@@ -233,13 +255,15 @@ maximum.vjp(
 maximum.examples(pairs())
 
 
-@elementwise(dtype=promoted)
+@combined(dtype=promoted)
 def minimum(input, other):
     """The smaller of `input` and `other`; NaN if either is.
 
     Shapes: input (*A), other (*B) -> broadcast(*A, *B)
     Source: equal values share the gradient evenly, as in PyTorch.
     """
+    # The sum is for NaN alone, which no comparison finds.
+    return where(input < other, input, where(other <= input, other, input + other))
 
 
 minimum.vjp(
@@ -262,12 +286,15 @@ neg.vjp(input=lambda g: -g)
 neg.examples(singles())
 
 
-@function(dtype=promoted)
+@derived(dtype=promoted)
 def sign(input):
     """-1, 0 or 1 by the sign of `input`.
 
     Shapes: input (*S) -> (*S)
     """
+    if input.kind.dtype is bool_:
+        return copy(input)
+    return cast(input > 0, input.kind.dtype) - cast(input < 0, input.kind.dtype)
 
 
 @function(dtype=numeric)
@@ -278,20 +305,22 @@ def floor(input):
     """
 
 
-@function(dtype=numeric)
+@derived(dtype=numeric)
 def ceil(input):
     """`input` rounded up; integers stay.
 
     Shapes: input (*S) -> (*S)
     """
+    return -floor(-input)
 
 
-@function(dtype=numeric)
+@derived(dtype=numeric)
 def trunc(input):
     """`input` rounded towards zero; integers stay.
 
     Shapes: input (*S) -> (*S)
     """
+    return where(input < 0, ceil(input), floor(input))
 
 
 @function(dtype=numeric)
@@ -313,12 +342,13 @@ def _counted(op: str, operands: Any, params: tuple) -> Types:
     return Types(int64, int64) if types.out is bool_ else types
 
 
-@function(dtype=_counted, complex=HOLOMORPHIC)
+@derived(dtype=_counted, complex=HOLOMORPHIC)
 def square(input):
     """`input` times itself.
 
     Shapes: input (*S) -> (*S)
     """
+    return input * input
 
 
 square.vjp(input=lambda g, input: g * (input * 2))

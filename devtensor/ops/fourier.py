@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from devtensor.core.dtype import FLOAT
 from devtensor.core.errors import DTypeError
 from devtensor.core.layout import Strides, packed
-from devtensor.core.op import OWN, Plain, primitive
+from devtensor.core.op import OWN, Plain, composite, primitive
 from devtensor.core.placement import Placement
 from devtensor.core.rules import Operand, Types
+from devtensor.ops.create import cast, copy
 from devtensor.ops.examples import case
 from devtensor.ops.join import cat
-from devtensor.ops.parts import as_real
-from devtensor.ops.shape import getitem, pad
+from devtensor.ops.parts import as_real, conj, real
+from devtensor.ops.shape import flip, getitem, pad
 
 # A transform's adjoint goes the other way with the same factor, which that way has the opposite name.
 OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
@@ -74,6 +76,9 @@ def _transformed(fixed: int) -> Placement:
     return Placement(rule, always=True)
 
 
+halving = partial(composite, complex=OWN, amp="float32", placement=_transformed(1), rounding=8)
+
+
 @primitive(dtype=_complex_only, shape=_unchanged, complex=OWN, amp="float32", placement=_transformed(0))
 def fft_c2c(spectrum, dims: Plain, norm: Plain = "backward", forward: Plain = True):
     """The Fourier transform over `dims`, or the inverse one; `norm` says which of the two is divided by the
@@ -97,12 +102,17 @@ def _half_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return tuple(shape)
 
 
-@primitive(dtype=_real_only, shape=_half_shape, complex=OWN, amp="float32", placement=_transformed(1))
+@composite(
+    dtype=_real_only, shape=_half_shape, complex=OWN, amp="float32", placement=_transformed(1), rounding=8
+)
 def fft_r2c(signal, dims: Plain, norm: Plain = "backward"):
     """The Fourier transform of real numbers over `dims`, of the last dim without the half that mirrors.
 
     Shapes: signal (*S) -> (*S), with S // 2 + 1 of the last of dims
     """
+    spectrum = fft_c2c(cast(signal, signal.kind.dtype.to_complex()), dims, norm, True)
+    last = dims[-1]
+    return copy(getitem(spectrum, (*(slice(None),) * last, slice(0, halved(signal.array.shape[last])))))
 
 
 def _r2c_gradient(g: Any, like: Any, dims: tuple[int, ...], norm: str) -> Any:
@@ -121,13 +131,20 @@ def _full_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return tuple(shape)
 
 
-@primitive(dtype=_real_result, shape=_full_shape, complex=OWN, amp="float32", placement=_transformed(1))
+@composite(
+    dtype=_real_result, shape=_full_shape, complex=OWN, amp="float32", placement=_transformed(1), rounding=8
+)
 def fft_c2r(spectrum, dims: Plain, norm: Plain, size: Plain):
     """The inverse Fourier transform over `dims` of a spectrum that mirrors: `size` real numbers along the
     last dim.
 
     Shapes: spectrum (*S), with size // 2 + 1 of the last of dims -> (*S) with size
     """
+    *rest, last = dims
+    half = fft_c2c(spectrum, tuple(rest), norm, False) if rest else spectrum
+    mirrored = getitem(half, (*(slice(None),) * last, slice(1, size - size // 2)))
+    whole = cat(half, conj(flip(mirrored, (last,))), dim=last)
+    return copy(real(fft_c2c(whole, (last,), norm, False)))
 
 
 def _c2r_gradient(g: Any, like: Any, dims: tuple[int, ...], norm: str, size: int) -> Any:

@@ -11,26 +11,29 @@ from devtensor.core.op import Plain, composite, primitive
 from devtensor.core.placement import IN_ROWS
 from devtensor.core.rules import broadcast, floating
 from devtensor.ops.examples import case, fails, pairs, singles
+from devtensor.ops.formulas import by_formula
 from devtensor.ops.functions import exp
 from devtensor.ops.functions import log as logarithm
 
-function = partial(primitive, dtype=floating, shape=broadcast, inplace=True)
+series = partial(composite, dtype=floating, shape=broadcast, inplace=True)
 
 
-@function(rounding=128)
+@series(rounding=128)
 def lgamma(input):
     """Logarithm of the size of the gamma function.
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("lgamma", input)
 
 
-@function(rounding=16)
+@series(rounding=16)
 def digamma(input):
     """Derivative of the logarithm of the gamma function.
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("digamma", input)
 
 
 @primitive(dtype=floating, shape=broadcast)
@@ -123,7 +126,7 @@ def _density(g: Any, input: Any, other: Any) -> Any:
     return g * exp((input - 1) * logarithm(other) - other - lgamma(input))
 
 
-@function(rounding=200)
+@primitive(dtype=floating, shape=broadcast, inplace=True, rounding=200)
 def igamma(input, other):
     """Regularised lower incomplete gamma function: the integral up to `other`, with exponent `input`.
 
@@ -132,7 +135,7 @@ def igamma(input, other):
     """
 
 
-@function(rounding=200)
+@primitive(dtype=floating, shape=broadcast, inplace=True, rounding=200)
 def igammac(input, other):
     """Regularised upper incomplete gamma function: 1 - igamma.
 

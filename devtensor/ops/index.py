@@ -6,18 +6,18 @@ from typing import Any
 
 from devtensor.core.errors import IndexingError, ShapeError
 from devtensor.core.layout import Strides, elementwise_strides
-from devtensor.core.op import HOLOMORPHIC, MOVED, OWN, Dim, Index, Plain, primitive
+from devtensor.core.op import HOLOMORPHIC, MOVED, OWN, Dim, Index, Plain, composite, primitive
 from devtensor.core.placement import IN_COLUMNS, IN_ROWS, Placement
-from devtensor.core.rules import index64, same, same_shape
+from devtensor.core.rules import index64, same
 from devtensor.core.spec import broadcast_shapes
-from devtensor.ops.create import zeros_like_spec
+from devtensor.ops.create import full, zeros_like_spec
 from devtensor.ops.examples import case, fails, index
 from devtensor.ops.reduce import sum_to
-from devtensor.ops.shape import as_shape, pad
+from devtensor.ops.shape import as_shape
 
 
-def _selected(op, inputs, params):
-    (source, places), (dim,) = inputs, params
+def selected_shape(op, inputs, params):
+    (source, places), dim = inputs, params[0]
     if len(places.shape) > 1:
         raise IndexingError(
             f"[{op}] index has shape {places.shape}; it needs one dimension; use indexing with x[...]"
@@ -30,13 +30,22 @@ def _selected(op, inputs, params):
     return (*source.shape[:dim], count, *source.shape[dim + 1 :]) if source.shape else ()
 
 
-@primitive(dtype=same, shape=_selected, eager=True, complex=MOVED)
+def with_a_dim(input: Any) -> Any:
+    """A number as a tensor of one element, all else as it is."""
+    return input if input.array.ndim else as_shape(input, (1,))
+
+
+@composite(dtype=same, shape=selected_shape, eager=True, complex=MOVED, placement=IN_ROWS, rounding=4)
 def index_select(input, index: Index, dim: Dim):
     """The slices of `input` along `dim` that `index` names, in its order.
 
     Shapes: input (*A, S, *B), index (K,) -> (*A, K, *B)
     Errors: IndexingError if an index is not in [0, S).
     """
+    places = with_a_dim(index)
+    if not input.array.ndim:
+        return as_shape(index_get(with_a_dim(input), places, places=(0,)), ())
+    return index_get(input, places, places=(*(None,) * dim, 0))
 
 
 def _put_slices(g: Any, index: Any, like: Any, dim: int) -> Any:
@@ -56,123 +65,6 @@ def _(make):
     yield case(make(4, 3, layout="transposed"), index(3, size=3), dim=1)
     yield case(make(4), index(0, size=4), dim=0)
     yield fails(make(4, 3), index(2, 2, size=4), dim=0, error="one dimension")
-
-
-def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:
-    _check_ranks(op, "input", source.shape, places.shape)
-    for d, (size, wanted) in enumerate(zip(source.shape or (1,), places.shape or (1,), strict=True)):
-        if d != dim and wanted > size:
-            raise ShapeError(
-                f"[{op}] index {places.shape} reaches past input {source.shape} at dim {d}; only dim {dim} "
-                "may be larger"
-            )
-
-
-def _check_ranks(op: str, name: str, shape: tuple, places: tuple) -> None:
-    """Both need as many dims; a 0-d tensor counts as one of one element."""
-    if max(len(shape), 1) != max(len(places), 1):
-        raise ShapeError(
-            f"[{op}] {name} {shape} and index {places}: Index tensor must have the same number of dimensions "
-            f"as {name} tensor"
-        )
-
-
-def _gathered(op, inputs, params):
-    source, places = inputs
-    if 0 not in places.shape:
-        _check_gather(op, source, places, params[0])
-    return places.shape
-
-
-@primitive(dtype=same, shape=_gathered, eager=True, complex=MOVED, placement=IN_ROWS)
-def gather(input, index: Index, dim: Dim):
-    """For each element of `index`, that of `input` at its place with `dim` replaced by the index.
-
-    Shapes: input (*S), index (*T) with T[d] <= S[d] except at dim -> (*T)
-    Errors: ShapeError if an index is not in [0, S[dim]).
-    """
-
-
-gather.vjp(input=lambda g, index, like, dim: scatter_add(zeros_like_spec(like.input), index, g, dim))
-
-
-@gather.examples
-def _(make):
-    yield case(make(4, 3), index(2, 3, size=4), dim=0)
-    yield case(make(2, 3, 4), index(2, 3, 6, size=4), dim=-1)
-    yield case(make(4, 3, layout="transposed"), index(4, 2, size=3), dim=1)
-    yield case(make(3, 2), index(0, 2, size=3), dim=0)
-    yield fails(make(4, 3), index(2, size=3), dim=0, error="same number of dimensions")
-
-
-def scatter_shape(op, inputs, params):
-    """The shape rule of scatter and its kin: like the input, if index and src fit."""
-    source, places, src = inputs[:3]
-    dim = params[0]
-    if 0 not in places.shape:
-        _check_gather(op, source, places, dim)
-        _check_ranks(op, "src", src.shape, places.shape)
-        if any(have < want for have, want in zip(src.shape, places.shape, strict=False)):
-            raise ShapeError(
-                f"[{op}] src {src.shape} is smaller than index {places.shape}; it needs a value for each "
-                "index"
-            )
-    return source.shape
-
-
-@primitive(dtype=same, shape=scatter_shape, eager=True, complex=MOVED)
-def scatter(input, index: Index, src, dim: Dim):
-    """A copy of `input` with the elements of `src` at the places `index` names along `dim`.
-
-    Shapes: input (*S), index (*T), src at least (*T) -> (*S)
-    Errors: ShapeError if an index is not in [0, S[dim]). Where indices repeat, one of their values stays.
-    """
-
-
-@primitive(dtype=same, shape=scatter_shape, eager=True, amp="widest", complex=HOLOMORPHIC)
-def scatter_add(input, index: Index, src, dim: Dim):
-    """A copy of `input` with the elements of `src` added at the places `index` names along `dim`.
-
-    Shapes: input (*S), index (*T), src at least (*T) -> (*S)
-    Errors: ShapeError if an index is not in [0, S[dim]).
-    """
-
-
-def _src_gradient(g: Any, index: Any, like: Any, dim: int) -> Any:
-    return within_src(gather(g, index, dim), like.src.shape)
-
-
-def within_src(part: Any, shape: tuple[int, ...]) -> Any:
-    """The gradient of the corner of `src` that was used, with none for the rest."""
-    if shape == part.array.shape:
-        return part
-    if len(shape) != part.array.ndim:
-        return as_shape(part, shape)
-    return pad(part, tuple((0, size - used) for size, used in zip(shape, part.array.shape, strict=True)))
-
-
-scatter.vjp(
-    input=lambda g, index, like, dim: scatter(g, index, zeros_like_spec(like.src), dim),
-    src=_src_gradient,
-)
-scatter_add.vjp(input=lambda g: g, src=_src_gradient)
-
-
-@scatter_add.examples
-def _(make):
-    yield case(make(4, 3), index(2, 3, size=4), make(2, 3), dim=0)
-    yield case(make(2, 3, 4), index(2, 3, 6, size=4), make(2, 3, 7), dim=-1)
-    yield case(make(4, 3, layout="transposed"), index(4, 2, size=3), make(4, 2), dim=1)
-    yield case(make(4, 3), index(0, 3, size=4), make(0, 3), dim=0)
-    yield fails(make(4, 3), index(2, 3, size=4), make(1, 3), dim=0, error="smaller than index")
-
-
-@scatter.examples
-def _(make):
-    yield case(make(4, 3), index(1, 3, size=4), make(1, 3), dim=0)
-    yield case(make(2, 3, 4), index(2, 3, 1, size=4), make(2, 3, 2), dim=-1)
-    yield case(make(4, 3, layout="transposed"), index(4, 1, size=3), make(4, 1), dim=1)
-    yield fails(make(4, 3), index(5, size=4), make(5), dim=0, error="same number of dimensions")
 
 
 def indexed_shape(op: str, source: tuple, indices: list, places: tuple) -> tuple[int, ...]:
@@ -316,25 +208,28 @@ def _looked_up(op, inputs, params):
     return (*places.shape, weight.shape[1])
 
 
-@primitive(dtype=same, shape=_looked_up, eager=True, complex=MOVED)
+@composite(dtype=same, shape=_looked_up, eager=True, complex=MOVED, placement=IN_ROWS, rounding=4)
 def embedding(weight, index: Index):
     """The rows of a table that indices name.
 
     Shapes: weight (V, D), index (*I) -> (*I, D)
     Errors: IndexingError if an index is not in [0, V).
     """
+    return index_get(weight, index, places=(0,))
 
 
 def _summed_rows(op, inputs, params):
     return (params[0], *inputs[0].shape[len(inputs[1].shape) :])
 
 
-@primitive(dtype=same, shape=_summed_rows, complex=HOLOMORPHIC)
+@composite(dtype=same, shape=_summed_rows, complex=HOLOMORPHIC, rounding=8)
 def embedding_grad(g_rows, index: Index, rows: Plain):
     """Rows added up by the place in the table that they came from: the derivative of `embedding`.
 
     Shapes: g_rows (*I, D), index (*I) -> (rows, D)
     """
+    table = full((rows, *g_rows.array.shape[index.array.ndim :]), 0, g_rows.kind.dtype, g_rows.kind.device)
+    return index_put(table, g_rows, index, places=(0,), accumulate=True)
 
 
 embedding.vjp(weight=lambda g, index, like: embedding_grad(g, index, like.weight.shape[0]))
@@ -355,34 +250,3 @@ def _(make):
     yield case(make(4, 3), index(4, size=5), rows=5)
     yield case(make(2, 4, 3), index(2, 4, size=5), rows=6)
     yield case(make(0, 3), index(0, size=5), rows=5)
-
-
-@primitive(dtype=same, shape=same_shape, complex=MOVED)
-def tril(input, diagonal: Plain = 0):
-    """The lower triangle of matrices, zeros above `diagonal`.
-
-    Shapes: input (*B, N, M) -> (*B, N, M)
-    """
-
-
-@primitive(dtype=same, shape=same_shape, complex=MOVED)
-def triu(input, diagonal: Plain = 0):
-    """The upper triangle of matrices, zeros below `diagonal`.
-
-    Shapes: input (*B, N, M) -> (*B, N, M)
-    """
-
-
-tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
-triu.vjp(input=lambda g, diagonal: triu(g, diagonal))
-
-
-def _triangles(make):
-    yield case(make(3, 4))
-    yield case(make(2, 4, 3), diagonal=1)
-    yield case(make(4, 3, layout="transposed"), diagonal=-1)
-    yield case(make(0, 3))
-
-
-tril.examples(_triangles)
-triu.examples(_triangles)

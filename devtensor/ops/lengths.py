@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.core.op import OWN, Dims, Plain, composite
 from devtensor.core.rules import only_floating, real_of, reduced
-from devtensor.ops.compare import eq, ne, where
+from devtensor.ops.compare import eq, isnan, logical_or, ne, where
 from devtensor.ops.create import cast
 from devtensor.ops.examples import case, reductions
 from devtensor.ops.functions import sqrt
@@ -57,10 +57,20 @@ def _norm_gradient(
         nothing = eq(spread(out, like, dim, keepdim), 0)
         return where(nothing, 0.0, spread(g / out, like, dim, keepdim) * input)
     if p in (inf, -inf):
-        winners = cast(eq(abs(input), spread(out, like, dim, keepdim)), g.kind.dtype)
+        sizes = abs(input)
+        equal = logical_or(eq(sizes, spread(out, like, dim, keepdim)), isnan(sizes))
+        winners = cast(equal, g.kind.dtype)
         return spread(g, like, dim, keepdim) * sgn(input) * (winners / sum(winners, dim, True))
-    share = abs(input) / spread(_no_zero(out), like, dim, keepdim)
-    return spread(g, like, dim, keepdim) * sgn(input) * where(eq(input, 0), 0.0, _no_zero(share) ** (p - 1))
+    return _power_gradient(spread(g, like, dim, keepdim), input, spread(out, like, dim, keepdim), p)
+
+
+def _power_gradient(g: Any, input: Any, norm: Any, p: float) -> Any:
+    """sgn(x) (|x| / norm)^(p - 1), its powers taken as PyTorch takes them, whose infinities are these."""
+    if p < 1:
+        steep = where(eq(input, 0), 0.0, abs(input) ** (p - 1))
+        return sgn(input) * steep * g * norm ** (1 - p)
+    share = where(eq(norm, 0), 0.0, g / norm ** (p - 1))
+    return (sgn(input) * abs(input) ** (p - 1) if p < 2 else input * abs(input) ** (p - 2)) * share
 
 
 vector_norm.vjp(input=_norm_gradient)

@@ -89,12 +89,16 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     Shapes: input (*A), target (*B) -> () or broadcast(*A, *B)
     Source: Girshick 2015.
     """
-    distance = _abs(input - target)
     if beta == 0:
-        return reduce_loss(distance, reduction)
-    # Held, so that infinity has no slope in the part that is not chosen.
-    near = clamp(distance, None, beta)
-    return reduce_loss(where(distance < beta, square(near) * (0.5 / beta), distance - 0.5 * beta), reduction)
+        return reduce_loss(_abs(input - target), reduction)
+    return reduce_loss(_bent(input - target, beta) / beta, reduction)
+
+
+def _bent(difference: Any, limit: float) -> Any:
+    """Half the square up to the limit, a straight line beyond, without a slope at infinity that is not asked
+    for."""
+    near = clamp(difference, -limit, limit)
+    return near * (difference - near * 0.5)
 
 
 @loss()
@@ -104,11 +108,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     Shapes: input (*A), target (*B) -> () or broadcast(*A, *B)
     Source: Huber 1964.
     """
-    distance = _abs(input - target)
-    near = clamp(distance, None, delta)
-    return reduce_loss(
-        where(distance > delta, (distance - 0.5 * delta) * delta, square(near) * 0.5), reduction
-    )
+    return reduce_loss(_bent(input - target, delta), reduction)
 
 
 for _op in (mse_loss, l1_loss, smooth_l1_loss, huber_loss):

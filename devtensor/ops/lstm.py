@@ -7,7 +7,8 @@ from typing import Any
 from devtensor.core.op import Plain, composite
 from devtensor.core.rules import only_floating
 from devtensor.ops.examples import case, fails
-from devtensor.ops.functions import sigmoid, tanh
+from devtensor.ops.functions import tanh
+from devtensor.ops.hyperbolic import sigmoid
 from devtensor.ops.join import cat
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.steps import (

@@ -40,6 +40,28 @@ def like_input(op: str, operands: Sequence[Operand], params: tuple) -> Types:
     return Types(None, operands[0].dtype)
 
 
+def check_alike(op: str, dtype: DType, others: Sequence[DType]) -> None:
+    """Refuse weights and statistics of another dtype than the input's, and than float32 beside a half type.
+
+    Errors: DTypeError that names them.
+    """
+    if all([other is dtype for other in others]):
+        return
+    if dtype.itemsize != 2 or any([other is not float32 for other in others]):
+        given = ", ".join(other.name for other in others)
+        raise DTypeError(
+            f"[{op}] mixed dtype: input is {dtype.name}, weights and statistics are {given}; all inputs must "
+            "share the same datatype, or be float32 beside a half type; convert with .to(dtype)"
+        )
+
+
+def with_weights(op: str, operands: Sequence[Operand], params: tuple) -> Types:
+    """Like `like_input`, of weights in the input's dtype, or in float32 beside a half type."""
+    types = like_input(op, operands, params)
+    check_alike(op, operands[0].dtype, [operand.dtype for operand in operands[1:]])
+    return types
+
+
 def in_dtype(input: Any, dtype: DType) -> Any:
     """`input` converted, itself if it has the dtype already."""
     return input if input.kind.dtype is dtype else cast(input, dtype)
@@ -89,9 +111,13 @@ def _(make):
 
 
 def _batch_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
-    shape = inputs[0].shape
+    return _channels_fit(op, inputs[0].shape, ("mean", "var", "weight", "bias"), inputs[1:])
+
+
+def _channels_fit(op: str, shape: Any, names: Sequence[str], specs: Any) -> tuple[int, ...]:
+    """The shape, if each of the specs that are there has one number per channel of it."""
     channels = shape[1] if len(shape) > 1 else None
-    for name, spec in zip(("mean", "var", "weight", "bias"), inputs[1:], strict=True):
+    for name, spec in zip(names, specs, strict=True):
         if spec is not None and spec.shape != (channels,):
             raise ShapeError(
                 f"[{op}] input {shape}, {name} {spec.shape}; {name} should contain {channels} elements"
@@ -114,16 +140,51 @@ def batch_norm(input, mean, var, weight, bias, eps=1e-5):
     return in_dtype(widened(input) * per_channel(scale, ndim) + per_channel(shift, ndim), input.kind.dtype)
 
 
-def _batch_gradients(g: Any, input: Any, mean: Any, var: Any, weight: Any, like: Any, eps: float) -> tuple:
+def _wide_sums(op: str, operands: Sequence[Operand], params: tuple) -> Types:
+    """Sums of half types are taken, and given, in float32; weights may be wider than the rest."""
+    return Types(None, _wide(op, operands[0].dtype))
+
+
+def _batch_slopes_shape(op: str, inputs: Any, params: tuple) -> list:
+    shape = _channels_fit(op, inputs[1].shape, ("mean", "scale"), inputs[2:])
+    if inputs[0].shape != shape:
+        raise ShapeError(f"[{op}] grad_output {inputs[0].shape}, input {shape}; both need one shape")
+    return [shape, shape[1:2], shape[1:2]]
+
+
+@composite(dtype=(like_input, _wide_sums, _wide_sums), shape=_batch_slopes_shape, eager=True)
+def batch_norm_gradient(grad_output, input, mean, scale):
+    """What `batch_norm`'s gradients are made of, from that of its output.
+
+    The first result is grad_output * scale, the second grad_output summed over all but the channels, the
+    third that times (input - mean), summed likewise.
+
+    Shapes: grad_output, input (N, C, *S), mean, scale (C,) -> (N, C, *S), (C,), (C,)
+    """
     ndim = input.array.ndim
     dims = (0, *range(2, ndim))
-    g, inverse = widened(g), rsqrt(var + eps)
+    wide = widened(grad_output)
+    apart = widened(input) - per_channel(mean, ndim)
+    slope = in_dtype(wide * per_channel(scale, ndim), grad_output.kind.dtype)
+    return slope, _sum(wide, dims), _sum(wide * apart, dims)
+
+
+@batch_norm_gradient.examples
+def _(make):
+    yield case(make(4, 3), make(4, 3), make(3), make(3))
+    yield case(make(2, 3, 4, 2), make(2, 3, 4, 2), make(3), make(3))
+    yield case(make(3, 4, layout="transposed"), make(3, 4), make(4), make(4))
+    yield fails(make(4, 3), make(3, 3), make(3), make(3), error="both need one shape")
+    yield fails(make(4, 3), make(4, 3), make(2), make(3), error="mean should contain 3 elements")
+
+
+def _batch_gradients(g: Any, input: Any, mean: Any, var: Any, weight: Any, like: Any, eps: float) -> tuple:
+    inverse = rsqrt(var + eps)
     scale = inverse if weight is None else inverse * weight
-    total = _sum(g, dims)
-    along = _sum(g * (widened(input) - per_channel(mean, ndim)), dims)
+    slope, total, along = batch_norm_gradient(g, input, mean, scale)
     return _fitting(
         (
-            (g * per_channel(scale, ndim), like.input),
+            (slope, like.input),
             (-scale * total, like.mean),
             (scale * inverse * inverse * along * -0.5, like.var),
             (inverse * along, like.weight),
@@ -170,7 +231,7 @@ def _last(input: Any, count: int) -> tuple[int, ...]:
     return tuple(range(ndim - count, ndim))
 
 
-@composite(dtype=like_input, shape=_layer_shape, amp="float32", eager=True)
+@composite(dtype=with_weights, shape=_layer_shape, amp="float32", eager=True)
 def layer_norm(input, weight, bias, count=1, eps=1e-5):
     """`input` with mean 0 and variance 1 over the last `count` dims, times weight plus bias (or None).
 
@@ -298,7 +359,7 @@ def _group_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return shape
 
 
-@composite(dtype=like_input, shape=_group_shape, amp="float32", eager=True, placement=PLANES)
+@composite(dtype=with_weights, shape=_group_shape, amp="float32", eager=True, placement=PLANES)
 def group_norm(input, weight, bias, num_groups=1, eps=1e-5):
     """Channels normalised group by group, times weight plus bias for each channel; these may be None.
 

@@ -7,12 +7,16 @@ from math import log, pi
 from typing import Any
 
 from devtensor.core.dtype import int32
+from devtensor.core.layout import elementwise_strides
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
+from devtensor.core.placement import Placement
 from devtensor.core.rules import Types, broadcast, floating, integral, numeric, only_floating, promoted
+from devtensor.core.spec import contiguous_strides
 from devtensor.ops.compare import eq, ge, isinf, isnan, logical_and, logical_or, lt, ne, where
 from devtensor.ops.elementwise import floor_divide, maximum, minimum, mul, round
 from devtensor.ops.examples import pairs, singles
-from devtensor.ops.functions import cos, exp, exp2, log1p, reciprocal, sigmoid, sin
+from devtensor.ops.functions import cos, exp, exp2, log1p, reciprocal, sin
+from devtensor.ops.hyperbolic import sigmoid
 from devtensor.ops.parts import abs, as_real, real
 
 pair = partial(composite, shape=broadcast)
@@ -113,12 +117,21 @@ def lcm(input, other):
     return abs(mul(floor_divide(input, where(eq(shared, 0), 1, shared)), other))
 
 
-for _op in (nextafter, gcd, lcm):
+nextafter.vjp(input=lambda g, input, other: where(eq(input, other), 0.0, g), other=lambda g: g * 0)
+nextafter.examples(pairs(low=-9, high=9))
+for _op in (gcd, lcm):
     _op.vjp(None)
     _op.examples(pairs(low=-9, high=9))
 
 
-@pair(dtype=floating, inplace=True, complex=HOLOMORPHIC)
+def _beside_rows(shapes: Any, operands: Any, params: tuple) -> list[Any]:
+    """As an elementwise op of the input, and of powers that lie in rows."""
+    given = [((), ()) if operand is None else operand for operand in operands]
+    powers = given[1][0]
+    return [elementwise_strides(shapes[0], [given[0], (powers, contiguous_strides(powers))])]
+
+
+@pair(dtype=floating, inplace=True, complex=HOLOMORPHIC, placement=Placement(_beside_rows))
 def ldexp(input, other):
     """input * 2^other.
 

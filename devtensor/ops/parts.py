@@ -11,14 +11,14 @@ from devtensor.core.op import OWN, composite, primitive
 from devtensor.core.rules import broadcast, complex_of, floating, numeric, parts_of, promoted, real_of
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.compare import eq, isnan, where
-from devtensor.ops.create import cast, full_of
-from devtensor.ops.elementwise import atan2, sign, square
+from devtensor.ops.create import cast, copy, full_of
+from devtensor.ops.elementwise import atan2, hypot, sign, square
 from devtensor.ops.examples import case, fails, singles
 from devtensor.ops.functions import cos, sin
 from devtensor.ops.join import cat
 from devtensor.ops.shape import expand, getitem
 
-function = partial(primitive, shape=broadcast, inplace=True, complex=OWN)
+function = partial(composite, shape=broadcast, inplace=True, complex=OWN, rounding=4)
 
 
 def _every_other(op, inputs, params):
@@ -36,6 +36,9 @@ def conj(input):
 
     Shapes: input (*S) -> (*S)
     """
+    if not input.kind.dtype.is_complex:
+        return copy(input)
+    return complex(real(input), -imag(input))
 
 
 conj.vjp(input=lambda g: conj(g))
@@ -53,6 +56,9 @@ def abs(input):
 
     Shapes: input (*S) -> (*S)
     """
+    if input.kind.dtype.is_complex:
+        return hypot(real(input), imag(input))
+    return where(input > 0, input, 0 - input)
 
 
 abs.vjp(input=lambda g, input: g * sgn(input))

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from math import pi, sqrt
+from math import nan, pi, sqrt
 from typing import Any
 
-from devtensor.core.op import composite, primitive
+from devtensor.core.op import Plain, composite
 from devtensor.core.rules import broadcast, floating
-from devtensor.ops.compare import eq, isnan, logical_and, logical_not, where
+from devtensor.ops.combine import clamp
+from devtensor.ops.compare import eq, isnan, logical_and, logical_not, logical_or, where
 from devtensor.ops.create import full
 from devtensor.ops.elementwise import sign, square
-from devtensor.ops.examples import pairs, singles
-from devtensor.ops.functions import erfc, exp, log, log1p
+from devtensor.ops.error_functions import erfc, erfcx
+from devtensor.ops.examples import case, pairs, singles
+from devtensor.ops.formulas import by_formula
+from devtensor.ops.functions import exp, log, log1p
 from devtensor.ops.parts import abs
 
-function = partial(primitive, dtype=floating, shape=broadcast)
+function = partial(composite, dtype=floating, shape=broadcast, rounding=4)
 combination = partial(composite, dtype=floating, shape=broadcast)
-
-
-@function()
-def erfcx(input):
-    """exp(input^2) * erfc(input), without overflow in between.
-
-    Shapes: input (*S) -> (*S)
-    """
-
-
-erfcx.vjp(input=lambda g, input, out: g * (input * out * 2 - 2 / sqrt(pi)))
-erfcx.examples(singles())
 
 
 @combination()
@@ -40,7 +31,6 @@ def ndtr(input):
     return erfc(input * -sqrt(0.5)) * 0.5
 
 
-ndtr.vjp(input=lambda g, input: g * exp(square(input) * -0.5) * sqrt(0.5 / pi))
 ndtr.examples(singles())
 
 
@@ -59,12 +49,36 @@ log_ndtr.vjp(input=lambda g, input: g * (sqrt(2 / pi) / erfcx(input * -sqrt(0.5)
 log_ndtr.examples(singles())
 
 
+@combination(inplace=True)
+def logit(input, eps: Plain = None):
+    """log(input / (1 - input)), with `input` first held in [eps, 1 - eps] if `eps` is given.
+
+    Shapes: input (*S) -> (*S)
+    Source: the gradient outside of what is held is 0, and without `eps` outside [0, 1] NaN, as in PyTorch.
+    """
+    held = input if eps is None else clamp(input, eps, 1 - eps)
+    return log(held / (1 - held))
+
+
+def _logit_gradient(g: Any, input: Any, eps: float | None) -> Any:
+    low, beyond = (0, nan) if eps is None else (eps, 0.0)
+    outside = logical_or(input < low, input > 1 - low)
+    # Adding 0 makes a positive zero of a negative one: the slope at both ends is infinite, not minus that.
+    return where(outside, beyond, g / (input * (1 - input) + 0.0))
+
+
+logit.vjp(input=_logit_gradient)
+logit.examples(singles(low=0.1, high=0.9))
+logit.examples(lambda make: iter([case(make(3, 4, low=0.3, high=0.9), eps=0.2)]))
+
+
 @function()
 def ndtri(input):
     """The value below which the normal distribution lies with probability `input`: the inverse of `ndtr`.
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("ndtri", input)
 
 
 ndtri.vjp(input=lambda g, out: g * exp(square(out) * 0.5) * sqrt(2 * pi))
@@ -133,6 +147,7 @@ def i0e(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("i0e", input)
 
 
 @function()
@@ -141,6 +156,7 @@ def i1e(input):
 
     Shapes: input (*S) -> (*S)
     """
+    return by_formula("i1e", input)
 
 
 @combination(inplace=True)

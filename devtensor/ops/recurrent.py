@@ -10,7 +10,8 @@ from devtensor.core.rules import only_floating
 from devtensor.ops.compare import gt, where
 from devtensor.ops.elementwise import relu
 from devtensor.ops.examples import case, fails
-from devtensor.ops.functions import sigmoid, tanh
+from devtensor.ops.functions import tanh
+from devtensor.ops.hyperbolic import sigmoid
 from devtensor.ops.join import cat
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.lstm import WALKS, sizes_of

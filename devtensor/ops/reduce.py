@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from math import prod as _product
 from typing import Any
 
-from devtensor.core.dtype import float32
+from devtensor.core.dtype import float32, int64
 from devtensor.core.op import HOLOMORPHIC, OWN, Dim, Dims, composite, primitive
 from devtensor.core.rules import (
     accumulated,
@@ -18,7 +19,7 @@ from devtensor.core.rules import (
     reduced,
     same_shape,
 )
-from devtensor.ops.compare import eq, isinf, where
+from devtensor.ops.compare import bitwise_not, eq, isinf, ne, where
 from devtensor.ops.create import cast
 from devtensor.ops.examples import along_a_dim, case, reductions
 from devtensor.ops.functions import exp, log
@@ -108,7 +109,8 @@ def prod(input, dim: Dims = None, keepdim=False):
 
 
 prod.vjp(
-    input=lambda g, input, like, dim, keepdim: (
+    # The result is asked for so that a write into it is noticed, as in PyTorch.
+    input=lambda g, input, out, like, dim, keepdim: (
         _prod_gradient(g, input, like, dim, keepdim)
         if _product(like.input.shape)
         else spread(g, like, dim, keepdim)
@@ -132,13 +134,19 @@ def amax(input, dim: Dims = None, keepdim=False):
     """
 
 
-@primitive(dtype=promoted, shape=reduced)
+def _upside_down(input: Any) -> Any:
+    """Numbers in the opposite order; integers by their bits, as the least of them has no opposite."""
+    return -input if input.kind.dtype.is_floating_point else bitwise_not(input)
+
+
+@composite(dtype=promoted, shape=reduced, rounding=4)
 def amin(input, dim: Dims = None, keepdim=False):
     """Smallest value over `dim`; NaN if there is one. Equal values share the gradient.
 
     Shapes: input (*S) -> S without dim
     Errors: ShapeError over nothing.
     """
+    return _upside_down(amax(_upside_down(input), dim, keepdim))
 
 
 for _op in (amax, amin):
@@ -146,20 +154,22 @@ for _op in (amax, amin):
     _op.examples(reductions(distinct=True))
 
 
-@primitive(dtype=boolean, shape=reduced, complex=OWN)
+@composite(dtype=boolean, shape=reduced, complex=OWN)
 def any(input, dim: Dims = None, keepdim=False):
     """Whether any value over `dim` is non-zero.
 
     Shapes: input (*S) -> S without dim
     """
+    return ne(sum(cast(ne(input, 0), int64), dim, keepdim), 0)
 
 
-@primitive(dtype=boolean, shape=reduced, complex=OWN)
+@composite(dtype=boolean, shape=reduced, complex=OWN)
 def all(input, dim: Dims = None, keepdim=False):
     """Whether all values over `dim` are non-zero.
 
     Shapes: input (*S) -> S without dim
     """
+    return eq(sum(cast(eq(input, 0), int64), dim, keepdim), 0)
 
 
 for _op in (any, all):
@@ -175,12 +185,13 @@ def argmax(input, dim: Dim, keepdim=False):
     """
 
 
-@primitive(dtype=index64, shape=reduced)
+@composite(dtype=index64, shape=reduced)
 def argmin(input, dim: Dim, keepdim=False):
     """Place of the first smallest value along `dim`; NaN counts as the smallest.
 
     Shapes: input (*S) -> S without dim
     """
+    return argmax(_upside_down(input), dim, keepdim)
 
 
 for _op in (argmax, argmin):
@@ -252,14 +263,17 @@ def var(input, dim: Dims = None, keepdim=False, correction=1):
     return cast(found, input.kind.dtype) if found.kind is not input.kind else found
 
 
-var.vjp(
-    input=lambda g, input, like, dim, keepdim, correction: (
-        spread(g, like, dim, keepdim)
-        * (input - mean(input, dim, True))
-        * 2.0
-        / (_product(like.input.shape[d] for d in dim) - correction)
-    )
-)
+def _var_gradient(g: Any, input: Any, like: Any, dim: tuple[int, ...], keepdim: bool, correction: Any) -> Any:
+    """2 / (count - correction) times the distance from the mean; infinite, as in PyTorch, where all elements
+    are fewer than a correction, which is then infinite."""
+    left = _product(like.input.shape[d] for d in dim) - correction
+    middle, wide = mean(input, dim, True), spread(g, like, dim, keepdim)
+    if left == -inf:
+        return wide * where(eq(input, middle), nan, inf)
+    return wide * (input - middle) * 2.0 / left
+
+
+var.vjp(input=_var_gradient)
 
 
 @var.examples

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from devtensor.core.errors import IndexingError, ShapeError
-from devtensor.core.op import HOLOMORPHIC, MOVED, Dim, Dims, Plain, primitive
+from devtensor.core.op import HOLOMORPHIC, MOVED, Dim, Dims, Plain, composite, primitive
 from devtensor.core.placement import LIKE_FIRST, PLANES
 from devtensor.core.rules import same, same_shape
 from devtensor.core.spec import view_strides
 from devtensor.core.tensor import View, strides_of
-from devtensor.ops.create import copy, overwrite, zeros_like_spec
+from devtensor.ops.create import copy, full, overwrite, zeros_like_spec
 from devtensor.ops.examples import case, fails
 
 view = partial(primitive, dtype=same, view=True, complex=MOVED)
@@ -279,12 +279,22 @@ def _folded(op, inputs, params):
     return tuple(shape)
 
 
-@primitive(dtype=same, shape=_folded, complex=HOLOMORPHIC)
+@composite(dtype=same, shape=_folded, complex=HOLOMORPHIC, rounding=8)
 def fold(input, size: Plain, dim: Plain, step: Plain, dilation: Plain):
     """What `unfold` took apart, put together; elements in several windows are summed.
 
     Shapes: input (..., L, ..., K) -> (..., size, ...)
     """
+    windows = input.array.ndim - 1
+    count, reach = input.array.shape[dim], input.array.shape[windows]
+    shape = (*input.array.shape[:dim], size, *input.array.shape[dim + 1 : windows])
+    total = nothing = full(shape, 0, input.kind.dtype, input.kind.device)
+    for k in range(reach if count else 0):
+        start = k * dilation
+        places = (*(slice(None),) * dim, slice(start, start + (count - 1) * step + 1, step))
+        part = getitem(input, (*(slice(None),) * windows, k))
+        total = total + overwrite(nothing, part, (("getitem", (places,)),))
+    return total
 
 
 fold.vjp(input=lambda g, like, dim, step, dilation: unfold(g, dim, like.input.shape[-1], step, dilation))

@@ -10,7 +10,6 @@ from devtensor.core.placement import IN_ROWS, MATRICES
 from devtensor.core.rules import only_floating
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.examples import case, fails
-from devtensor.ops.index import tril, triu
 from devtensor.ops.join import cat
 from devtensor.ops.linalg import matmul
 from devtensor.ops.matrices import (
@@ -18,6 +17,7 @@ from devtensor.ops.matrices import (
     columns,
     counted,
     field,
+    identity_like,
     matrices,
     matrix_of,
     rows,
@@ -25,6 +25,7 @@ from devtensor.ops.matrices import (
     square_of,
 )
 from devtensor.ops.reduce import sum_to
+from devtensor.ops.triangles import tril, triu
 
 
 def equations(op: str, left: Any, right: Any) -> tuple[int, ...]:
@@ -74,6 +75,41 @@ def _(make):
     yield case(make(2, 2, distinct=True), make(2, 0))
     yield fails(make(2, 3), make(2, 1), error="batches of square matrices")
     yield fails(make(3, 3), make(2, 1), error="Incompatible shapes")
+
+
+def _inverse_shapes(op: str, inputs: Any, params: tuple) -> list:
+    batch, _ = square_of(op, inputs[0])
+    return [inputs[0].shape, batch]
+
+
+@composite(
+    dtype=(field, counted), shape=_inverse_shapes, complex=OWN, eager=True, amp="float32", placement=MATRICES
+)
+def linalg_inv_ex(A):
+    """The inverse; and the place of the first zero pivot of each A, whose inverse is NaN, or 0.
+
+    Shapes: A (*B, N, N) -> inverse (*B, N, N), info (*B)
+    """
+    size = A.array.shape[-1]
+    return linalg_solve_ex(A, identity_like(A, size, size))
+
+
+def _inverse_gradients(gs: Any, outs: Any) -> tuple[Any]:
+    turned = adjoint(outs[0])
+    return (-matmul(turned, matmul(gs[0], turned)),)
+
+
+# The inverse alone is kept, so that what was inverted may be written over.
+linalg_inv_ex.joint_vjp(_inverse_gradients)
+
+
+@linalg_inv_ex.examples
+def _(make):
+    yield case(make(3, 3, distinct=True))
+    yield case(make(2, 3, 3, distinct=True))
+    yield case(make(2, 2, layout="transposed", distinct=True))
+    yield case(make(0, 0))
+    yield fails(make(2, 3), error="batches of square matrices")
 
 
 def _triangular_shape(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:

@@ -6,12 +6,16 @@ from typing import Any
 
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ShapeError
-from devtensor.core.op import Dim, Plain, primitive
+from devtensor.core.op import Dim, Plain, composite, primitive
 from devtensor.core.placement import LIKE_FIRST
 from devtensor.core.rules import Operand, Types, index64, promoted, result_type
-from devtensor.ops.create import zeros_like_spec
+from devtensor.ops.compare import eq, isnan, logical_and, logical_not, logical_or, where
+from devtensor.ops.create import cast, copy, zeros_like_spec
 from devtensor.ops.examples import along_a_dim, case, fails
-from devtensor.ops.index import by_values, scatter
+from devtensor.ops.gathering import gather, scatter
+from devtensor.ops.index import by_values
+from devtensor.ops.reduce import amax, amin, sum
+from devtensor.ops.shape import as_shape, getitem
 
 
 def _both(op, inputs, params):
@@ -40,6 +44,60 @@ sort.examples(along_a_dim(distinct=True))
 def _(make):
     yield case(make(2, 7, distinct=True), dim=-1, descending=True)
     yield case(make(0, 3), dim=0)
+
+
+def _in_order(source: Any) -> Any:
+    return sort(as_shape(source, (source.shape.numel(),)), 0, False)[0]
+
+
+def _median(source: Any) -> Any:
+    """The middle of all, the lower of two; NaN if there is one."""
+    values = _in_order(source)
+    count = values.array.shape[0]
+    found, last = getitem(values, ((count - 1) // 2,)), getitem(values, (count - 1,))
+    return where(isnan(last), last, found) if source.kind.dtype.is_floating_point else copy(found)
+
+
+def _known_median(source: Any) -> Any:
+    """The middle of all that are not NaN, the lower of two."""
+    values = _in_order(source)
+    count = sum(cast(logical_not(isnan(values)), int64), 0, True)
+    middle = where(count > 0, (count - 1) // 2, 0)
+    return as_shape(gather(values, middle, 0), ())
+
+
+CHOICES = {"max": amax, "min": amin, "median": _median, "nanmedian": _known_median}
+
+
+def _number(op, inputs, params):
+    return ()
+
+
+@composite(dtype=promoted, shape=_number)
+def one_of_all(source, choice: Plain):
+    """One of all numbers: "max", "min", "median" or "nanmedian". Those that equal it share its gradient.
+
+    Shapes: source (*S) -> ()
+    Source: NaN equals NaN here, as where PyTorch reduces all to one.
+    """
+    return CHOICES[choice](source)
+
+
+def _among_equals(g: Any, source: Any, out: Any) -> Any:
+    equal = logical_or(eq(source, out), logical_and(isnan(source), isnan(out)))
+    winners = cast(equal, g.kind.dtype)
+    return winners * (g / sum(winners))
+
+
+one_of_all.vjp(source=_among_equals)
+
+
+@one_of_all.examples
+def _(make):
+    for choice in CHOICES:
+        yield case(make(3, 4, distinct=True), choice=choice)
+    yield case(make(), choice="max")
+    yield case(make(4, 3, layout="transposed", distinct=True), choice="median")
 
 
 @primitive(dtype=(promoted, index64, index64), shape=by_values, data_dependent=True)

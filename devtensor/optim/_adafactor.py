@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devtensor.core.errors import OptionError
 from devtensor.functions.creation import zeros, zeros_like
 from devtensor.functions.settings import finfo
 from devtensor.ops.combine import minimum
 from devtensor.optim.hyperparameters import pair_of
-from devtensor.optim.update_rule import Slots, UpdateRule, no_steps, settings
+from devtensor.optim.update_rule import UpdateRule, no_steps, settings
 
 
 def _means(p: Any, dim: int) -> Any:
@@ -37,6 +36,7 @@ class Adafactor(UpdateRule):
     defaults: Mapping[str, Any] = dict(lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0)
     settings: Mapping[str, Any] = settings("foreach maximize")
     unchecked = ("eps",)
+    real_only = True
     slots: Mapping[str, Any] = dict(
         step=no_steps,
         row_var=lambda p: _means(p, -1),
@@ -59,11 +59,6 @@ class Adafactor(UpdateRule):
     def factors(self, h: Any) -> tuple[Any, ...]:
         """The weight of new squares, and the relative step."""
         return h.t**h.beta2_decay, minimum(h.t**-0.5, h.t * 0 + h.lr)
-
-    def _step_parameter(self, p: Any, g: Any, slots: Slots, h: Any) -> None:
-        if p.is_complex():
-            raise OptionError(f"[Adafactor] Adafactor does not support complex parameters; one has {p.dtype}")
-        super()._step_parameter(p, g, slots, h)
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         (eps1, eps2), (weight, relative) = h.eps, h.factors

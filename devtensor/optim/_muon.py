@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from devtensor.core.dtype import bfloat16, float32
-from devtensor.core.errors import ArgumentError, OptionError
+from devtensor.core.errors import ArgumentError
 from devtensor.functions.creation import zeros_like
 from devtensor.ops.create import cast
-from devtensor.optim.update_rule import Slots, UpdateRule
+from devtensor.optim.update_rule import UpdateRule
 
 EPS = 1e-7
 DEFAULT_A, DEFAULT_B, DEFAULT_C = 3.4445, -4.7750, 2.0315
@@ -39,6 +39,7 @@ class Muon(UpdateRule):
     settings: Mapping[str, Any] = {}
     unchecked = ("eps",)
     slots: Mapping[str, Any] = dict(momentum_buffer=zeros_like)
+    real_only = True
 
     def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(params, *args, **kwargs)
@@ -55,11 +56,6 @@ class Muon(UpdateRule):
             name not in (None, "original", "match_rms_adamw"),
             f"Adjust learning rate function {name} is not supported; use 'original' or 'match_rms_adamw'",
         )
-
-    def _step_parameter(self, p: Any, g: Any, slots: Slots, h: Any) -> None:
-        if p.is_complex():
-            raise OptionError(f"[Muon] Muon does not support complex parameters; one has {p.dtype}")
-        super()._step_parameter(p, g, slots, h)
 
     def update(self, p: Any, g: Any, s: Any, h: Any) -> Any:
         s.momentum_buffer.add_((g - s.momentum_buffer).mul_(1 - h.momentum))

@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import zeros_like
 from devtensor.optim.hyperparameters import bias_correction
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import Slots, UpdateRule, no_steps, settings
 
 
@@ -66,6 +67,18 @@ class Adam(UpdateRule):
         if h.amsgrad:
             square = s.max_exp_avg_sq.maximum_(square)
         return (s.exp_avg / (square.sqrt() + eps)).mul_(length)
+
+
+Adam.list_op = StepOp(
+    Adam,
+    "exp_avg exp_avg_sq step max_exp_avg_sq",
+    "betas eps weight_decay amsgrad decoupled_weight_decay maximize",
+).tried_with(
+    {},
+    {"weight_decay": 0.1, "maximize": True},
+    {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.8, 0.99)},
+    {"amsgrad": True, "eps": 1e-3},
+)
 
 
 class AdamW(Adam):

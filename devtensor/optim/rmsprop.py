@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devtensor.functions.creation import zeros_like
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import Slots, UpdateRule, no_steps
 
 
@@ -54,3 +55,8 @@ class RMSprop(UpdateRule):
         if h.momentum:
             return s.momentum_buffer.mul_(h.momentum).add_(quotient) * h.lr
         return quotient.mul_(h.lr)
+
+
+RMSprop.list_op = StepOp(
+    RMSprop, "square_avg momentum_buffer grad_avg step", "alpha eps weight_decay momentum centered maximize"
+).tried_with({}, {"momentum": 0.9, "weight_decay": 0.1}, {"centered": True, "eps": 1e-2, "maximize": True})

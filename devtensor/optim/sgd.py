@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.core.dtype import float64
 from devtensor.functions.creation import zeros_like
 from devtensor.ops.create import cast
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import Slots, UpdateRule, no_steps, number, settings
 
 
@@ -72,3 +73,14 @@ class SGD(UpdateRule):
         else:
             s.momentum_buffer.add_(g)
         return (g + s.momentum_buffer * h.momentum if h.nesterov else s.momentum_buffer) * h.lr
+
+
+SGD.list_op = StepOp(
+    SGD, "momentum_buffer step", "momentum dampening weight_decay nesterov maximize"
+).tried_with(
+    {},
+    {"weight_decay": 0.1, "maximize": True},
+    {"momentum": 0.9, "weight_decay": 0.1},
+    {"momentum": 0.9, "nesterov": True, "maximize": True},
+    {"momentum": 0.9, "dampening": 0.5},
+)

@@ -87,7 +87,9 @@ def _device_dtype_check_for_fused(p: Any, cuda_unsupported: bool = False) -> Non
     Errors: OptionError.
     """
     if not p.is_floating_point():
-        raise OptionError(f"[fused] `fused=True` requires floating point Tensors, but got {p.dtype}")
+        raise OptionError(
+            f"[fused] `fused=True` requires all the params to be floating point Tensors; one is {p.dtype}"
+        )
 
 
 def _view_as_real(params: list[Any], *state_and_grads: list[Any]) -> None:

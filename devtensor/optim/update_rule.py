@@ -5,23 +5,26 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ArgumentTypeError
+from devtensor.amp.masked_writes import masked_writes
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, OptionError
 from devtensor.core.feed import depend
+from devtensor.core.lists import grouped
 from devtensor.core.state import enable_grad, set_grad_enabled
 from devtensor.core.tensor import Tensor
 from devtensor.functions.creation import full
 from devtensor.ops.parts import view_as_real
 from devtensor.optim.hyperparameters import Hyperparameters, refuse_bad_numbers
 from devtensor.optim.optimizer import Optimizer
-from devtensor.optim.subclassing import _get_scalar_dtype, _to_scalar
+from devtensor.optim.subclassing import _device_dtype_check_for_fused, _get_scalar_dtype, _to_scalar
 
-# What most optimizers can be asked for. `maximize` climbs instead of descending, and `differentiable` lets
-# autograd see the step; the others choose among PyTorch's implementations, of which there is one here, so
-# they are kept and change nothing.
+# What most optimizers can be asked for. `maximize` climbs instead of descending, `differentiable` lets
+# autograd see the step, and `fused` takes scale and flag from a GradScaler; beyond that the others choose
+# among PyTorch's implementations and change nothing, since a kernel for all parameters is taken where it can.
 SETTINGS: dict[str, Any] = {
     "maximize": False,
     "foreach": None,
@@ -64,6 +67,12 @@ class UpdateRule(Optimizer):
     makes its first value from the parameter, a constant; "step" is counted up by itself), and `update`.
     """
 
+    # The same step over lists of tensors, for which devices may have a kernel.
+    list_op: Any = None
+    # Whether `fused` optimizers divide by a GradScaler's scale and skip by its flag.
+    scales: bool = True
+    real_only: bool = False
+
     defaults: Mapping[str, Any] = {}
     settings: Mapping[str, Any] = SETTINGS
     fixed: Mapping[str, Any] = {}
@@ -89,6 +98,8 @@ class UpdateRule(Optimizer):
         if "betas" in values:
             values["betas"] = tuple(_to_scalar(beta) for beta in values["betas"])
         super().__init__(params, {name: values[name] for name in self.written.split() or values})
+        if values.get("fused") and self.scales:
+            self._step_supports_amp_scaling = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -138,22 +149,52 @@ class UpdateRule(Optimizer):
             if closure is not None:
                 with enable_grad():
                     loss = closure()
-            for group in self.param_groups:
-                h = Hyperparameters(group, self.factors)
-                slots = self.slots_of(group)
-                for p in group["params"]:
-                    g = p.grad
-                    if g is not None:
-                        self._step_parameter(p, g, slots, h)
+            with self._masked():
+                for group in self.param_groups:
+                    self._step_group(group)
         return loss
 
-    def _step_parameter(self, p: Any, g: Any, slots: Slots, h: Hyperparameters) -> None:
-        state = self._begun(p, slots) if slots else {}
+    def _masked(self) -> AbstractContextManager[Any]:
+        """What keeps a step from having effects where a GradScaler has left its flag to the optimizer."""
+        found = getattr(self, "found_inf", None)
+        return masked_writes(found) if isinstance(found, Tensor) else nullcontext()
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        """Update a group's parameters, those of one device and dtype by one kernel where there is one."""
+        h = Hyperparameters(group, self.factors)
+        slots = self.slots_of(group)
+        found = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+        for p, _ in found:
+            self._check_parameter(p, group)
+        states = [self._begun(p, slots) if slots else {} for p, _ in found]
+        op = self.list_op if self.list_op is not None and self.list_op.serves(self) else None
+        scale = getattr(self, "grad_scale", None)
+        for kind, (ps, gs, kept) in grouped([p for p, _ in found], [g for _, g in found], states):
+            factor = None if scale is None else scale.to(kind.device)
+            if op is None or h.differentiable or not op.stepped(ps, gs, kept, h, factor):
+                for p, g, state in zip(ps, gs, kept, strict=True):
+                    self.advance(p, g, state, h, factor)
+
+    def _check_parameter(self, p: Any, group: dict[str, Any]) -> None:
+        """Refuse a parameter that the rule cannot step.
+
+        Errors: OptionError.
+        """
+        name = type(self).__name__
+        if self.real_only and p.is_complex():
+            raise OptionError(f"[{name}] {name} does not support complex parameters; one has {p.dtype}")
+        if group.get("fused"):
+            _device_dtype_check_for_fused(p)
+
+    def advance(self, p: Any, g: Any, state: dict[str, Any], h: Any, scale: Any = None) -> None:
+        """Update one parameter and its state; `scale` divides its gradient first, for good."""
+        if scale is not None:
+            g.div_(scale)
         if h.differentiable:
             # What autograd has kept of the old state must stay as it was.
             state.update({name: value.clone() for name, value in state.items()})
         s = SimpleNamespace(**state)
-        if "step" in slots:
+        if "step" in state:
             s.step.add_(1)
             h.count(s.step, p.dtype)
         if h.maximize:

@@ -39,7 +39,7 @@ def _checked(
         raise ArgumentError(f"[{name}] requires non-negative window length, got M={M}")
     if kind.name not in ("float32", "float64"):
         raise ArgumentError(f"[{name}] expects float32 or float64 dtypes, got: {kind}")
-    return drawn(shape, M, not sym, kind, device, requires_grad)
+    return drawn(shape, M, not sym, kind, device, requires_grad, pin_memory=False)
 
 
 def _plain(name: str, doc: str, shape: Shape) -> Any:

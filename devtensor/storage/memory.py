@@ -15,6 +15,7 @@ from devtensor.core.overlap import address_of
 from devtensor.core.tensor import Storage, Tensor, storage_of, wrap
 from devtensor.core.transfer import HostData
 from devtensor.interop import tensor
+from devtensor.interop.pinning import is_pinned, pin_memory
 from devtensor.ops.create import constant, copy, to_device
 
 
@@ -181,16 +182,24 @@ class Memory:
         return self._like(wrap(found.array, found.kind))
 
     def pin_memory(self, device: Any = None) -> Any:
+        """The memory page-locked: itself if it is, else a copy.
+
+        Errors: ArgumentError if it does not lie on the host, DeviceMissing without an accelerator.
+        """
+        made = pin_memory(self.held)
+        return self if made is self.held else self._like(made)
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """Whether it is page-locked for copies to a device."""
+        return is_pinned(self.held)
+
+    def share_memory_(self) -> Any:
         """The memory itself: host memory is taken as it is."""
         return self
 
-    share_memory_ = pin_memory
-
-    def is_pinned(self, device: Any = None) -> bool:
-        """Whether it is pinned: never."""
+    def is_shared(self) -> bool:
+        """Whether other processes see it: never."""
         return False
-
-    is_shared = is_pinned
 
     def resizable(self) -> bool:
         """Whether its size can change: never."""

@@ -110,20 +110,30 @@ for _name, _dtype in {
 
 
 class LegacyStorage(type):
-    """The class of FloatStorage and its kin: typed storages of their dtype are their instances."""
+    """The class of FloatStorage and its kin: typed storages of their dtype and place are their instances."""
 
     dtype: DType
+    place: str
 
     def __instancecheck__(cls, value: Any) -> bool:
-        return isinstance(value, TypedStorage) and value.dtype is cls.dtype and value.device.type == "cpu"
+        held = isinstance(value, TypedStorage) and value.dtype is cls.dtype
+        return held and value.device.type == cls.place
 
     def __call__(cls, *args: Any, **named: Any) -> TypedStorage:
+        if cls.place != "cpu" and "wrap_storage" not in named:
+            named.setdefault("device", cls.place)
         return TypedStorage(*args, dtype=cls.dtype, **named)
 
 
-LEGACY = {
-    name: LegacyStorage(
-        name, (), {"dtype": dtype, "__module__": "devtensor", "__doc__": f"Memory of {dtype}."}
-    )
-    for name, dtype in STORAGE_DTYPES.items()
-}
+def legacy_storages(place: str = "cpu") -> dict[str, LegacyStorage]:
+    """The storages' older classes on a device type, by name."""
+    module = "devtensor" if place == "cpu" else f"devtensor.{place}"
+    return {
+        name: LegacyStorage(
+            name, (), {"dtype": dtype, "place": place, "__module__": module, "__doc__": f"Memory of {dtype}."}
+        )
+        for name, dtype in STORAGE_DTYPES.items()
+    }
+
+
+LEGACY = legacy_storages()

@@ -17,7 +17,13 @@ import devtensor.backend
 from devtensor.core.dtype import DTYPES
 from devtensor.core.errors import ArgumentError, DevtensorError, KernelMissing
 from devtensor.core.op import OPS, Op
-from devtensor.testing import checks, gradients
+from devtensor.testing import checks, gradients, list_ops
+
+
+def required_kernels() -> list[str]:
+    """What every backend must bring: the primitives' kernels, and the one that writes in place."""
+    return sorted(["write", *(name for name, op in OPS.items() if not op.composite)])
+
 
 CHECKS: dict[str, Callable[[Op, Any], None]] = {
     "values": checks.check_parity,
@@ -60,8 +66,13 @@ def check_backend(name: str, report: Callable[[str], None] | None = None) -> int
     Errors: ConformanceError with all that failed; DeviceError if the device cannot be used.
     Example: `check_backend("mydev")`
     """
-    members = _member_failures(name)
-    failures, passed = list(members), 0
+    failures, passed = _member_failures(name), 0
+    for op in list_ops.offered(name):
+        try:
+            list_ops.check_list_op(op, name)
+            passed += 1
+        except Exception as error:
+            failures.append((op.name, "list kernel", f"{type(error).__name__}: {error}"))
     for op in OPS.values():
         found = _failures(op, name, tuple(CHECKS))
         failures += found
@@ -120,9 +131,13 @@ def _member_failures(name: str) -> list[tuple[str, str, str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the device types named on the command line; 1 if any fails."""
+    """Check the device types named on the command line, or list the kernels that one must have; 1 if any
+    fails."""
+    if arguments == ["--required"]:
+        print("\n".join(required_kernels()))
+        return 0
     if not arguments or arguments[0].startswith("-"):
-        print("usage: python -m devtensor.testing.conformance DEVICE...")
+        print("usage: python -m devtensor.testing.conformance DEVICE... | --required")
         return 2
     for name in arguments:
         try:

@@ -56,6 +56,12 @@ OTHER_DTYPES: dict[str, Callable[[int], str | None]] = {
 """For kernels with index or mask inputs: the dtype wanted at each place, None for the common one."""
 
 
+WIDE_NUMBERS: dict[str, tuple[int, ...]] = dict.fromkeys(
+    ("mul", "div", "div_floor", "div_trunc", "floor_divide"), (1,)
+)
+"""Ops that take a number in float32 beside halves, and where."""
+
+
 class ContractError(AssertionError):
     """A kernel, or a caller of one, broke the contract between devtensor and its backends."""
 
@@ -77,13 +83,21 @@ def check_arguments(name: str, arguments: tuple[Any, ...]) -> None:
     first = arguments[: len(arrays)]
     require(all(isinstance(x, StrictArray) for x in first), name, "arrays must come before parameters")
     special = OTHER_DTYPES.get(name, lambda place: None)
-    common = {a.dtype.name for place, a in enumerate(arrays) if special(place) is None}
+    wide = [place for place in WIDE_NUMBERS.get(name, ()) if is_wide_number(arrays, place)]
+    common = {a.dtype.name for place, a in enumerate(arrays) if special(place) is None and place not in wide}
     require(len(common) <= 1, name, f"inputs have dtypes {', '.join(sorted(common))}; they must share one")
     for place, array in enumerate(arrays):
         wanted = special(place) or array.dtype.name
         require(array.dtype.name == wanted, name, f"input {place} is {array.dtype.name}; it must be {wanted}")
     for param in arguments[len(arrays) :]:
         require(is_plain(param), name, f"parameter {param!r} is no plain Python value")
+
+
+def is_wide_number(arrays: list[StrictArray], place: int) -> bool:
+    """Whether the input is a number in float32 where the others are of a half type."""
+    others = {a.dtype.name for k, a in enumerate(arrays) if k != place}
+    number = place < len(arrays) and arrays[place].ndim == 0 and arrays[place].dtype.name == "float32"
+    return number and others <= set(arraylib.HALF_TYPES)
 
 
 def is_plain(param: Any) -> bool:
@@ -132,6 +146,7 @@ class StrictBackend:
     name = "strict"
     dtypes = frozenset(DTYPES)
     amp_policy = "cuda"
+    wide_numbers = WIDE_NUMBERS
 
     def __init__(self) -> None:
         self.unchecked = arraylib.kernels(xp)

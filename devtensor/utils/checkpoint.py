@@ -88,13 +88,21 @@ def checkpoint(
                 f"{determinism_check!r}"
             )
         return _noted(function, args, kwargs, preserve, context_fn, CHECKS[determinism_check], early_stop)
+    _check_reentrant(kwargs, context_fn, debug)
+    return Reentrant.apply(function, preserve, *args)
+
+
+def _check_reentrant(kwargs: dict[str, Any], context_fn: Callable, debug: bool) -> None:
+    """Refuse what a reentrant checkpoint does not take.
+
+    Errors: ArgumentError that names it.
+    """
     if kwargs:
         raise ArgumentError(f"[checkpoint] Unexpected keyword arguments: {','.join(kwargs)}")
     if context_fn is not noop_context_fn or debug:
         raise ArgumentError(
             "[checkpoint] Passing `context_fn` or `debug` is only supported when use_reentrant=False."
         )
-    return Reentrant.apply(function, preserve, *args)
 
 
 class Reentrant(Function):

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import devtensor as dt
-from devtensor.amp import (
-    autocast,
-    get_autocast_dtype,
-    is_autocast_available,
-    is_autocast_enabled,
-    set_autocast_dtype,
-)
+from devtensor import get_autocast_dtype, is_autocast_enabled, set_autocast_dtype
+from devtensor.amp import autocast, is_autocast_available
 from devtensor.core import state
 from devtensor.core.state import Layer
 
@@ -102,6 +98,18 @@ def test_decorator_serves_recursive_functions_and_lets_generators_go():
     assert state.current().layers == ()
     with pytest.raises(TypeError, match="requires a callable, but got int"):
         autocast("cpu")(3)
+
+
+def test_decorated_function_that_fails_ends_its_region():
+    @autocast("cpu")
+    def fails():
+        raise KeyError
+
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            fails()
+        assert not is_autocast_enabled("cpu") and dtype_of_product(matrix()) == "float32"
+    assert state.current().layers == ()
 
 
 def test_one_object_may_be_entered_twice():
@@ -371,6 +379,21 @@ def test_a_function_of_several_ops_is_one():
     assert dt.nn.functional.pad(x, (1, 1), "replicate").dtype is dt.bfloat16
 
 
+def test_a_function_of_several_ops_keeps_a_dtype_that_is_asked_for(device):
+    half, single = matrix(device=device).bfloat16(), matrix(device=device)
+    as_cuda = getattr(dt.device(device).backend, "amp_policy", "cuda") == "cuda"
+    for norm in (dt.linalg.norm, dt.linalg.vector_norm, dt.linalg.matrix_norm, dt.norm):
+        with autocast(device):
+            assert norm(half).dtype is (dt.float32 if as_cuda else dt.bfloat16)
+            for dtype in (dt.bfloat16, dt.float32, dt.float64):
+                assert norm(half, dtype=dtype).dtype is dtype
+            for narrower in (dt.float16, dt.bfloat16):
+                with pytest.raises(RuntimeError, match="no narrower"):
+                    norm(single, dtype=narrower)
+            with pytest.raises(RuntimeError, match="no narrower"):
+                norm(half, dtype=dt.float16)
+
+
 def test_older_names_say_what_to_write():
     names = {
         "get_autocast_cpu_dtype": (), "get_autocast_gpu_dtype": (), "is_autocast_cpu_enabled": (),
@@ -430,3 +453,94 @@ def test_custom_functions_run_backward_as_forward():
     assert sorted(states) == [(False, "bfloat16"), (True, "float16")]
     with pytest.raises(ValueError, match="Expected `device_type` of type `str`"):
         dt.amp.custom_fwd(abs, device_type=3)
+
+
+def test_a_device_s_index_makes_no_difference():
+    with autocast("cpu:0", dtype=dt.float16) as region:
+        assert region.device == "cpu:0"
+        assert dtype_of_product(matrix()) == "float16"
+        assert is_autocast_enabled("cpu") and is_autocast_enabled("cpu:0")
+        assert get_autocast_dtype("cpu:3") is dt.float16
+        set_autocast_dtype("cpu:0", dt.bfloat16)
+        assert dtype_of_product(matrix()) == "bfloat16"
+    assert not is_autocast_enabled("cpu")
+    for wrong in ("cpu:", "cpu:x", "nowhere:0", ":0"):
+        with pytest.raises(RuntimeError, match="unsupported autocast device_type"):
+            autocast(wrong)
+
+
+def test_the_switch_is_a_bool_and_leaving_hides_no_error():
+    for switch in (1, 0, "on", None):
+        with pytest.raises(TypeError, match="enabled must be a bool"), autocast("cpu", enabled=switch):
+            raise AssertionError
+        assert state.current().layers == ()
+        assert get_autocast_dtype("cpu") is dt.bfloat16
+    region = autocast("cpu")
+    assert region.__enter__() is region
+    assert region.__exit__(None, None, None) is False
+
+
+def test_users_code_in_backward_sees_the_region_that_backward_runs_in():
+    """Formulas keep the dtypes of forward; Functions and hooks are in the region, as in PyTorch."""
+    seen = []
+
+    class Doubles(dt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            seen.append(("backward", dtype_of_product(g)))
+            return g * 2
+
+    x = matrix(requires_grad=True)
+    x.register_hook(lambda g: seen.append(("leaf", dtype_of_product(g))))
+    x.register_post_accumulate_grad_hook(lambda leaf: seen.append(("sum", dtype_of_product(leaf.grad))))
+    with Heard() as heard, autocast("cpu"):
+        y = Doubles.apply(x)
+        y.register_hook(lambda g: seen.append(("hook", dtype_of_product(g))))
+        y.grad_fn.register_hook(lambda made, gs: seen.append(("after", dtype_of_product(made[0]))))
+        y.grad_fn.register_prehook(lambda gs: seen.append(("before", dtype_of_product(gs[0]))))
+        loss = (y * y).sum()
+        loss.backward(retain_graph=True)
+    names = ["hook", "before", "backward", "after", "leaf", "sum"]
+    assert seen == [(name, "bfloat16") for name in names]
+    assert heard.autocast[heard.names.index("sum") + 1] is False
+    seen.clear()
+    loss.backward()
+    assert seen == [(name, "float32") for name in names]
+    assert x.grad.dtype is dt.float32
+
+
+@pytest.mark.parametrize("wanted", ["float32", "float16", "bfloat16"])
+def test_custom_fwd_casts_inputs_and_leaves_the_region(wanted):
+    seen = []
+
+    class Product(dt.autograd.Function):
+        @staticmethod
+        @dt.amp.custom_fwd(device_type="cpu", cast_inputs=getattr(dt, wanted))
+        def forward(ctx, x, others, *, wide):
+            seen.extend([x.dtype.name, others[0].dtype.name, wide.dtype.name, is_autocast_enabled("cpu")])
+            return x @ others[0]
+
+        @staticmethod
+        @dt.amp.custom_bwd(device_type="cpu")
+        def backward(ctx, g):
+            seen.append(is_autocast_enabled("cpu"))
+            return g, None
+
+    x = matrix().half()
+    forward = Product.forward
+    with autocast("cpu"):
+        found = forward(SimpleNamespace(), x, [matrix().bfloat16()], wide=matrix().double())
+    assert seen == [wanted, wanted, "float64", False]
+    assert found.dtype.name == wanted
+    # Outside of a region nothing is cast.
+    forward(SimpleNamespace(), x, [matrix().half()], wide=matrix())
+    assert seen[4:] == ["float16", "float16", "float32", False]
+    leaf = matrix(requires_grad=True)
+    with autocast("cpu"):
+        Product.forward(context := SimpleNamespace(), leaf, [matrix()], wide=matrix())
+    Product.backward(context, matrix())
+    assert seen[-1] is False

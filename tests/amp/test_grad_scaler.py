@@ -547,3 +547,22 @@ def test_losses_in_float64_and_iterables():
     assert scaler._scale.dtype is dt.float32
     assert isinstance(scaler.scale([dt.tensor(1.0)]), list)
     assert isinstance(scaler.scale({dt.tensor(1.0)}), map)
+
+
+@pytest.mark.parametrize("first", ["float32", "float64"])
+@pytest.mark.parametrize("bad", [None, 0, 1, 2])
+def test_gradients_of_several_dtypes_are_all_divided_and_looked_at(first, bad):
+    second = {"float32": "float64", "float64": "float32"}[first]
+    parameters = [dt.ones(3, dtype=getattr(dt, name), requires_grad=True) for name in (first, second, first)]
+    optimizer = dt.optim.SGD(parameters, lr=1.0)
+    scaler = dt.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(dt.ones(()))
+    for place, p in enumerate(parameters):
+        p.grad = dt.full((3,), 8.0, dtype=p.dtype)
+        if place == bad:
+            p.grad[1] = float("inf")
+    scaler.step(optimizer)
+    assert all(p.grad[0].item() == 1.0 for p in parameters)
+    assert all(p.tolist() == [0.0 if bad is None else 1.0] * 3 for p in parameters)
+    scaler.update()
+    assert scaler.get_scale() == (8.0 if bad is None else 4.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import devtensor as dt
@@ -102,9 +103,54 @@ def test_mixed_inputs_meet_in_the_widest(half):
     with autocast("cpu", dtype=getattr(dt, half)):
         for found in (x + y, x * y, dt.cat([x, y]), dt.where(x > 0.5, x, y), dt.maximum(x, y)):
             assert found.dtype is dt.float32
-        # A tensor without dimensions widens nothing.
+        # In promotion a tensor without dimensions widens nothing, to autocast it is one like others.
         assert (x * y[0, 0]).dtype.name == half
+        assert x[0].index_copy(0, dt.tensor(1), y[0, 0]).dtype is dt.float32
         assert (x @ y).dtype.name == half
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("join", [dt.cat, dt.stack, dt.hstack, dt.concat])
+def test_the_other_half_type_is_not_joined(join, half):
+    """PyTorch's autocast knows the region's half type and float32, whose first tensor ends its search."""
+    x, wide = square(half), square("float32")
+    other = square(*(name for name in HALVES if name != half))
+    with autocast("cpu", dtype=getattr(dt, half)):
+        for refused in ([other, other], [x, other], [other, wide], [x, other, wide], [x.long(), other]):
+            with pytest.raises(RuntimeError, match=rf"Unexpected floating dtype .*in a region of .*{half}"):
+                join(refused)
+        for met in ([wide, other], [x, wide, other]):
+            assert join(met).dtype is dt.float32
+        assert join([x, x]).dtype.name == half
+        assert join([x, x.double()]).dtype is dt.float64
+        assert join([x.long(), x.long()]).dtype is dt.int64
+        # What only uses joining inside takes them.
+        assert dt.nn.functional.pad(other[None, None, None], (1,) * 6, mode="circular").dtype is other.dtype
+    assert join([other, other]).dtype is other.dtype
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("given", ["float32", "half"])
+def test_a_bilinear_map_keeps_the_dtype_of_its_first_input(given, half):
+    x = square(half if given == "half" else given)
+    with autocast("cpu", dtype=getattr(dt, half)):
+        found = dt.nn.functional.bilinear(x, x, x.reshape(1, 4, 4))
+    assert found.dtype is x.dtype
+    wide = x.double().numpy()
+    wanted = np.einsum("bi,ij,bj->b", wide, wide, wide)[:, None]
+    np.testing.assert_allclose(found.double().numpy(), wanted, rtol=3e-2)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_matrices_of_halves_that_pytorch_refuses(half):
+    x = square(half) + dt.eye(4, dtype=getattr(dt, half))
+    with autocast("cpu", dtype=getattr(dt, half)):
+        for refused in (dt.linalg.det, dt.slogdet, dt.linalg.lu_factor, lambda m: dt.linalg.solve_ex(m, m)):
+            with pytest.raises(RuntimeError, match=r"Low precision|not implemented"):
+                refused(x)
+        for wide in (dt.linalg.inv, lambda m: dt.linalg.solve(m, m), dt.cholesky_inverse):
+            assert wide(x).dtype is dt.float32
+        assert dt.lu(x)[0].dtype is dt.float32
 
 
 def test_table_decides_every_op_that_has_a_policy():

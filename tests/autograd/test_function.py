@@ -273,7 +273,7 @@ def test_hooks_after_accumulation():
     (x * 2).sum().backward()
     assert seen == [[2, 2, 2]]
     x.register_post_accumulate_grad_hook(lambda p: p.grad)
-    with pytest.raises(TypeError, match="should return None"):
+    with pytest.raises(RuntimeError, match="should return None"):
         (x * 2).sum().backward()
     with pytest.raises(AutogradError, match="non-leaf"):
         (x * 2).register_post_accumulate_grad_hook(print)

@@ -11,7 +11,7 @@ import devtensor
 from devtensor.backend.arraylib.windows import taps
 from devtensor.core.op import OPS
 from devtensor.core.tensor import spec_of
-from devtensor_numpy import choosing, depthwise, pool, statistics
+from devtensor_numpy import choosing, depthwise, pool, row_norms
 from devtensor_numpy.devices import NumpyBackend
 from devtensor_numpy.index import refuse_outside, sort
 from devtensor_numpy.losses import cross_entropy
@@ -93,16 +93,16 @@ def test_indices_outside_are_refused(index, fits):
 
 def test_layer_norm_gradient_over_many_blocks():
     g, x, weight = rng.normal(size=(600, 300)), rng.normal(size=(600, 300)), rng.normal(size=300)
-    slope, along = statistics.layer_norm_gradient(g, x, weight, 1, 1e-5)
+    slope, along = row_norms.layer_norm_gradient(g, x, weight, 1, 1e-5)
     step = 1e-6
     for place in ((0, 0), (599, 299), (321, 7)):
         moved = x.copy()
         moved[place] += step
-        rise = statistics.layer_norm(moved, weight, None, 1, 1e-5) - statistics.layer_norm(
+        rise = row_norms.layer_norm(moved, weight, None, 1, 1e-5) - row_norms.layer_norm(
             x, weight, None, 1, 1e-5
         )
         assert math.isclose((rise * g).sum() / step, slope[place], rel_tol=1e-4, abs_tol=1e-6)
-    standard = statistics.layer_norm(x, None, None, 1, 1e-5)
+    standard = row_norms.layer_norm(x, None, None, 1, 1e-5)
     np.testing.assert_allclose(along, (g * standard).sum(0), rtol=1e-9)
 
 

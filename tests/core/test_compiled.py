@@ -40,9 +40,7 @@ def test_a_wrapper_has_the_parameters_of_what_it_wraps():
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 def test_the_made_function_has_the_signature_and_one_parameter_more(function):
     parameters = parameters_of(function)
-    made = compiled(
-        function.__name__, parameters.declared("out"), ["return out"], {}, parameters.defaults | {"out": None}
-    )
+    made = compiled(function.__name__, parameters.with_keyword("out"), ["return {out}"], {})
     wanted = [str(p) for p in inspect.signature(function).parameters.values()]
     at = len(wanted) - (parameters.keywords is not None)
     found = [str(p) for p in inspect.signature(wrapping(function, made)).parameters.values()]
@@ -56,7 +54,7 @@ def test_arguments_are_handed_on():
 
     parameters = parameters_of(asked)
     line = f"return asked({parameters.passed_on()})"
-    made = compiled("made", parameters.declared(), [line], {"asked": asked}, parameters.defaults)
+    made = compiled("made", parameters, [line], {"asked": asked})
     assert made(1, 2, d=4) == asked(1, 2, d=4)
     assert made(1, 2, 7, 8, 9, d=4, e=6, f=10) == asked(1, 2, 7, 8, 9, d=4, e=6, f=10)
     with pytest.raises(TypeError, match=r"made\(\) missing 1 required keyword-only argument: 'd'"):
@@ -64,10 +62,17 @@ def test_arguments_are_handed_on():
 
 
 def test_functions_that_share_code_keep_their_names_and_defaults():
-    one = compiled("one", "x=None", ["return x, word"], {"word": "first"}, {"x": 1})
-    two = compiled("two", "x=None", ["return x, word"], {"word": "second"}, {"x": 2})
-    assert (one(), two()) == ((1, "first"), (2, "second"))
-    assert (one.__code__.co_name, two.__code__.co_name) == ("one", "two")
+    def first(x=1): ...
+    def second(y=2): ...
+
+    made = [
+        compiled(f.__name__, parameters_of(f), [f"return {{{n}}}, word, locals()"], {"word": f.__name__})
+        for f, n in ((first, "x"), (second, "y"))
+    ]
+    assert made[0].__code__.co_code == made[1].__code__.co_code
+    assert [f() for f in made] == [(1, "first", {"x": 1}), (2, "second", {"y": 2})]
+    assert made[1](y=5) == (5, "second", {"y": 5})
+    assert [f.__code__.co_name for f in made] == ["first", "second"]
 
 
 def test_a_debugger_finds_the_lines_of_an_entry():

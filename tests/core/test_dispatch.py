@@ -81,8 +81,10 @@ def test_cpu_tensors_without_dimensions_and_cpu_indices_may_join():
     y = devtensor.ones(3, device=STRANGE)
     out = y * devtensor.tensor(2.0)
     assert str(out.device) == "strict:0" and out.tolist() == [2.0] * 3
-    picked = index.index_select(y, devtensor.tensor([0, 2]), 0)
+    picked = y[devtensor.tensor([0, 2])]
     assert str(picked.device) == "strict:0" and picked.shape == (2,)
+    with pytest.raises(DeviceError):
+        index.index_select(y, devtensor.tensor([0, 2]), 0)
     with pytest.raises(DeviceError):
         devtensor.tensor([2.0]) * y
 

@@ -108,6 +108,7 @@ ARGUMENTS = {
     "index_put_": (("rows",), "other"), "put_": ("rows", "row"), "scatter_": (0, "places", "other"),
     "scatter_add_": (0, "places", "other"), "scatter_reduce_": (0, "places", "other", "prod"),
     "index_reduce_": (0, "rows", "other", "amax"), "addcmul_": ("other", "other"),
+    "add_scaled_": ("other", 0.3), "sub_scaled_": ("other", 0.3),
     "addcdiv_": ("other", "other"), "addmm_": ("other", "other"), "addmv_": None, "addr_": None,
     "baddbmm_": None, "addbmm_": None,
     "bitwise_and_": None, "bitwise_or_": None, "bitwise_xor_": None, "bitwise_not_": None,

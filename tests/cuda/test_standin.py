@@ -57,7 +57,7 @@ def run_over_standin(*arguments: str, timeout: int = 300, **environment: str) ->
 def test_the_backend_s_own_tests_run_its_lines(tmp_path):
     told = tmp_path / "lines.json"
     run_over_standin(
-        "-p", "lines_run", "tests/cuda/on_standin", LINES_OF=str(BACKEND), LINES_RUN=str(told)
+        "-p", "lines_run", "tests/cuda/on_standin", timeout=1200, LINES_OF=str(BACKEND), LINES_RUN=str(told)
     )  # fmt: skip
     files = json.loads(told.read_text())
     assert {"devices.py", "kernels.py", "memory.py", "queues.py"} <= files.keys()
@@ -72,6 +72,14 @@ def test_the_backend_s_own_tests_run_its_lines(tmp_path):
 def test_ops_agree_with_their_references():
     run_over_standin(
         "--device", "cuda", "tests/ops/test_values.py", "-k", f"test_values and ({' or '.join(SOME_OPS)})"
+    )
+
+
+@needs_compiler
+@pytest.mark.xdist_group("standin")
+def test_optimizers_and_scalers_follow_their_formulas():
+    run_over_standin(
+        "--device", "cuda", "tests/optim/test_rules.py", "tests/amp/test_grad_scaler.py", "-k", "cuda"
     )
 
 

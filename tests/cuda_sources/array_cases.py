@@ -93,8 +93,50 @@ def row_cases(kind: str, dtype: str) -> Iterator[Case]:
     wide, upstream = y.astype(np.float64), g.astype(np.float64)
     wanted = 0.5 * wide * (upstream - (wide * upstream).sum(1, keepdims=True))
     yield Case(entry, entry, [y, g, result, rows, columns, 0.5], rows, [(result, wanted)], **near)
+    yield from other_softmaxes(kind, dtype)
     for weight, bias in [(draw(dtype, columns, seed=3), draw(dtype, columns, seed=4)), (None, None)]:
         yield layer_norm_case(kind, dtype, x, weight, bias)
+        yield layer_norm_backward_case(kind, dtype, x, g, weight)
+
+
+def other_softmaxes(kind: str, dtype: str) -> Iterator[Case]:
+    """Logarithms, and shares of rows of which some hold nothing but minus infinity."""
+    rows, columns = ROW_SHAPES[kind]
+    x = draw(dtype, rows, columns, seed=5)
+    logarithms = np.log(softmax(x, 0, 1.0))
+    hidden, shares = x.copy(), softmax(x, 0, 1.0)
+    hidden[1], shares[1] = -np.inf, 0
+    for name, given, wanted in [("log_softmax", x, logarithms), ("safe_softmax", hidden, shares)]:
+        out, entry = np.zeros_like(given), f"{kind}_{name}_{dtype}"
+        size = 1.0 if name == "log_softmax" else 0.05
+        values = [given, out, rows, columns, 0, 1.0]
+        yield Case(entry, entry, values, rows, [(out, wanted)], TOLERANCE[dtype] * 2, size)
+
+
+def along_cases(dtype: str) -> Iterator[Case]:
+    """Softmaxes along the middle one of three dims."""
+    outer, columns, inner = 3, 5, 7
+    near = TOLERANCE[dtype] * 2
+    x, g = draw(dtype, outer, columns, inner, seed=1), draw(dtype, outer, columns, inner, seed=2)
+    rows = outer * inner
+
+    by_row = softmax(x.swapaxes(1, 2).reshape(rows, columns), 0, 1.0)
+    shares = by_row.reshape(outer, inner, columns).swapaxes(1, 2)
+    hidden, safe = x.copy(), shares.copy()
+    hidden[1, :, 2], safe[1, :, 2] = -np.inf, 0
+    forms = [
+        ("softmax", x, shares, 0.05), ("safe_softmax", hidden, safe, 0.05),
+        ("log_softmax", x, np.log(shares), 1.0),
+    ]  # fmt: skip
+    for name, given, wanted, size in forms:
+        out, entry = np.zeros_like(x), f"along_{name}_{dtype}"
+        values = [given, out, rows, columns, inner]
+        yield Case(entry, entry, values, rows, [(out, wanted)], near, size)
+    y, result, entry = shares.astype(x.dtype), np.zeros_like(x), f"along_softmax_backward_{dtype}"
+    wide, upstream = y.astype(np.float64), g.astype(np.float64)
+    wanted = wide * (upstream - (wide * upstream).sum(1, keepdims=True))
+    values = [y, g, result, rows, columns, inner]
+    yield Case(entry, entry, values, rows, [(result, wanted)], near, 0.05)
 
 
 def layer_norm_case(kind: str, dtype: str, x: np.ndarray, weight: Any, bias: Any) -> Case:
@@ -110,6 +152,41 @@ def layer_norm_case(kind: str, dtype: str, x: np.ndarray, weight: Any, bias: Any
     return Case(f"{entry} {weight is None}", entry, values, len(x), expected, TOLERANCE[dtype] * 2)
 
 
+def layer_norm_backward_case(kind: str, dtype: str, x: np.ndarray, g: np.ndarray, weight: Any) -> Case:
+    wide, eps = x.astype(np.float64), 1e-5
+    mean, scale = wide.mean(1, keepdims=True), 1 / np.sqrt(wide.var(1, keepdims=True) + eps)
+    standard, upstream = (wide - mean) * scale, g.astype(np.float64)
+    if weight is not None:
+        upstream = upstream * weight.astype(np.float64)
+    along = (upstream * standard).mean(1, keepdims=True)
+    wanted = (upstream - upstream.mean(1, keepdims=True) - standard * along) * scale
+    out, means, scales = np.zeros_like(x), np.zeros(len(x)), np.zeros(len(x))
+    entry = f"{kind}_layer_norm_backward_{dtype}"
+    values = [g, x, weight, out, means, scales, *x.shape, eps]
+    expected = [(out, wanted), (means, mean[:, 0]), (scales, scale[:, 0])]
+    return Case(f"{entry} {weight is None}", entry, values, len(x), expected, TOLERANCE[dtype] * 2)
+
+
+def row_part_cases(dtype: str) -> Iterator[Case]:
+    rows, columns, chunk, chunks = 11, 37, 4, 3
+    g, x = draw(dtype, rows, columns, seed=1), draw(dtype, rows, columns, seed=2)
+    means, scales = np.linspace(-1, 1, rows), np.linspace(0.5, 2, rows)
+    standard = (x.astype(np.float64) - means[:, None]) * scales[:, None]
+    terms, wide = g.astype(np.float64) * standard, np.float64 if dtype == "float64" else np.float32
+    wanted = np.add.reduceat(terms, range(0, rows, chunk))
+    parts, near = np.zeros((chunks, columns), wide), 1e-13 if dtype == "float64" else 2e-6
+    entry = f"layer_norm_weight_parts_{dtype}"
+    values = [g, x, means, scales, parts, rows, columns, chunk]
+    yield Case(entry, entry, values, parts.size, [(parts, wanted)], near)
+    given, out, entry = wanted.astype(wide), np.zeros(columns, x.dtype), f"sum_of_parts_{dtype}"
+    expected = [(out, given.astype(np.float64).sum(0))]
+    yield Case(entry, entry, [given, out, chunks, columns], columns, expected, TOLERANCE[dtype])
+
+
+WINDOW_KERNELS = (
+    "image_to_columns", "columns_to_image", "depthwise", "gradient_depthwise_image",
+    "gradient_depthwise_taps",
+)  # fmt: skip
 GEOMETRIES = [
     dict(image=(2, 3, 5, 6), window=(3, 2), stride=(1, 1), padding=(0, 0), dilation=(1, 1)),
     dict(image=(1, 2, 7, 8), window=(3, 3), stride=(2, 1), padding=(1, 2), dilation=(1, 2)),
@@ -151,7 +228,9 @@ def window_case(name: str, dtype: str, geometry: dict[str, Any]) -> Case:
     if name == "columns_to_image":
         out, wanted = np.zeros_like(image), back[:, :, top : top + height, left : left + width]
         return Case(entry, entry, [spread, out, *sizes], out.size, [(out, wanted)], near)
-    return depthwise_case(entry, image, taken, sizes, near, with_bias=down == 1)
+    if name == "depthwise":
+        return depthwise_case(entry, image, taken, sizes, near, with_bias=down == 1)
+    return depthwise_gradient_case(entry, image, taken, sizes, near, geometry)
 
 
 def depthwise_case(
@@ -167,6 +246,34 @@ def depthwise_case(
         wanted = wanted + bias.astype(np.float64)[:, None, None]
     out = np.zeros(wanted.shape, image.dtype)
     return Case(entry, entry, [image, weight, bias, out, multiplier, *sizes], out.size, [(out, wanted)], near)
+
+
+def depthwise_gradient_case(
+    entry: str, image: np.ndarray, taken: np.ndarray, sizes: list[int], near: float, geometry: dict[str, Any]
+) -> Case:
+    dtype, multiplier = image.dtype.name, 2
+    batch, channels, tall, broad, rows, columns = taken.shape
+    weight = draw(dtype, channels * multiplier, 1, tall, broad, seed=3)
+    g = draw(dtype, batch, channels * multiplier, rows, columns, seed=5)
+    taps = weight.astype(np.float64).reshape(channels, multiplier, tall, broad)
+    upstream = g.astype(np.float64).reshape(batch, channels, multiplier, rows, columns)
+    work = [multiplier, *sizes]
+    if "taps" in entry:
+        wanted = np.einsum("bcmyx,bcijyx->cmij", upstream, taken).reshape(weight.shape)
+        out = np.zeros_like(weight)
+        return Case(entry, entry, [g, image, out, *work], out.size, [(out, wanted)], near)
+    (down, right), (top, left) = geometry["stride"], geometry["padding"]
+    apart, aside = geometry["dilation"]
+    height, width = image.shape[2:]
+    back = np.zeros((batch, channels, height + 2 * top, width + 2 * left))
+    for i, j in product(range(tall), range(broad)):
+        part = np.s_[
+            :, :, i * apart : i * apart + down * (rows - 1) + 1 : down,
+            j * aside : j * aside + right * (columns - 1) + 1 : right,
+        ]  # fmt: skip
+        back[part] += np.einsum("bcmyx,cm->bcyx", upstream, taps[:, :, i, j])
+    out, wanted = np.zeros_like(image), back[:, :, top : top + height, left : left + width]
+    return Case(entry, entry, [g, weight, out, *work], out.size, [(out, wanted)], near)
 
 
 def add_rows_case(dtype: str) -> Case:
@@ -190,6 +297,8 @@ def cases() -> Iterator[Case]:
     for dtype in DTYPES:
         for kind in ROW_SHAPES:
             yield from row_cases(kind, dtype)
-        for name, geometry in product(("image_to_columns", "columns_to_image", "depthwise"), GEOMETRIES):
+        yield from along_cases(dtype)
+        yield from row_part_cases(dtype)
+        for name, geometry in product(WINDOW_KERNELS, GEOMETRIES):
             yield window_case(name, dtype, geometry)
         yield add_rows_case(dtype)

@@ -455,7 +455,7 @@ def test_block_masks_refuse_halves_of_pairs():
 
 
 def test_a_mask_beside_is_causal_hides_what_either_hides():
-    given = [devtensor.randn(2, 4, 3, dtype=devtensor.float64) for _ in range(3)]
+    given = [devtensor.randn(2, 2, 4, 3, dtype=devtensor.float64) for _ in range(3)]
     mask = devtensor.tensor([[True, False, True, True]] * 4)
     both = devtensor.ones(4, 4, dtype=devtensor.bool).tril() & mask
     found = F.scaled_dot_product_attention(*given, attn_mask=mask, is_causal=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from devtensor.amp import autocast
 from devtensor.core.device import resolve
+from devtensor.core.errors import DTypeError
 from devtensor.core.op import Op
 from devtensor.ops.examples import Case
 from devtensor.testing.cases import Sample, accepts, cases_of, expected_dtypes, is_free, sample, to_numpy
@@ -33,7 +35,11 @@ def check_amp(op: Op, device: str = "cpu") -> None:
         for half in HALVES:
             lowered = {"lower": half, "float32": "float32", None: None}[policy(op, case, device)]
             for drawn in (sample(op, case, "float32", device), sample(op, case, half, device)):
-                check_sample(drawn, half, lowered or drawn.dtype)
+                wanted = lowered or drawn.dtype
+                if accepts(op, case, wanted):
+                    check_sample(drawn, half, wanted)
+                else:
+                    check_refused(drawn, half)
 
 
 def check_sample(drawn: Sample, half: str, wanted: str) -> None:
@@ -50,6 +56,12 @@ def check_sample(drawn: Sample, half: str, wanted: str) -> None:
         if out.dtype.is_floating_point:
             lost = np.isfinite(to_numpy(plain).astype(float)) & ~np.isfinite(to_numpy(out).astype(float))
             assert not lost.any(), f"{drawn} under autocast({half}): not finite where plain float32 is"
+
+
+def check_refused(drawn: Sample, half: str) -> None:
+    """What takes no half type takes none under autocast, unless the policy brings it to float32."""
+    with autocast(drawn.device.type, dtype=half), pytest.raises(DTypeError, match="Low precision"):
+        drawn.run()
 
 
 def test_amp(op, device):

@@ -1,4 +1,4 @@
-"""Every device gives what the CPU gives; a kernel for a composite gives what its body gives."""
+"""Every device gives what the CPU gives; there a kernel for a composite gives what its body does."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ REFUSED = {
     "distributed": ["init_process_group", "init_device_mesh", "TCPStore"],
     "overrides": ["TorchFunctionMode", "handle_torch_function"],
     "hub": ["load", "list", "help"],
-    "cuda": ["CUDAGraph", "graph", "make_graphed_callables", "cudart", "MemPool"],
+    "cuda": ["CUDAGraph", "graph", "make_graphed_callables", "use_mem_pool", "MemPool"],
     "_dynamo": ["explain", "export"],
     "utils.cpp_extension": ["load", "load_inline", "CUDAExtension", "CppExtension", "BuildExtension"],
     "nn.parallel": ["gather", "scatter", "replicate", "parallel_apply"],

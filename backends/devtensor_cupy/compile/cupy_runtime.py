@@ -9,7 +9,8 @@ import cupy
 import numpy as np
 from cupy_backends.cuda.api import driver  # pyright: ignore[reportAttributeAccessIssue]
 
-from devtensor_cupy.compile.arguments import packed
+from devtensor_cupy.compile import cupy_compiler
+from devtensor_cupy.compile.arguments import Packed, packed
 from devtensor_cupy.compile.cubins import cubin
 from devtensor_cupy.compile.nvrtc import architecture_for
 from devtensor_cupy.compile.registry import Source
@@ -27,13 +28,18 @@ class Kernels:
         self.module.load(content)
         self.functions = {name: self.module.get_function(name) for name in source.entries}
 
+    def start(self, entry: str, blocks: int, arguments: Packed, stream: Any) -> None:
+        """Run a kernel on a stream of the device that this was loaded on."""
+        function, threads = self.functions[entry], self.source.entries[entry].launch.threads
+        driver.launchKernel(function.ptr, blocks, 1, 1, threads, 1, 1, 0, stream.ptr, arguments.address, 0)
+
 
 class CupyRuntime:
     """One device: the current one when this is made, and at every call."""
 
     def __init__(self, options: tuple[str, ...] = ()) -> None:
         self.runtime = cupy.cuda.runtime
-        self.arch = architecture_for(int(cupy.cuda.Device().compute_capability))
+        self.arch = architecture_for(int(cupy.cuda.Device().compute_capability), cupy_compiler)
         self.options = options
         self.blocks: dict[int, Any] = {}
         self.hosts: dict[int, Any] = {}
@@ -88,13 +94,11 @@ class CupyRuntime:
         self.runtime.memsetAsync(address, byte, size, stream.ptr)
 
     def load(self, source: Source) -> Kernels:
-        return Kernels(source, cubin(source, self.arch, self.options))
+        made = cubin(source, self.arch, self.options, cupy_compiler.compile_cubin, cupy_compiler.version)
+        return Kernels(source, made)
 
     def launch(self, kernels: Kernels, entry: str, blocks: int, values: Sequence[Any], stream: Any) -> None:
-        told = kernels.source.entries[entry]
-        arguments = packed(told, values)
-        function, threads = kernels.functions[entry], told.launch.threads
-        driver.launchKernel(function.ptr, blocks, 1, 1, threads, 1, 1, 0, stream.ptr, arguments.address, 0)
+        kernels.start(entry, blocks, packed(kernels.source.entries[entry], values), stream)
 
 
 def address_of(host: memoryview) -> int:

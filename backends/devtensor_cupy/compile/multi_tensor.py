@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 
 from devtensor_cupy.compile.prelude import PRELUDE
 from devtensor_cupy.compile.registry import CHUNKS, ONE_BLOCK, family, source
@@ -55,10 +57,11 @@ template <class T> __device__ void square_sums(const long long* table, double* s
     if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }
 
-template <class T> __device__ void clip(const long long* table, const double* norm, double largest) {
+template <class T>
+__device__ void clip(const long long* table, const float* norm, const double* wide_norm, double largest) {
     Piece piece = piece_of(table);
     T* gradient = tensor_at<T>(table, 0, piece.tensor);
-    double ratio = largest / (*norm + 1e-6);
+    double ratio = largest / ((norm ? (double)*norm : *wide_norm) + 1e-6);
     WIDE(T) factor = ratio > 1.0 ? 1.0 : ratio;
     for (long long i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
         gradient[i] = rounded<T>(widen(gradient[i]) * factor);
@@ -68,12 +71,14 @@ template <class T> __device__ void clip(const long long* table, const double* no
 """
 
 NORM_OF_SUMS = r"""
-// The norm from all blocks' sums, in a fixed order: the same bits each time.
-extern "C" __global__ void norm_of_sums(const double* sums, long long count, double* norm) {
+// The norm from all blocks' sums, in a fixed order: the same bits each time. One of the two takes it.
+extern "C" __global__ void norm_of_sums(const double* sums, long long count, float* norm, double* wide_norm) {
     double sum = 0;
     for (long long i = threadIdx.x; i < count; i += blockDim.x) sum += sums[i];
     double total = block_sum(sum);
-    if (threadIdx.x == 0) *norm = sqrt(total);
+    if (threadIdx.x) return;
+    if (norm) *norm = sqrt(total);
+    if (wide_norm) *wide_norm = sqrt(total);
 }
 """
 
@@ -84,8 +89,9 @@ extern "C" __global__ void multi_unscale_@dtype(const long long* table, const fl
 extern "C" __global__ void multi_square_sums_@dtype(const long long* table, double* sums) {
     square_sums<@T>(table, sums);
 }
-extern "C" __global__ void multi_clip_@dtype(const long long* table, const double* norm, double largest) {
-    clip<@T>(table, norm, largest);
+extern "C" __global__ void multi_clip_@dtype(
+    const long long* table, const float* norm, const double* wide_norm, double largest) {
+    clip<@T>(table, norm, wide_norm, largest);
 }
 """
 
@@ -94,12 +100,19 @@ NORM = source("norm", PRELUDE + NORM_OF_SUMS, {"norm_of_sums": ONE_BLOCK})
 
 
 def pack_table(lists: Sequence[Sequence[int]], sizes: Sequence[int], chunk: int = CHUNK) -> tuple[bytes, int]:
-    """The table of tensors of `sizes` elements at the addresses in `lists`, and the blocks it wants."""
-    pieces = [(k, begin) for k, size in enumerate(sizes) for begin in range(0, size, chunk)]
-    table = array("q", [len(sizes), len(lists), len(pieces), chunk])
+    """The table of tensors of `sizes` elements at the addresses in `lists`, and the blocks it wants.
+
+    A list without addresses stands as null pointers.
+    """
+    rest, blocks = pieces_of(tuple(sizes), chunk)
+    table = array("q", [len(sizes), len(lists), blocks, chunk])
     for addresses in lists:
-        table.extend(addresses)
-    table.extend(sizes)
-    for piece in pieces:
-        table.extend(piece)
-    return table.tobytes(), len(pieces)
+        table.extend(addresses or [0] * len(sizes))
+    return table.tobytes() + rest, blocks
+
+
+@lru_cache(maxsize=64)
+def pieces_of(sizes: tuple[int, ...], chunk: int) -> tuple[bytes, int]:
+    """The part of a table that sizes alone decide, and its blocks."""
+    pieces = [(k, begin) for k, size in enumerate(sizes) for begin in range(0, size, chunk)]
+    return array("q", [*sizes, *chain.from_iterable(pieces)]).tobytes(), len(pieces)

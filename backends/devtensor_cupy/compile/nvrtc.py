@@ -69,16 +69,19 @@ def architectures() -> tuple[int, ...]:
     return tuple(known)
 
 
-def architecture_for(device: int) -> int:
+def architecture_for(device: int, compiler: Any = None) -> int:
     """What to compile for a device of this compute capability: the newest of its generation that NVRTC knows.
+
+    `compiler` has `architectures` and `version` as this module, which is asked where none is named.
 
     Errors: CompileError if NVRTC knows none that such a device runs.
     """
-    fitting = [known for known in architectures() if known // 10 == device // 10 and known <= device]
+    asked = compiler or sys.modules[__name__]
+    fitting = [known for known in asked.architectures() if known // 10 == device // 10 and known <= device]
     if not fitting:
-        told = ", ".join(f"sm_{known}" for known in architectures())
+        told = ", ".join(f"sm_{known}" for known in asked.architectures())
         raise CompileError(
-            f"[nvrtc] NVRTC {version()} knows {told}; the device needs sm_{device}; {HOW_TO_GET}"
+            f"[nvrtc] NVRTC {asked.version()} knows {told}; the device needs sm_{device}; {HOW_TO_GET}"
         )
     return max(fitting)
 

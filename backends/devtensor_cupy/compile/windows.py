@@ -6,7 +6,7 @@ same bits each time.
 
 from __future__ import annotations
 
-from devtensor_cupy.compile.registry import ELEMENTS, family
+from devtensor_cupy.compile.registry import BLOCK_ROWS, ELEMENTS, family
 
 SIZES = (
     "long long batch, long long channels, long long height, long long width, "
@@ -80,6 +80,54 @@ __device__ void depthwise(const T* image, const T* weight, const T* bias, T* out
         out[i] = rounded<T>(sum);
     }
 }
+
+// The gradient of the image, from that of what `depthwise` gives.
+template <class T>
+__device__ void depthwise_image(const T* gradient, const T* weight, T* image, long long multiplier, @SIZES) {
+    long long count = batch * channels * height * width, window = window_height * window_width;
+    for (long long i = global_thread(); i < count; i += all_threads()) {
+        long long x = i % width, y = i / width % height, plane = i / width / height;
+        long long first = plane % channels * multiplier, example = plane / channels;
+        const T* given = gradient + (example * channels * multiplier + first) * out_height * out_width;
+        WIDE(T) sum = 0;
+        for (long long place = 0; place < window; ++place) {
+            long long row = seen_from(y, place / window_width, stride_height, padding_height,
+                                      dilation_height, out_height);
+            long long column = seen_from(x, place % window_width, stride_width, padding_width,
+                                         dilation_width, out_width);
+            if (row < 0 || column < 0) continue;
+            for (long long filter = 0; filter < multiplier; ++filter) {
+                WIDE(T) tap = widen(weight[(first + filter) * window + place]);
+                sum += (WIDE(T))widen(given[(filter * out_height + row) * out_width + column]) * tap;
+            }
+        }
+        image[i] = rounded<T>(sum);
+    }
+}
+
+// The gradient of the weight: a block for each tap of each filter.
+template <class T>
+__device__ void depthwise_taps(const T* gradient, const T* image, T* weight, long long multiplier, @SIZES) {
+    long long filters = channels * multiplier, window = window_height * window_width;
+    long long spots = out_height * out_width;
+    for (long long tap = blockIdx.x; tap < filters * window; tap += gridDim.x) {
+        long long place = tap % window, filter = tap / window;
+        long long down = place / window_width * dilation_height - padding_height;
+        long long right = place % window_width * dilation_width - padding_width;
+        WIDE(T) sum = 0;
+        for (long long i = threadIdx.x; i < batch * spots; i += blockDim.x) {
+            long long spot = i % spots, example = i / spots;
+            long long y = spot / out_width * stride_height + down;
+            long long x = spot % out_width * stride_width + right;
+            if (y < 0 || y >= height || x < 0 || x >= width) continue;
+            long long plane = example * channels + filter / multiplier;
+            WIDE(T) seen = widen(image[(plane * height + y) * width + x]);
+            sum += seen * (WIDE(T))widen(gradient[(example * filters + filter) * spots + spot]);
+        }
+        sum = block_sum(sum);
+        if (threadIdx.x == 0) weight[tap] = rounded<T>(sum);
+    }
+}
 """.replace("@SIZES", SIZES)
 
 WINDOW_ENTRIES = r"""
@@ -93,11 +141,25 @@ extern "C" __global__ void depthwise_@dtype(
     const @T* image, const @T* weight, const @T* bias, @T* out, long long multiplier, @SIZES) {
     depthwise(image, weight, bias, out, multiplier, @NAMES);
 }
+extern "C" __global__ void gradient_depthwise_image_@dtype(
+    const @T* gradient, const @T* weight, @T* image, long long multiplier, @SIZES) {
+    depthwise_image(gradient, weight, image, multiplier, @NAMES);
+}
+extern "C" __global__ void gradient_depthwise_taps_@dtype(
+    const @T* gradient, const @T* image, @T* weight, long long multiplier, @SIZES) {
+    depthwise_taps(gradient, image, weight, multiplier, @NAMES);
+}
 """.replace("@SIZES", SIZES).replace("@NAMES", NAMES)
 
 WINDOW_KERNELS = family(
     "windows",
     WINDOWS,
     WINDOW_ENTRIES,
-    {"image_to_columns": ELEMENTS, "columns_to_image": ELEMENTS, "depthwise": ELEMENTS},
+    {
+        "image_to_columns": ELEMENTS,
+        "columns_to_image": ELEMENTS,
+        "depthwise": ELEMENTS,
+        "gradient_depthwise_image": ELEMENTS,
+        "gradient_depthwise_taps": BLOCK_ROWS,
+    },
 )

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.backend.arraylib import (
-    bessel,
     decompositions,
     elementwise,
     fourier,
@@ -18,7 +17,6 @@ from devtensor.backend.arraylib import (
     reduce,
     resampling,
     scatter,
-    series,
     special,
     windows,
 )
@@ -27,8 +25,8 @@ from devtensor.backend.arraylib.library import HALF_TYPES, Library, find_dtypes
 from devtensor.backend.protocol import Kernel
 
 FAMILIES = (
-    elementwise, special, reduce, resampling, series, bessel, movement, index, scatter, linalg,
-    decompositions, fourier, windows, random, recurrent,
+    elementwise, special, reduce, resampling, movement, index, scatter, linalg, decompositions, fourier,
+    windows, random, recurrent,
 )  # fmt: skip
 
 

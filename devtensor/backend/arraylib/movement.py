@@ -200,7 +200,8 @@ def overwrite_by_position(lib: Library, root: Array, src: Array, chain: Chain) -
 
 
 def flip(lib: Library, x: Array, dims: tuple[int, ...]) -> Array:
-    return lib.xp.flip(x, dims).copy()
+    # Of no dims a library may give a number, which nobody could write to.
+    return lib.xp.asarray(lib.xp.flip(x, dims)).copy()
 
 
 def cat(lib: Library, *arguments: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Special functions from published approximations, for libraries that have none of their own.
+"""Special functions by their formulas, for libraries that have none of their own.
 
 All is computed in float64 and rounded once to the input's dtype, but erf of float32, whose speed matters.
 """
@@ -9,15 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.backend.arraylib.elementwise import layout
-from devtensor.backend.arraylib.error_functions import erf, erf_single, erfc, erfcx, erfinv, ndtri
-from devtensor.backend.arraylib.gamma import digamma, lgamma
+from devtensor.backend.arraylib.incomplete_gamma import igamma, igammac
 from devtensor.backend.arraylib.library import Library
+from devtensor.backend.arraylib.zeta import zeta
 from devtensor.backend.protocol import Array, Kernel
+from devtensor.formulas import FORMULAS
+from devtensor.formulas.error_functions import erf_single
+
+# Sums of so many terms that they are no body.
+SUMS: dict[str, Callable[..., Any]] = {"zeta": zeta, "igamma": igamma, "igammac": igammac}
 
 
 def kernels(lib: Library) -> dict[str, Kernel]:
     """The special functions."""
-    table = {name: in_float64(lib, function) for name, function in FUNCTIONS.items()}
+    table = {name: in_float64(lib, function) for name, function in (FORMULAS | SUMS).items()}
     precise, float32 = table["erf"], lib.dtypes["float32"]
 
     def either_erf(x: Array) -> Array:
@@ -36,14 +41,3 @@ def in_float64(lib: Library, function: Callable[..., Array]) -> Kernel:
         return asarray(function(xp, *wide)).astype(arrays[0].dtype)
 
     return kernel
-
-
-FUNCTIONS: dict[str, Callable[[Any, Array], Array]] = {
-    "erf": erf,
-    "erfc": erfc,
-    "erfcx": erfcx,
-    "erfinv": erfinv,
-    "ndtri": ndtri,
-    "lgamma": lgamma,
-    "digamma": digamma,
-}

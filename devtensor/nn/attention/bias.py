@@ -12,7 +12,7 @@ from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
 from devtensor.nn.parameter import handle
 from devtensor.ops.create import cast, full
-from devtensor.ops.index import tril
+from devtensor.ops.triangles import tril
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
 

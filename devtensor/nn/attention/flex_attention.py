@@ -22,8 +22,8 @@ from devtensor.nn.attention.mask_mods import (
     noop_mask,
     or_masks,
 )
-from devtensor.ops.activation import softmax
 from devtensor.ops.compare import where
+from devtensor.ops.softmax import softmax
 
 __all__ = [
     "AuxOutput",
@@ -98,12 +98,7 @@ def flex_attention(
     """
     _check(query, key, value, enable_gqa)
     _check_mask(query, key, block_mask)
-    if return_lse and return_aux is not None:
-        raise ArgumentError("[flex_attention] Cannot specify both return_lse and return_aux; give return_aux")
-    if return_lse:
-        warnings.warn(
-            "return_lse is deprecated; use return_aux=AuxRequest(lse=True)", FutureWarning, stacklevel=2
-        )
+    _check_returned(return_lse, return_aux)
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
@@ -164,6 +159,16 @@ def _check(query: Any, key: Any, value: Any, enable_gqa: bool) -> None:
             "[flex_attention] Expect number of query heads to be a multiple of kv heads for GQA but got "
             f"Hq={heads} and Hkv={given}."
         )
+
+
+def _check_returned(return_lse: bool, return_aux: AuxRequest | None) -> None:
+    if not return_lse:
+        return
+    if return_aux is not None:
+        raise ArgumentError("[flex_attention] Cannot specify both return_lse and return_aux; give return_aux")
+    warnings.warn(
+        "return_lse is deprecated; use return_aux=AuxRequest(lse=True)", FutureWarning, stacklevel=3
+    )
 
 
 def _check_mask(query: Any, key: Any, block_mask: BlockMask | None) -> None:

@@ -7,19 +7,23 @@ from typing import Any
 
 from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.holding import computed_in, refuse_unheld
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.naming import named
 from devtensor.core.op import Op
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor
 from devtensor.functions import sampling
-from devtensor.functions.reducing import in_asked
+from devtensor.functions.activations import along
 from devtensor.ops import activation as ops
+from devtensor.ops import piecewise
+from devtensor.ops import softmax as softmaxes
 from devtensor.ops.compare import where
 from devtensor.ops.create import full
 from devtensor.ops.elementwise import relu as _relu
-from devtensor.ops.functions import log, sigmoid, tanh
-from devtensor.ops.index import scatter
+from devtensor.ops.functions import log, tanh
+from devtensor.ops.gathering import scatter
+from devtensor.ops.hyperbolic import sigmoid
 from devtensor.ops.reduce import argmax
 
 __all__ = [
@@ -65,10 +69,8 @@ __all__ = [
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
-gelu, glu, prelu, softplus, softsign, tanhshrink = (
-    ops.gelu, ops.glu, ops.prelu, ops.softplus, ops.softsign, ops.tanhshrink
-)  # fmt: skip
-logsigmoid, hardshrink = ops.logsigmoid, ops.hardshrink
+gelu, glu, prelu, softsign, tanhshrink = ops.gelu, ops.glu, piecewise.prelu, ops.softsign, ops.tanhshrink
+logsigmoid = ops.logsigmoid
 
 
 def _run(entry: Callable, input: Tensor, inplace: bool, *params: Any) -> Tensor:
@@ -86,16 +88,18 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """`input` kept between 0 and 6."""
-    return _run(ops.hardtanh, input, inplace, 0.0, 6.0)
+    return _run(piecewise.hardtanh, input, inplace, 0.0, 6.0)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """`input` where it is positive, else `negative_slope` times it."""
-    return _run(ops.leaky_relu, input, inplace, negative_slope)
+    refuse_unheld("leaky_relu", computed_in(input.kind.dtype), negative_slope)
+    return _run(piecewise.leaky_relu, input, inplace, negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` where it is positive, else alpha * (exp(input) - 1)."""
+    refuse_unheld("elu", computed_in(input.kind.dtype), alpha)
     return _run(ops.elu, input, inplace, alpha, 1.0, 1.0)
 
 
@@ -111,6 +115,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` where it is positive, else alpha * (exp(input / alpha) - 1)."""
     if alpha == 0:
         raise ArgumentError("[celu] ZeroDivisionError: alpha cannot be 0 for CELU")
+    refuse_unheld("celu", computed_in(input.kind.dtype), alpha)
     return _run(ops.elu, input, inplace, alpha, 1.0, 1.0 / alpha)
 
 
@@ -130,22 +135,25 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
         raise ArgumentError(f"[hardtanh] min_val cannot be greater than max_val: {min_val}, {max_val}")
     if min_val < 0 and not input.kind.dtype.is_signed:
         raise DTypeError("[hardtanh] cannot do hardtanh on an unsigned type with negative limits")
-    return _run(ops.hardtanh, input, inplace, min_val, max_val)
+    refuse_unheld("hardtanh", input.kind.dtype, min_val, max_val)
+    return _run(piecewise.hardtanh, input, inplace, min_val, max_val)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """input/6 + 1/2, kept between 0 and 1."""
-    return _run(ops.hardsigmoid, input, inplace)
+    return _run(piecewise.hardsigmoid, input, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """`input` times its hardsigmoid."""
-    return _run(ops.hardswish, input, inplace)
+    return _run(piecewise.hardswish, input, inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """`input` where it exceeds `threshold`, else `value`."""
-    return _run(ops.threshold, input, inplace, threshold, value)
+    refuse_unheld("threshold", computed_in(input.kind.dtype), threshold)
+    refuse_unheld("threshold", input.kind.dtype, value)
+    return _run(piecewise.threshold, input, inplace, threshold, value)
 
 
 def rrelu(
@@ -172,6 +180,18 @@ def with_random_slopes(input: Any, lower: float, upper: float, generator: Any = 
     return where(input > 0, input, input * slopes)
 
 
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * input)) / beta; `input` itself where beta * input exceeds `threshold`."""
+    refuse_unheld("softplus", computed_in(input.kind.dtype), beta, threshold)
+    return ops.softplus(input, beta, threshold)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """`input` where it is further than `lambd` from 0, else 0."""
+    refuse_unheld("hardshrink", input.kind.dtype, lambd)
+    return piecewise.hardshrink(input, lambd)
+
+
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """`input` moved towards 0 by `lambd`, and 0 where it is nearer than that.
 
@@ -179,7 +199,8 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     if lambd < 0:
         raise ShapeError(f"[softshrink] lambda must not be negative, but found {lambd}")
-    return ops.softshrink(input, lambd)
+    refuse_unheld("softshrink", input.kind.dtype, lambd)
+    return piecewise.softshrink(input, lambd)
 
 
 def _into_itself(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -205,17 +226,17 @@ def _usual_dim(op: str, input: Tensor, dim: int | None) -> int:
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(input) / sum(exp(input)) along `dim`; with `dtype`, computed in it."""
-    return in_asked(ops.softmax, input, _usual_dim("softmax", input, dim), dtype)
+    return along(softmaxes.softmax, input, _usual_dim("softmax", input, dim), dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Softmax of minus `input`."""
-    return in_asked(ops.softmax, -input, _usual_dim("softmin", input, dim), dtype)  # type: ignore[operator]
+    return along(softmaxes.softmax, -input, _usual_dim("softmin", input, dim), dtype)  # type: ignore[operator]
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Logarithm of `softmax`; with `dtype`, computed in it."""
-    return in_asked(ops.log_softmax, input, _usual_dim("log_softmax", input, dim), dtype)
+    return along(softmaxes.log_softmax, input, _usual_dim("log_softmax", input, dim), dtype)
 
 
 def gumbel_softmax(
@@ -226,7 +247,7 @@ def gumbel_softmax(
     Source: Jang, Gu and Poole 2017.
     """
     noise = -log(-log(sampling.rand_like(logits) * (1 - 2.0**-24) + 2.0**-26))
-    soft = ops.softmax((logits + noise) / tau, dim)
+    soft = softmaxes.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft
     place = normalize_dim("gumbel_softmax", dim, soft.array.ndim)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.errors import DTypeError, ShapeError
-from devtensor.core.tensor import Tensor
+from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.tensor import Tensor, strides_of
 from devtensor.nn.functional.dropout import dropout
 from devtensor.ops.attention import attention, attention_weights
 from devtensor.ops.linalg import matmul
@@ -33,11 +33,19 @@ def scaled_dot_product_attention(
     Shapes: query (*B, L, E), key (*B, S, E), value (*B, S, V), attn_mask broadcasts to (*B, L, S) -> (*B, L,
     V)
     Source: Vaswani et al. 2017; `scale` is 1/sqrt(E) unless given.
-    Errors: ShapeError if sizes do not fit.
+    Errors: ShapeError if sizes do not fit; OptionError for a mask beside `is_causal` where PyTorch has no
+    fused kernel.
     """
     if hasattr(attn_mask, "_dispatch"):
         return attn_mask._dispatch(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     _check(query, key, value, attn_mask)
+    both = is_causal and attn_mask is not None
+    if both and (dropout_p or not _is_fused((query, key, value), attn_mask, enable_gqa)):
+        raise OptionError(
+            "[scaled_dot_product_attention] Explicit attn_mask should not be set when is_causal=True; fused "
+            "kernels alone take both: for 4-d inputs of one batch and head size, no dropout, a mask without "
+            "a gradient, and the last dim of all of them in one piece. Put the causal part into the mask"
+        )
     if enable_gqa:
         key, value = (_shared(query, t) for t in (key, value))
     if not dropout_p:
@@ -58,6 +66,24 @@ def _check(query: Any, key: Any, value: Any, mask: Any) -> None:
             "[scaled_dot_product_attention] Expected attn_mask dtype to be bool, float or that of query, but "
             f"got {mask.kind.dtype} for {query.kind.dtype}"
         )
+
+
+def _is_fused(inputs: tuple, mask: Any, enable_gqa: bool) -> bool:
+    """Whether PyTorch has a fused kernel on the CPU, which takes a mask beside `is_causal`."""
+    if mask.requires_grad or any(t.array.ndim != 4 or t.dtype is not inputs[0].dtype for t in inputs):
+        return False
+    shapes = [tuple(t.array.shape) for t in inputs]
+    (batch, heads, rows, size), keys = shapes[0], shapes[1][2]
+    same_heads = shapes[1][1] == shapes[2][1] and (
+        heads == shapes[1][1] or (enable_gqa and shapes[1][1] > 0 and heads % shapes[1][1] == 0)
+    )
+    one = {(shape[0], shape[3]) for shape in shapes} == {(batch, size)}
+    fits = mask.array.ndim in (2, 4) and all(
+        have in (1, want)
+        for have, want in zip(reversed(mask.array.shape), (keys, rows, heads, batch), strict=False)
+    )
+    in_pieces = all(strides_of(t)[-1] == 1 for t in (*inputs, mask))
+    return same_heads and one and fits and in_pieces and rows > 0 and keys > 0
 
 
 def _shared(query: Any, heads: Any) -> Any:

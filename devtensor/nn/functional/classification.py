@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from devtensor.core.arguments import as_index
 from devtensor.core.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from devtensor.core.state import current
-from devtensor.core.tensor import Tensor
+from devtensor.core.tensor import Tensor, describe
 from devtensor.nn.functional.geometry import may_look
 from devtensor.nn.functional.linear import linear
 from devtensor.nn.functional.loss import old_reduction
@@ -55,6 +56,7 @@ def cross_entropy(
     Errors: ShapeError if sizes do not fit; IndexingError for a target that is no class.
     """
     reduction = old_reduction(size_average, reduce, reduction)
+    as_index("cross_entropy", "ignore_index", ignore_index)
     if label_smoothing > 1.0:
         raise ArgumentError(
             f"[cross_entropy] label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
@@ -63,12 +65,7 @@ def cross_entropy(
     if target.kind.dtype.is_floating_point:
         if ignore_index >= 0:
             raise DTypeError("[cross_entropy] ignore_index is not supported for floating point target")
-        single = input.array.ndim == 1
-        if single and target.array.ndim == 1:
-            input, target = _with_batch(input), _with_batch(target)
-        return _unbatched(
-            classification.soft_cross_entropy(input, target, weight, reduction, label_smoothing), single
-        )
+        return _of_probabilities(input, target, weight, reduction, label_smoothing)
     if target.array.shape == input.array.shape and target.array.ndim:
         raise DTypeError(
             "[cross_entropy] Expected floating point type for target with class probabilities, got "
@@ -79,6 +76,17 @@ def cross_entropy(
     losses = _of_classes(
         classification.cross_entropy, input, target, weight, reduction, ignore_index, label_smoothing
     )
+    return _unbatched(losses, single)
+
+
+def _of_probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+) -> Tensor:
+    """`cross_entropy` for a target that holds the probabilities of all classes."""
+    single = input.array.ndim == 1
+    if single and target.array.ndim == 1:
+        input, target = _with_batch(input), _with_batch(target)
+    losses = classification.soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     return _unbatched(losses, single)
 
 
@@ -118,6 +126,8 @@ def _of_classes(
         return loss(input, target, weight, reduction, ignored, *rest)
     except (ShapeError, IndexingError):
         classes = input.array.shape[1] if input.array.ndim > 1 else 0
+        if input.array.ndim > 1 and not classes and target.shape.numel():
+            raise IndexingError(f"[{loss.op.name}] {describe(input)} has no classes to be a target") from None
         if may_look(target) and classes:
             strange = target[(target != ignored) & ((target < 0) | (target >= classes))]
             if strange.shape.numel():
@@ -149,6 +159,23 @@ def linear_cross_entropy(
     probabilities (N, C, *K) -> () or (N, *K)
     Errors: ShapeError if sizes do not fit.
     """
+    lead, outputs = _linear_sizes(input, linear_weight, linear_bias)
+    if tuple(target.array.shape) == (*lead, *outputs) and ignore_index is not None:
+        raise ShapeError("[linear_cross_entropy] ignore_index cannot be specified for probabilities")
+    flat = as_shape(linear_weight, (prod(outputs), linear_weight.array.shape[-1]))
+    bias = None if linear_bias is None else as_shape(linear_bias, (prod(outputs),))
+    logits = as_shape(linear(input, flat, bias), (*lead, *outputs))
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(
+        logits, target, weight, None, ignored, None, reduction, label_smoothing=label_smoothing
+    )
+
+
+def _linear_sizes(input: Tensor, linear_weight: Tensor, linear_bias: Any) -> tuple[tuple, tuple]:
+    """The batch's sizes, and those of the classes and the dims behind them.
+
+    Errors: ShapeError if the map does not fit the input.
+    """
     shape, filters = tuple(input.array.shape), tuple(linear_weight.array.shape)
     lead, outputs = shape[:-1], filters[:-1]
     if len(shape) not in (1, 2) or len(filters) < 2 or shape[-1] != filters[-1]:
@@ -164,12 +191,4 @@ def linear_cross_entropy(
         raise ShapeError(
             f"[linear_cross_entropy] linear_weight {filters} requires batched input, got {shape}"
         )
-    if tuple(target.array.shape) == (*lead, *outputs) and ignore_index is not None:
-        raise ShapeError("[linear_cross_entropy] ignore_index cannot be specified for probabilities")
-    flat = as_shape(linear_weight, (prod(outputs), filters[-1]))
-    bias = None if linear_bias is None else as_shape(linear_bias, (prod(outputs),))
-    logits = as_shape(linear(input, flat, bias), (*lead, *outputs))
-    ignored = -100 if ignore_index is None else ignore_index
-    return cross_entropy(
-        logits, target, weight, None, ignored, None, reduction, label_smoothing=label_smoothing
-    )
+    return lead, outputs

@@ -27,11 +27,16 @@ __all__ = [
 def with_bias(output: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Add one number for each channel. Where autocast lowered the weight, the bias follows.
 
-    Errors: DTypeError if the bias is not of the weight's dtype.
+    Errors: ShapeError unless there is one number for each, DTypeError if they are not of the weight's dtype.
     """
     if bias is None:
         return output
-    dtype = output.kind.dtype
+    dtype, channels = output.kind.dtype, output.array.shape[1]
+    if tuple(bias.array.shape) != (channels,):
+        raise ShapeError(
+            f"[conv] Given weight of size {list(weight.array.shape)}, expected bias to be 1-dimensional with "
+            f"{channels} elements, but got bias of size {list(bias.array.shape)}"
+        )
     if bias.kind.dtype not in (dtype, weight.kind.dtype):
         raise DTypeError(
             f"[conv] Input type ({dtype.name}) and bias type ({bias.kind.dtype.name}) should be the same"

@@ -38,7 +38,7 @@ def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
 
 
 def _dropped(input: Any, shape: tuple[int, ...], p: float, inplace: bool) -> Tensor:
-    if p == 0.0:
+    if p == 0.0 or 0 in input.array.shape:
         return input
     if p < 1.0 and not input.kind.dtype.differentiable:
         raise DTypeError(

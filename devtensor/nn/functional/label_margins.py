@@ -13,7 +13,7 @@ from devtensor.nn.functional.margins import above, reduced
 from devtensor.ops.activation import logsigmoid
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import arange, cast
-from devtensor.ops.index import gather
+from devtensor.ops.gathering import gather
 from devtensor.ops.loss import check_reduction
 from devtensor.ops.reduce import cumsum
 from devtensor.ops.shape import as_shape

@@ -7,6 +7,7 @@ from math import prod
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.ops import linear as ops
+from devtensor.ops.create import cast
 from devtensor.ops.linalg import matmul
 from devtensor.ops.shape import as_shape
 
@@ -29,6 +30,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input1 times each matrix of `weight` times input2, plus `bias`.
 
+    Where autocast lowers the products, the result still has the dtype of `input1`.
+
     Shapes: input1 (*B, I), input2 (*B, J), weight (O, I, J), bias (O,) -> (*B, O)
     """
     outputs, first, second = weight.array.shape
@@ -37,5 +40,5 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     products = as_shape(
         matmul(rows, as_shape(weight.permute(1, 0, 2), (first, outputs * second))), (*lead, outputs, second)
     )
-    result = matmul(products, input2.unsqueeze(-1)).squeeze(-1)
+    result = cast(matmul(products, input2.unsqueeze(-1)).squeeze(-1), input1.dtype)
     return result if bias is None else result + bias

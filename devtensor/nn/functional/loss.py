@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.callers import warn
-from devtensor.core.errors import ArgumentError, DTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.nn._reduction import legacy_get_string
 from devtensor.nn.functional.geometry import may_look
 from devtensor.ops import loss as ops
+from devtensor.ops.elementwise import sub
+from devtensor.ops.parts import abs
 
 __all__ = [
     "binary_cross_entropy",
@@ -70,7 +72,12 @@ def l1_loss(
     """
     _warn_of_sizes("l1_loss", input, target)
     reduction = old_reduction(size_average, reduce, reduction)
-    return _weighted(ops.l1_loss, input, target, weight, reduction)
+    if input.dtype.differentiable or target.dtype.differentiable:
+        return _weighted(ops.l1_loss, input, target, weight, reduction)
+    # Of integers the loss is a number of their own dtype, which wraps around.
+    losses = abs(sub(input, target))
+    ops.check_reduction("l1_loss", reduction)
+    return ops.reduce_loss(losses if weight is None else losses * weight, reduction)
 
 
 def _weighted(loss: Any, input: Tensor, target: Tensor, weight: Any, reduction: str, *settings: Any) -> Any:
@@ -189,6 +196,8 @@ def kl_div(
     Shapes: input (*A), target (*B) -> () or broadcast(*A, *B)
     """
     reduction = old_reduction(size_average, reduce, reduction)
+    if not isinstance(target, Tensor):
+        raise ArgumentTypeError(f"[kl_div] target must be a Tensor, not {type(target).__name__}")
     if reduction == "mean":
         warn(
             "[kl_div] reduction='mean' divides by the number of elements; the KL divergence is divided by "

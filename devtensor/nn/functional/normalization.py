@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from devtensor.core.inplace import write
-from devtensor.core.state import no_grad
-from devtensor.core.tensor import Tensor
+from devtensor.core.state import current, no_grad
+from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import in_order
 from devtensor.nn.functional.pooling import avg_pool2d
 from devtensor.ops import norm as ops
@@ -60,6 +60,7 @@ def batch_norm(
     """
     if eps < 0.0 or (training and eps == 0.0):
         raise ArgumentError(f"[batch_norm] batch_norm eps must be positive during training, but got {eps}")
+    _check_alike("batch_norm", input, weight, bias, running_mean, running_var)
     if not training and tuple(input.array.shape) != (0,):
         if running_mean is None or running_var is None:
             raise ArgumentError(
@@ -77,6 +78,12 @@ def batch_norm(
             _move(running_mean, mean, momentum)
             _move(running_var, var * (count / (count - 1)), momentum)
     return ops.batch_norm(input, mean, var, weight, bias, eps)
+
+
+def _check_alike(op: str, input: Tensor, *others: Tensor | None) -> None:
+    """Refuse mixed dtypes where no layer, such as autocast, may settle them."""
+    if not current().layers:
+        ops.check_alike(op, input.kind.dtype, [other.kind.dtype for other in others if other is not None])
 
 
 def _values_per_channel(input: Tensor) -> int:
@@ -183,6 +190,7 @@ def instance_norm(
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    _check_alike("instance_norm", input, weight, bias, running_mean, running_var)
     if prod(input.array.shape[2:]) == 1:
         raise ArgumentError(
             "[instance_norm] Expected more than 1 spatial element when training, got input size "
@@ -226,5 +234,9 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out:
 
     Shapes: input (*S) -> (*S)
     """
+    if not input.dtype.differentiable:
+        raise DTypeError(
+            f"[normalize] got {describe(input)}; it needs a floating point or complex dtype; use .float()"
+        )
     result = input / maximum(vector_norm(input, dim, True, p), eps)
     return result if out is None else out.copy_(result)  # type: ignore[attr-defined]

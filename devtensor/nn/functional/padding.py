@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from devtensor.core.errors import ArgumentError, ShapeError, Unsupported
+from devtensor.core.holding import held
 from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.functions.formats import channels_like, in_order
 from devtensor.ops import shape as ops
+from devtensor.ops.create import copy
 from devtensor.ops.join import cat
 
 __all__ = ["pad"]
@@ -35,21 +37,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     pairs = tuple(zip(widths[::2], widths[1::2], strict=True))
     if mode == "constant":
         return _constant(input, pairs, 0 if value is None else value)
-    if mode not in BORDERS:
-        raise Unsupported(
-            f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(BORDERS)}"
-        )
-    if value not in (None, 0):
-        raise ArgumentError(f"[pad] Padding mode {mode!r} doesn't take in value argument; got {value}")
-    if ndim - len(pairs) not in (1, 2):
-        raise Unsupported(
-            f"[pad] Padding size {len(widths)} is not supported for {ndim}D input tensor; other modes than "
-            "constant pad all but the first, or the first two, dims"
-        )
-    if 0 in input.array.shape[1 if ndim - len(pairs) == 2 else 0 :] and mode != "circular":
-        raise ShapeError(
-            f"[pad] Expected input without empty dims but the batch's, got {tuple(input.array.shape)}"
-        )
+    _check_border(input, pairs, mode, value)
     if mode == "circular":
         input = _constant(input, tuple((min(b, 0), min(a, 0)) for b, a in pairs), 0)
         pairs = tuple((max(b, 0), max(a, 0)) for b, a in pairs)
@@ -58,8 +46,31 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if before or after:
             made = _bordered(made, ndim - 1 - place, before, after, mode)
     if made is input:
-        return made
+        made = copy(input)
     return in_order(made) if mode == "circular" else channels_like(made, input)
+
+
+def _check_border(input: Tensor, pairs: tuple, mode: str, value: float | None) -> None:
+    """Refuse what no border made of the input's own elements goes with.
+
+    Errors: as for `pad`.
+    """
+    rest = input.array.ndim - len(pairs)
+    if mode not in BORDERS:
+        raise Unsupported(
+            f"[pad] Unrecognised padding mode {mode!r}; it takes constant, {', '.join(BORDERS)}"
+        )
+    if value not in (None, 0):
+        raise ArgumentError(f"[pad] Padding mode {mode!r} doesn't take in value argument; got {value}")
+    if rest not in (1, 2):
+        raise Unsupported(
+            f"[pad] Padding size {2 * len(pairs)} is not supported for {input.array.ndim}D input tensor; "
+            "other modes than constant pad all but the first, or the first two, dims"
+        )
+    if 0 in input.array.shape[rest - 1 :] and mode != "circular":
+        raise ShapeError(
+            f"[pad] Expected input without empty dims but the batch's, got {tuple(input.array.shape)}"
+        )
 
 
 def _constant(input: Tensor, pairs: tuple, value: Any) -> Tensor:
@@ -73,7 +84,7 @@ def _constant(input: Tensor, pairs: tuple, value: Any) -> Tensor:
             cut.append(slice(max(0, -before), size + min(after, 0)))
         input = ops.getitem(input, tuple(cut))
         full = tuple((max(0, before), max(0, after)) for before, after in full)
-    return ops.pad(input, full, value)
+    return ops.pad(input, full, held("pad", value, input.kind.dtype))
 
 
 def _cut(input: Tensor, dim: int, start: int, stop: int) -> Any:

@@ -12,6 +12,7 @@ from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.functions.formats import in_order
 from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
+from devtensor.ops import adaptive_pool
 from devtensor.ops import pool as ops
 from devtensor.ops.create import cast
 from devtensor.ops.elementwise import relu, sign, trunc
@@ -60,6 +61,13 @@ def _filled(op: str, input: Tensor, count: int) -> tuple[Tensor, bool]:
     return batch, added
 
 
+LARGEST = (
+    "Largest element of each window over %d spatial dim(s)%s its flat place in the plane.\n\n"
+    "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\n"
+    "Errors: ShapeError if no window fits, or padding exceeds half a window."
+)
+
+
 def _largest(count: int) -> tuple[Callable, Callable]:
     name = f"max_pool{count}d"
 
@@ -92,14 +100,9 @@ def _largest(count: int) -> tuple[Callable, Callable]:
             return values, places
         return in_order(values) if count == 1 and not values.requires_grad else values
 
-    doc = (
-        f"Largest element of each window over {count} spatial dim(s)%s its flat place in the plane.\n\n"
-        "Shapes: input (N, C, *S) or (C, *S) -> (N, C, *P) or (C, *P)\n"
-        "Errors: ShapeError if no window fits, or padding exceeds half a window."
-    )
     return (
-        one_op()(named(max_pool, name, doc % "; with `return_indices` also")),
-        named(with_indices, f"{name}_with_indices", doc % ", and"),
+        one_op()(named(max_pool, name, LARGEST % (count, "; with `return_indices` also"))),
+        named(with_indices, f"{name}_with_indices", LARGEST % (count, ", and")),
     )
 
 
@@ -159,7 +162,7 @@ def _adaptive_mean(count: int) -> Callable[..., Tensor]:
     def adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
         sizes = _adapted(name, input, output_size, count)
         input, added = with_batch(name, input, count)
-        return without_batch(ops.adaptive_avg_pool(input, sizes), added)
+        return without_batch(adaptive_pool.adaptive_avg_pool(input, sizes), added)
 
     return named(
         adaptive_avg_pool,
@@ -177,7 +180,7 @@ def _adaptive_largest(count: int) -> tuple[Callable, Callable]:
         input, added = _filled(name, input, count)
         if input.kind.dtype.category != FLOAT:
             raise DTypeError(f"[{name}] is not implemented for {input.kind.dtype.name}; use .float()")
-        values, places = ops.adaptive_max_pool(input, sizes)
+        values, places = adaptive_pool.adaptive_max_pool(input, sizes)
         return without_batch(values, added), without_batch(places, added)
 
     def adaptive_max_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:

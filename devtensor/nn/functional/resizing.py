@@ -8,11 +8,11 @@ from typing import Any
 from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, Unsupported
 from devtensor.core.tensor import Tensor
+from devtensor.ops.adaptive_pool import adaptive_avg_pool
 from devtensor.ops.combine import clamp
 from devtensor.ops.create import cast, copy
 from devtensor.ops.elementwise import floor
 from devtensor.ops.norm import in_dtype
-from devtensor.ops.pool import adaptive_avg_pool
 from devtensor.ops.reduce import widened
 from devtensor.ops.resize import resample
 

@@ -27,7 +27,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     Shapes: x1 (*A), x2 (*B) -> broadcast(*A, *B) without dim
     """
     common = result_type([Operand(x.kind.dtype, 2 if x.array.ndim else 1) for x in (x1, x2)])
-    if common.is_complex:
+    if not common.is_floating_point:
         raise DTypeError(f"[cosine_similarity] expected a floating-point dtype, yet common dtype is {common}")
     shape = broadcast_shapes("cosine_similarity", [tuple(x1.array.shape), tuple(x2.array.shape)])
     first, second = (_unit(expand(cast(x, common), shape), dim, eps) for x in (x1, x2))

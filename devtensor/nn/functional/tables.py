@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.core.arguments import as_index
 from devtensor.core.dtype import int64
 from devtensor.core.errors import ArgumentError, DevtensorError, DTypeError, ShapeError
 from devtensor.core.inplace import write
@@ -14,8 +15,9 @@ from devtensor.nn.functional.geometry import floats_only, may_look
 from devtensor.ops.compare import eq, gt, logical_and, lt, ne, where
 from devtensor.ops.create import arange, cast, full
 from devtensor.ops.elementwise import maximum, minimum
+from devtensor.ops.gathering import gather
 from devtensor.ops.index import embedding as _rows
-from devtensor.ops.index import embedding_grad, gather
+from devtensor.ops.index import embedding_grad
 from devtensor.ops.lengths import vector_norm
 from devtensor.ops.reduce import amax, amin, argmax
 from devtensor.ops.shape import as_shape
@@ -49,7 +51,7 @@ def embedding(
     if weight.array.ndim != 2:
         raise ShapeError("[embedding] 'weight' must be 2-D, one row per index")
     count = weight.array.shape[0]
-    if padding_idx is not None and not -count <= padding_idx < count:
+    if padding_idx is not None and not -count <= as_index("embedding", "padding_idx", padding_idx) < count:
         raise TableError(f"[embedding] padding_idx {padding_idx} must be within num_embeddings, {count}")
     if max_norm is not None:
         shorten("embedding", weight, input, max_norm, norm_type)
@@ -163,23 +165,22 @@ def embedding_bag(
     rows: Any = _rows(weight, indices)
     if scale_grad_by_freq and rows.requires_grad:
         rows = _by_frequency(rows, indices, weight.array.shape[0])
+    if per_sample_weights is not None:
+        rows = rows * as_shape(per_sample_weights, (*indices.array.shape, 1))
     kept = None if padding_idx is None else ne(indices, padding_idx)
     if mode == "max":
         return _largest(rows, bags, count, kept)
-    if per_sample_weights is not None:
-        rows = rows * as_shape(per_sample_weights, (*indices.array.shape, 1))
-    if kept is not None:
-        rows = where(kept.unsqueeze(1), rows, 0.0)
-    sums = _summed(rows, bags, count)
+    sums = _summed(rows, bags, count, kept)
     if mode == "sum":
         return sums
     ones = full((indices.array.shape[0], 1), 1, weight.kind.dtype, weight.kind.device)
-    ones = ones if kept is None else where(kept.unsqueeze(1), ones, 0.0)
-    return sums / maximum(_summed(ones, bags, count), 1.0)
+    return sums / maximum(_summed(ones, bags, count, kept), 1.0)
 
 
-def _summed(rows: Any, bags: Any, count: int) -> Any:
-    return embedding_grad(rows, bags, count)
+def _summed(rows: Any, bags: Any, count: int, kept: Any) -> Any:
+    """The sum of each bag's rows, without those that are not kept."""
+    counted = rows if kept is None else where(kept.unsqueeze(1), rows, 0.0)
+    return embedding_grad(counted, bags, count)
 
 
 def _inside(op: str, place: int, count: int) -> int:

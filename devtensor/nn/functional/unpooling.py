@@ -13,11 +13,11 @@ from devtensor.core.tensor import Tensor
 from devtensor.functions.formats import channels_like
 from devtensor.functions.sampling import rand
 from devtensor.nn.functional.geometry import Sizes, floats_only, may_look, numbers, with_batch, without_batch
+from devtensor.ops.adaptive_pool import largest_of_windows
 from devtensor.ops.create import arange, cast, full
 from devtensor.ops.elementwise import floor
-from devtensor.ops.index import scatter
+from devtensor.ops.gathering import scatter
 from devtensor.ops.join import cat
-from devtensor.ops.pool import largest_of_windows
 from devtensor.ops.reduce import amax, amin
 from devtensor.ops.shape import as_shape
 

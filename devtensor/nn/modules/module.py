@@ -182,11 +182,12 @@ class Module(Hooked, Saving):
         """Move and convert all: `to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`.
 
         The dtype applies to floating-point and complex tensors only; the others are just moved. A
-        `memory_format` is for tensors of 4 and 5 dims.
+        `memory_format` is for tensors of 4 and 5 dims. With `non_blocking` copies of pinned memory are only
+        begun.
 
         Errors: ArgumentTypeError for a dtype that is neither floating point nor complex.
         """
-        device, dtype, memory_format = _destination(args, kwargs)
+        device, dtype, memory_format, non_blocking = _destination(args, kwargs)
         if dtype is not None and not dtype.differentiable:
             raise ArgumentTypeError(
                 "[Module.to] nn.Module.to only accepts floating point or complex dtypes, but got desired "
@@ -202,8 +203,8 @@ class Module(Hooked, Saving):
         def convert(tensor: Any) -> Tensor:
             wanted = dtype if tensor.dtype.differentiable else None
             if memory_format is not None and tensor.dim() in (4, 5):
-                return tensor.to(device, wanted, memory_format=memory_format)
-            return tensor.to(device, wanted)
+                return tensor.to(device, wanted, non_blocking, memory_format=memory_format)
+            return tensor.to(device, wanted, non_blocking)
 
         return self._apply(convert)
 
@@ -312,6 +313,7 @@ class Destination(NamedTuple):
     device: Device | None
     dtype: DType | None
     memory_format: Any
+    non_blocking: bool
 
 
 def _destination(args: tuple, kwargs: dict[str, Any]) -> Destination:
@@ -323,7 +325,7 @@ def _destination(args: tuple, kwargs: dict[str, Any]) -> Destination:
     if unknown:
         raise ArgumentTypeError(f"[Module.to] got an unexpected keyword argument '{min(unknown)}'")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
-    like = kwargs.get("tensor")
+    like, non_blocking = kwargs.get("tensor"), kwargs.get("non_blocking", False)
     for value in args:
         if isinstance(value, Tensor):
             like = value
@@ -331,7 +333,9 @@ def _destination(args: tuple, kwargs: dict[str, Any]) -> Destination:
             dtype = value
         elif isinstance(value, (str, Device)) or type(value) is int:
             device = value
-        elif value is not None and not isinstance(value, bool):
+        elif isinstance(value, bool):
+            non_blocking = value
+        elif value is not None:
             raise ArgumentTypeError(
                 f"[Module.to] got {value!r}; it takes a device, a floating-point dtype, both, or a tensor to "
                 "be like"
@@ -342,4 +346,5 @@ def _destination(args: tuple, kwargs: dict[str, Any]) -> Destination:
         None if device is None else resolve(device),
         None if dtype is None else as_dtype(dtype),
         kwargs.get("memory_format"),
+        bool(non_blocking),
     )

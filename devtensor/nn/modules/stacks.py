@@ -18,7 +18,7 @@ from devtensor.nn.modules.module import Module
 from devtensor.nn.modules.transformer_layers import TransformerEncoderLayer
 from devtensor.ops.compare import where
 from devtensor.ops.create import full
-from devtensor.ops.index import triu
+from devtensor.ops.triangles import triu
 
 
 def _get_clones(module: Module, N: int) -> ModuleList:

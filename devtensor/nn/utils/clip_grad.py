@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -11,6 +11,7 @@ from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import default_dtype
 from devtensor.core.errors import AutogradError
+from devtensor.core.lists import grouped, over_lists
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
 from devtensor.functions.joining import stack
@@ -41,10 +42,14 @@ def get_total_norm(
 
     Errors: AutogradError if `error_if_nonfinite` and it is infinite or NaN: this waits for the device.
     """
-    found: list[Any] = [widened(t) for t in _as_list(tensors)]
-    if not found:
+    given = _as_list(tensors)
+    if not given:
         return full((), 0, default_dtype(), resolve(None))
-    total = _norm_of_all(found, norm_type) if norm_type > 0 else _norm_of_norms(found, norm_type)
+    if norm_type == 2:
+        total = _length_of(norm_of_all(group) for _, (group,) in grouped(given))
+    else:
+        found: list[Any] = [widened(t) for t in given]
+        total = _norm_by_powers(found, norm_type) if norm_type > 0 else _norm_of_norms(found, norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise AutogradError(
             f"[clip_grad_norm_] The total norm of order {norm_type} for gradients from `parameters` is "
@@ -53,14 +58,53 @@ def get_total_norm(
     return total
 
 
-def _norm_of_all(tensors: list[Any], norm_type: float) -> Any:
+@over_lists(lists="tensors")
+def norm_of_all(tensors: Sequence[Any]) -> Any:
+    """The Euclidean norm of all elements of tensors, of half types in float32.
+
+    Shapes: tensors [(*S), ...] -> ()
+    """
+    return reduce(_add, [_power_sum(widened(t), 2) for t in tensors]).sqrt()
+
+
+@norm_of_all.examples
+def _(tensor: Any, number: Any) -> Iterator[tuple]:
+    yield ([tensor(3, 4), tensor(), tensor(0), tensor(5)],)
+
+
+@over_lists(lists="gradients", numbers="norm", writes="gradients")
+def clip_all(gradients: Sequence[Any], norm: Any, largest: float) -> None:
+    """Multiply gradients in place by largest / (norm + 1e-6), if that is below 1.
+
+    Shapes: gradients [(*S), ...], norm ()
+    """
+    factor = (largest / (norm + 1e-6)).clamp(max=1.0)
+    for g in gradients:
+        g.mul_(factor)
+
+
+@clip_all.examples
+def _(tensor: Any, number: Any) -> Iterator[tuple]:
+    for norm, largest in ((4.0, 1.0), (0.5, 1.0), (math.nan, 1.0)):
+        yield [tensor(3, 4), tensor(), tensor(0), tensor(5)], number(norm), largest
+
+
+def _length_of(norms: Iterable[Any]) -> Any:
+    """The norm of parts whose norms are given, of several dtypes and devices in the first's."""
+    first, *others = norms
+    if not others:
+        return first
+    return reduce(_add, [n * n for n in (first, *(n.to(first.device) for n in others))]).sqrt()
+
+
+def _norm_by_powers(tensors: list[Any], norm_type: float) -> Any:
     """The norm of all elements, by powers that are summed up."""
     device = tensors[0].kind.device
     parts = [_power_sum(t, norm_type).to(device) for t in tensors]
     if norm_type == math.inf:
         return reduce(maximum, parts)
     total: Any = reduce(_add, parts)
-    return total.sqrt() if norm_type == 2 else total ** (1.0 / norm_type)
+    return total ** (1.0 / norm_type)
 
 
 def _norm_of_norms(tensors: list[Any], norm_type: float) -> Any:
@@ -84,9 +128,8 @@ def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale all gradients so that their norm, which is `total_norm`, becomes at most `max_norm`."""
-    factor: Any = (max_norm / (total_norm + 1e-6)).clamp(max=1.0)
-    for g in _gradients(parameters):
-        g.mul_(factor.to(g.device))
+    for _, (group,) in grouped(_gradients(parameters)):
+        clip_all(group, total_norm.to(group[0].device), max_norm)  # type: ignore[attr-defined]
 
 
 def clip_grad_norm_(

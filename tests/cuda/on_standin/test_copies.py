@@ -131,3 +131,101 @@ def test_numpy_arrays_do_not_slip_in():
         backend.adopt([1.0])
     with pytest.raises(TypeError, match="NumPy"):
         np.asarray(torch.ones(2, device="cuda").array)
+
+
+def test_copies_into_pinned_memory_are_begun():
+    side = torch.cuda.Stream()
+    x, target = torch.arange(6.0, device="cuda").reshape(2, 3), torch.zeros(2, 3, pin_memory=True)
+    version = target._version
+    with torch.cuda.stream(side):
+        side.wait_stream(torch.cuda.default_stream())
+        assert target.copy_(x, non_blocking=True) is target
+    assert target._version == version + 1 and not side.query() and not target.any()
+    side.synchronize()
+    assert torch.equal(target, x.cpu())
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        lambda: torch.zeros(2, 3),
+        lambda: torch.zeros(2, 3, dtype=torch.float64, pin_memory=True),
+        lambda: torch.zeros(3, 2, pin_memory=True).T,
+        lambda: torch.zeros(4, 2, 3, pin_memory=True),
+        lambda: torch.zeros(2, 3, pin_memory=True).requires_grad_() * 1,
+    ],
+    ids=["pageable", "another dtype", "columns", "broadcast", "with history"],
+)
+def test_copies_that_cannot_be_begun_are_waited_for(target):
+    x, found = torch.arange(6.0, device="cuda").reshape(2, 3), target()
+    found.copy_(x, non_blocking=True)
+    assert torch.equal(found.detach().float(), x.cpu().expand_as(found))
+
+
+def test_a_device_tensor_lives_until_its_copy_to_pinned_memory_has_happened():
+    side, target = torch.cuda.Stream(), torch.zeros(4, pin_memory=True)
+    with torch.cuda.stream(side):
+        target.copy_(torch.full((4,), 3.0, device="cuda"), non_blocking=True)
+    gc.collect()
+    torch.full((4,), 9.0, device="cuda")
+    side.synchronize()
+    assert target.tolist() == [3.0] * 4
+
+
+CREATIONS = {
+    "zeros": lambda: torch.zeros(2, 3, pin_memory=True),
+    "empty": lambda: torch.empty((2, 3), pin_memory=True),
+    "full": lambda: torch.full((2,), 3.0, pin_memory=True),
+    "tensor": lambda: torch.tensor([1, 2], pin_memory=True),
+    "arange": lambda: torch.arange(4, pin_memory=True),
+    "linspace": lambda: torch.linspace(0, 1, 3, pin_memory=True),
+    "logspace": lambda: torch.logspace(0, 1, 3, pin_memory=True),
+    "eye": lambda: torch.eye(2, pin_memory=True),
+    "rand": lambda: torch.rand(2, 3, pin_memory=True),
+    "randint": lambda: torch.randint(5, (2, 3), pin_memory=True),
+    "randperm": lambda: torch.randperm(4, pin_memory=True),
+    "randn_like": lambda: torch.randn_like(torch.ones(2), pin_memory=True),
+    "zeros_like": lambda: torch.zeros_like(torch.ones(2), pin_memory=True),
+    "full_like": lambda: torch.full_like(torch.ones(2), 2.0, pin_memory=True),
+    "new_zeros": lambda: torch.ones(2).new_zeros(3, pin_memory=True),
+    "new_tensor": lambda: torch.ones(2).new_tensor([3], pin_memory=True),
+    "empty_strided": lambda: torch.empty_strided((2, 3), (1, 2), pin_memory=True),
+    "hann_window": lambda: torch.hann_window(4, pin_memory=True),
+    "kaiser_window": lambda: torch.kaiser_window(4, pin_memory=True),
+}
+
+
+@pytest.mark.parametrize("name", CREATIONS)
+def test_tensors_are_made_in_pinned_memory(name):
+    assert CREATIONS[name]().is_pinned()
+
+
+def test_pinned_copies_keep_the_order_of_dims():
+    x = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    pinned = x.pin_memory()
+    assert pinned.stride() == x.stride() and torch.equal(pinned, x)
+    assert torch.empty_strided((2, 3), (1, 2), pin_memory=True).stride() == (1, 2)
+
+
+def test_storages_are_pinned():
+    x = torch.arange(3.0)
+    for storage in (x.storage(), x.untyped_storage()):
+        pinned = storage.pin_memory()
+        assert pinned.is_pinned() and not storage.is_pinned() and pinned.pin_memory() is pinned
+        assert pinned.tolist() == storage.tolist()
+
+
+def test_loaders_pin_their_batches():
+    data = torch.utils.data.TensorDataset(torch.arange(6.0), torch.arange(6))
+    for x, y in torch.utils.data.DataLoader(data, batch_size=2, pin_memory=True):
+        assert x.is_pinned() and y.is_pinned()
+        assert torch.equal(x.to("cuda", non_blocking=True).cpu().long(), y)
+
+
+def test_modules_move_without_waiting(counts):
+    model = torch.nn.Linear(3, 2)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.pin_memory()
+    counts.clear()
+    moved = model.to("cuda", non_blocking=True)
+    assert counts["synchronisations"] == 0 and moved.weight.is_cuda

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import devtensor as torch
 from devtensor.core.op import OPS
+from devtensor.graph import capture
+from devtensor_cupy.products import batch_stride
 
 HALVES = (torch.float16, torch.bfloat16)
 PRODUCTS = {
@@ -141,3 +145,31 @@ def test_half_types_are_moved_and_computed(dtype):
         lambda x: x.gather(1, torch.tensor([[0], [2]], device=x.device)), lambda x: x @ x.T,
     ):  # fmt: skip
         assert torch.equal(run(y).cpu(), run(x))
+
+
+def test_a_replay_lays_out_its_results_as_eager_code_does():
+    captured = capture(torch.abs)
+    for _ in range(4):
+        x = torch.randn(4, device="cuda").expand(3, 4)
+        assert captured(x).stride() == x.abs().stride() == (4, 1)
+    assert captured.replays
+
+
+BATCHES = {
+    "in rows": ((2, 3, 4, 5), (60, 20, 5, 1), 20),
+    "gaps between": ((2, 3, 4, 5), (90, 30, 5, 1), 30),
+    "gaps between some": ((2, 3, 4, 5), (90, 20, 5, 1), None),
+    "the same ones again": ((2, 3, 4, 5), (20, 20, 5, 1), None),
+    "one repeated": ((2, 3, 4, 5), (0, 0, 5, 1), 0),
+    "each repeated": ((2, 3, 4, 5), (20, 0, 5, 1), None),
+    "a size of one": ((2, 1, 4, 5), (20, 7, 5, 1), 20),
+    "backwards": ((2, 4, 5), (-20, 5, 1), None),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_step_of_a_batch(name):
+    shape, steps, wanted = BATCHES[name]
+    dtype = np.dtype("float16")
+    array = SimpleNamespace(shape=shape, dtype=dtype, strides=[step * dtype.itemsize for step in steps])
+    assert batch_stride(array) == wanted

@@ -17,7 +17,7 @@ from opinfo.fuzz.trials import Trials, lines
 HERE = Path(__file__).parent
 # Names in which devtensor differs in some of these calls, and how.
 DIFFERENT = tomllib.loads((HERE / "different.toml").read_text())["different"]
-COUNT = 12
+COUNT = 24
 NAMES: dict[str, list] = defaultdict(list)
 for _name, _parameters in lines():
     NAMES[_name].append(_parameters)

@@ -171,7 +171,11 @@ class Trials:
         torch = carrying.torch
         left = [leaf for leaf in flat(wanted) if wants_gradient(leaf) and not leaf.is_complex()]
         right = [leaf for leaf in flat(found) if wants_gradient(leaf) and not leaf.is_complex()]
-        if not left or not pairs or any(leaf.grad_fn is None for leaf in left):
+        if (
+            not left
+            or not pairs
+            or any(leaf.grad_fn is None or not leaf.is_floating_point() for leaf in left)
+        ):
             return None
         self.counts["gradients"] += 1
         given = [torch.randn(leaf.shape, dtype=leaf.dtype) for leaf in left]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cupy import _loops
-from cupy._machine import counts, current, launch, null_queues, synchronised
+from cupy._machine import Late, counts, current, launch, null_queues, postponed, synchronised
 from cupy._memory import MemoryPointer, alloc
 
 METHODS = frozenset(
@@ -54,14 +54,16 @@ class Data(MemoryPointer):
         self.array = array
 
     def copy_from_host_async(self, mem: Any, size: int, stream: Any = None) -> None:
-        self.ordered(lambda: ctypes.memmove(self.ptr, mem, size), stream)
+        ordered(self.array.held, stream, lambda place: ctypes.memmove(place, mem, size))
 
     def copy_to_host_async(self, mem: Any, size: int, stream: Any = None) -> None:
-        self.ordered(lambda: ctypes.memmove(mem, self.ptr, size), stream)
+        ordered(self.array.held, stream, lambda place: ctypes.memmove(mem, place, size))
 
-    def ordered(self, work: Any, stream: Any) -> None:
-        queue = queue_now() if stream is None else stream.queue
-        queue.add(work)
+
+def ordered(held: np.ndarray, stream: Any, work: Any) -> None:
+    """Work with the place of an array's numbers: they stay mapped until then, whoever frees them."""
+    queue = queue_now() if stream is None else stream.queue
+    queue.add(lambda: work(held.ctypes.data))
 
 
 def queue_now() -> Any:
@@ -85,6 +87,8 @@ class ndarray:
         if like is None:
             self.device_id = current.device
             self.block = alloc(held.nbytes)
+            if Late.on:
+                Late.memory[self.block.ptr] = (held, queue_now())
         else:
             self.device_id, self.block = like.device_id, like.block
         return self
@@ -98,6 +102,17 @@ class ndarray:
     @property
     def data(self) -> Data:
         return Data(self)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        in_rows = self.held.flags.c_contiguous
+        return {
+            "shape": self.held.shape,
+            "typestr": self.held.dtype.str,
+            "data": (self.data.ptr, False),
+            "strides": None if in_rows else self.held.strides,
+            "version": 3,
+        }
 
     def __array__(self, *arguments: Any, **named: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
@@ -123,8 +138,16 @@ class ndarray:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         launched(self, index, value)
-        with np.errstate(all="ignore"):
-            self.held[bounded(self, index)] = unwrapped(value)
+        held, place, given = self.held, bounded(self, index), unwrapped(value)
+
+        def write() -> None:
+            with np.errstate(all="ignore"):
+                held[place] = given
+
+        if Late.on:
+            queue_now().add(write)
+        else:
+            write()
 
     def nonzero(self) -> tuple[ndarray, ...]:
         no_bfloat16("nonzero", (self,))
@@ -139,12 +162,12 @@ class ndarray:
     def copy(self, order: str = "C") -> ndarray:
         """A copy on the current device, from whichever device."""
         launch(queue_now())
-        return wrapped(self.held.copy(order), ())
+        held, made = self.held, wrapped(self.held.copy(order), ())
+        postponed(queue_now(), [made.held], lambda: [held])
+        return made
 
     def fill(self, value: Any) -> None:
-        launched(self, value)
-        with np.errstate(all="ignore"):
-            self.held.fill(np.asarray(unwrapped(value)).astype(self.dtype)[()])
+        self[...] = np.asarray(unwrapped(value)).astype(self.dtype)[()]
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
         launched(self)
@@ -157,8 +180,15 @@ class ndarray:
     def set(self, arr: Any, stream: Any = None) -> None:
         if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        from cupy.cuda._pinned import holds
+
         launched(self)
-        self.held[...] = arr
+        # Pinned memory is read when the copy runs, other memory at once.
+        source = arr if holds(arr.ctypes.data) else arr.copy()
+        if Late.on:
+            postponed(queue_now(), [self.held], lambda: [source])
+        else:
+            self.held[...] = source
 
     def item(self) -> Any:
         return self.get().item()

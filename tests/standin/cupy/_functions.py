@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cupy._arrays import launched, ndarray, no_bfloat16, unwrapped, wrapped
-from cupy._machine import synchronised
+from cupy._arrays import launched, ndarray, no_bfloat16, queue_now, unwrapped, wrapped
+from cupy._machine import postponed, synchronised
 from cupy._memory import alloc
 
 
@@ -17,9 +17,17 @@ def run(function: Any, inputs: Any, *arguments: Any, **named: Any) -> Any:
         if not isinstance(value, ndarray):
             raise TypeError(f"Unsupported type {type(value)}: a cupy.ndarray is needed")
     launched(inputs, arguments)
+    held, others = unwrapped(inputs), unwrapped(arguments)
     with np.errstate(all="ignore"):
-        result = function(unwrapped(inputs), *unwrapped(arguments), **named)
-    return wrapped(result, inputs)
+        result = function(held, *others, **named)
+    made = wrapped(result, inputs)
+    if (
+        isinstance(made, ndarray)
+        and isinstance(held, np.ndarray)
+        and not np.may_share_memory(made.held, held)
+    ):
+        postponed(queue_now(), [made.held], lambda: [function(held, *others, **named)])
+    return made
 
 
 def reduction(name: str) -> Any:
@@ -209,7 +217,13 @@ def matmul(a: Any, b: Any, out: Any = None) -> ndarray:
     with np.errstate(all="ignore"):
         product = np.matmul(a.held.astype(wide), b.held.astype(wide)).astype(a.dtype)
     if out is None:
-        return wrapped(np.asarray(product), ())
+        made, left, right = wrapped(np.asarray(product), ()), a.held, b.held
+        postponed(
+            queue_now(),
+            [made.held],
+            lambda: [np.matmul(left.astype(wide), right.astype(wide)).astype(left.dtype)],
+        )
+        return made
     out[...] = wrapped(product, ())
     return out
 

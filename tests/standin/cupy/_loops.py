@@ -10,6 +10,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from cupy._machine import Late, postponed
+
 LOOPS: dict[str, dict[str, str]] = json.loads((Path(__file__).parent.parent / "loops.json").read_text())
 WEAK = {bool: "?biuefdFDE", int: "bBhHiIlLqQefdFDE", float: "efdFDE", complex: "FD"}
 
@@ -41,34 +43,63 @@ def find_loop(group: str, name: str, kinds: tuple[Any, ...]) -> tuple[str, str]:
     raise TypeError(f"Wrong type ({', '.join(map(str, kinds))}) of arguments for cupy_{name}")
 
 
+def loop_giving(group: str, name: str, dtype: Any) -> tuple[str, str]:
+    """The loop whose results have the dtype that the caller names; inputs are converted to what it takes."""
+    for loop in LOOPS[group][name].split():
+        taken, given = loop.split("->")
+        if all(dtype_of(character) == np.dtype(dtype) for character in given):
+            return taken, given
+    raise TypeError(f"No loop matching the specified signature and casting was found for ufunc cupy_{name}")
+
+
 def call(
-    name: str, inputs: tuple[Any, ...], out: Any = None, group: str = "cupy", function: Any = None
+    name: str,
+    inputs: tuple[Any, ...],
+    out: Any = None,
+    group: str = "cupy",
+    function: Any = None,
+    dtype: Any = None,
+    casting: Any = "same_kind",
 ) -> Any:
     """An elementwise function of arrays and numbers."""
-    from cupy._arrays import launched, ndarray, unwrapped, wrapped
+    from cupy._arrays import launched, ndarray, queue_now, unwrapped, wrapped
 
     for value in inputs:
         if not isinstance(value, (ndarray, np.generic, bool, int, float, complex)):
             raise TypeError(f"Unsupported type {type(value)}")
     launched(*inputs, out)
-    taken, given = find_loop(group, name, tuple(getattr(x, "dtype", type(x)) for x in inputs))
-    with np.errstate(all="ignore"):
-        cast = [np.asarray(unwrapped(x)).astype(dtype_of(c)) for x, c in zip(inputs, taken, strict=True)]
+    if dtype is None:
+        taken, given = find_loop(group, name, tuple(getattr(x, "dtype", type(x)) for x in inputs))
+    else:
+        taken, given = loop_giving(group, name, dtype)
+    held = [np.asarray(unwrapped(x)) for x in inputs]
+
+    def compute() -> list[np.ndarray]:
+        cast = [x.astype(dtype_of(c)) for x, c in zip(held, taken, strict=True)]
         found = (function or getattr(np, name))(*cast)
         results = found if isinstance(found, tuple) else (found,)
-        results = [np.asarray(r).astype(dtype_of(c), copy=False) for r, c in zip(results, given, strict=True)]
+        return [np.asarray(r).astype(dtype_of(c), copy=False) for r, c in zip(results, given, strict=True)]
+
+    with np.errstate(all="ignore"):
+        results = compute()
     if out is not None:
-        return put(name, results[0], out)
+        return put(name, results[0], out, compute, casting)
     made = tuple(wrapped(result, ()) for result in results)
-    return made if isinstance(found, tuple) else made[0]
+    postponed(queue_now(), [each.held for each in made], compute)
+    return made if len(made) > 1 else made[0]
 
 
-def put(name: str, result: np.ndarray, out: Any) -> Any:
+def put(name: str, result: np.ndarray, out: Any, compute: Any, casting: Any = "same_kind") -> Any:
     """Write the result where the caller wants it."""
-    if not np.can_cast(result.dtype, out.dtype, "same_kind"):
+    from cupy._arrays import queue_now
+
+    if not np.can_cast(result.dtype, out.dtype, casting):
         raise TypeError(f"output (typecode {out.dtype.char}) could not be coerced from cupy_{name}")
     if np.broadcast_shapes(result.shape, out.shape) != out.shape:
         raise ValueError("Out shape is mismatched")
+    if Late.on:
+        queue_now().add(lambda held=out.held: held.__setitem__(..., compute()[0]))
+        return out
     with np.errstate(all="ignore"):
         out.held[...] = result
     return out
@@ -85,12 +116,12 @@ class ufunc:
     def types(self) -> list[str]:
         return LOOPS[self.group][self.name].split()
 
-    def __call__(self, *inputs: Any, out: Any = None) -> Any:
+    def __call__(self, *inputs: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind") -> Any:
         """CuPy takes the result's array as the argument behind the inputs as well."""
         count = len(self.types[0].split("->")[0])
         if len(inputs) == count + 1 and out is None:
             *inputs, out = inputs
-        return call(self.name, tuple(inputs), out, self.group, self.function)
+        return call(self.name, tuple(inputs), out, self.group, self.function, dtype, casting)
 
     def at(self, target: Any, index: Any, value: Any) -> None:
         """Combine at indices, as often as they occur, in the dtypes that have an atomic operation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cupy._machine import DEVICE_BYTES, DEVICES, UNIT, alive, counts, current
+from cupy._machine import DEVICE_BYTES, DEVICES, UNIT, Late, alive, counts, current, poison
 
 
 class OutOfMemoryError(MemoryError):
@@ -77,6 +77,10 @@ class MemoryPool:
     def took_back(self, block: PooledMemory) -> None:
         self.used[block.device_id] -= block.size
         self.free[block.device_id] += block.size
+        held = Late.memory.pop(block.ptr, None)
+        if held is not None:
+            memory, queue = held
+            queue.add(lambda: poison(memory))
 
     def used_bytes(self) -> int:
         return self.used[current.device]

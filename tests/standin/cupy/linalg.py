@@ -34,7 +34,18 @@ def one_by_one(function: Any, *arrays: np.ndarray) -> np.ndarray:
 
 
 def cholesky(a: Any) -> ndarray:
-    return solved(lambda x: one_by_one(np.linalg.cholesky, x), a)
+    return solved(lambda x: one_by_one(lower_factor, x), a)
+
+
+def lower_factor(x: np.ndarray) -> np.ndarray:
+    """As cuSOLVER leaves it: columns up to the first pivot that is not positive, which stays as it is."""
+    factor = np.tril(x)
+    for k in range(len(x)):
+        factor[k:, k] -= factor[k:, :k] @ factor[k, :k].conj()
+        if not factor[k, k].real > 0:
+            break
+        factor[k:, k] /= np.sqrt(factor[k, k])
+    return factor
 
 
 def solve(a: Any, b: Any) -> ndarray:

@@ -15,6 +15,7 @@ from cupy._memory import (
     get_allocator,
     set_allocator,
 )
+from cupy._modules import Function, Module
 from cupy.cuda import cublas, runtime
 from cupy.cuda._pinned import PinnedMemoryPointer, alloc_pinned_memory, pinned_pool
 from cupy.cuda._streams import Event, ExternalStream, Stream, get_current_stream, get_elapsed_time
@@ -28,7 +29,8 @@ memory = SimpleNamespace(
 profiler = SimpleNamespace(start=runtime.profilerStart, stop=runtime.profilerStop)
 
 __all__ = [
-    "CUDARuntimeError", "Device", "Event", "ExternalStream", "MemoryPointer", "MemoryPool",
+    "CUDARuntimeError", "Device", "Event", "ExternalStream", "Function", "MemoryPointer", "MemoryPool",
+    "Module",
     "PinnedMemoryPointer",
     "Stream", "UnownedMemory", "alloc", "alloc_pinned_memory", "cublas", "device", "get_allocator",
     "get_cublas_handle", "get_current_stream", "get_elapsed_time", "is_available", "memory", "pinned_pool",

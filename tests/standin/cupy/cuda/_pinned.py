@@ -14,6 +14,11 @@ graveyard: list[bytearray] = []
 """Freed blocks stay mapped: a late copy reads poison and not a stranger's memory."""
 
 
+def holds(address: int) -> bool:
+    """Whether an address lies in pinned memory."""
+    return any(start <= address < start + size for start, size in live.items())
+
+
 class PinnedMemoryPointer:
     """A place in pinned memory, which is freed when nobody holds it; those made here are buffers."""
 

@@ -60,8 +60,7 @@ def driverGetVersion() -> int:
 
 def pointerGetAttributes(ptr: int) -> Any:
     alive()
-    pinned = any(start <= ptr < start + size for start, size in _pinned.live.items())
-    return SimpleNamespace(type=memoryTypeHost if pinned else memoryTypeUnregistered, device=0)
+    return SimpleNamespace(type=memoryTypeHost if _pinned.holds(ptr) else memoryTypeUnregistered, device=0)
 
 
 def profilerStart() -> None:

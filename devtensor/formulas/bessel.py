@@ -1,7 +1,7 @@
 """Bessel functions of both kinds, the modified ones of the second kind, and Airy's function.
 
 Near the origin they are averages over a circle or sums along a line, which the trapezoidal rule takes to
-rounding; far from it their asymptotic series. All is computed in float64 and rounded once.
+rounding; far from it their asymptotic series.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.backend.arraylib.gamma import EULER
-from devtensor.backend.arraylib.library import Library
-from devtensor.backend.arraylib.special import in_float64
-from devtensor.backend.protocol import Array, Kernel
+from devtensor.formulas.gamma import EULER
+from devtensor.formulas.polynomials import Array
 
 FAR = 25.0
 """Above it Hankel's series are exact to rounding; below it NODES are enough."""
@@ -40,11 +38,6 @@ AIRY = (
     (0.006591139357460719, -0.011912976705951319),
 )
 AIRY_FIRST = -9
-
-
-def kernels(lib: Library) -> dict[str, Kernel]:
-    """The functions by name."""
-    return {name: in_float64(lib, function) for name, function in FUNCTIONS.items()}
 
 
 def circle() -> list[tuple[float, float]]:
@@ -205,14 +198,3 @@ def airy_left(xp: Any, size: Array) -> Array:
     sine, cosine = xp.sin(zeta), xp.cos(zeta)
     wave = (cosine + sine) * sums[0] + (sine - cosine) * sums[1]
     return wave / xp.sqrt(2 * math.pi * xp.sqrt(size))
-
-
-FUNCTIONS: dict[str, Callable[..., Array]] = {
-    "bessel_j0": first_kind(0),
-    "bessel_j1": first_kind(1),
-    "bessel_y0": second_kind(0),
-    "bessel_y1": second_kind(1),
-    "scaled_modified_bessel_k0": scaled_second_kind(0),
-    "scaled_modified_bessel_k1": scaled_second_kind(1),
-    "airy_ai": airy_ai,
-}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.backend.arraylib.polynomials import polynomial
-from devtensor.backend.protocol import Array
+from devtensor.formulas.polynomials import Array, polynomial
 
 # Stirling's series, Abramowitz & Stegun 6.1.40 and 6.3.18, in 1/x^2, highest power first.
 LGAMMA_SERIES = (1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12)

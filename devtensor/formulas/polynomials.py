@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from devtensor.backend.protocol import Array
+Array = Any
+"""An array of a library, or a Tensor."""
 
 
 def polynomial(coefficients: Sequence[float], x: Array) -> Array:

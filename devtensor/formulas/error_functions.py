@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.backend.arraylib.polynomials import polynomial, ratio
-from devtensor.backend.protocol import Array
+from devtensor.formulas.polynomials import Array, polynomial, ratio
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969):
 # numerator and denominator, highest power first.
@@ -111,6 +110,7 @@ ERFINV_TAIL = (
 
 
 def erf(xp: Any, x: Array) -> Array:
+    """The error function."""
     magnitude = xp.absolute(x)
     large = xp.copysign(1 - erfc_positive(xp, magnitude), x)
     return xp.where(magnitude <= 0.46875, erf_small(xp, x), large)
@@ -126,6 +126,7 @@ def erf_single(xp: Any, x: Array) -> Array:
 
 
 def erfc(xp: Any, x: Array) -> Array:
+    """1 - erf(x), exact for large x."""
     magnitude = xp.absolute(x)
     upper = erfc_positive(xp, magnitude)
     large = xp.where(x < 0, 2 - upper, upper)
@@ -167,6 +168,7 @@ def erfcx_positive(xp: Any, x: Array) -> Array:
 
 
 def erfinv(xp: Any, x: Array) -> Array:
+    """The number whose error function is x."""
     magnitude = xp.absolute(x)
     return xp.copysign(erfinv_positive(xp, magnitude, 1 - magnitude), x)
 

@@ -1,0 +1,95 @@
+"""Pointer tables on the device, kept as long as they fit: a steady step uploads nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import cupy
+import numpy as np
+
+from devtensor_cupy.compile.arguments import Packed
+from devtensor_cupy.compile.multi_tensor import pack_table
+from devtensor_cupy.pinned import Pinned
+
+KEPT = 64
+HEADER = 4
+"""Numbers before a table's addresses."""
+
+Arrays = Sequence[Any]
+
+
+@dataclass(eq=False)
+class Table:
+    """A table on the device, the blocks that it wants, and the arguments of kernels that it was given to."""
+
+    content: Any
+    tensors: int
+    blocks: int
+    overlaps: bool
+    given: dict[str, tuple[tuple, Packed]] = field(default_factory=dict)
+
+    @property
+    def address(self) -> int:
+        """Where the table lies."""
+        return self.content.data.ptr
+
+    def list_at(self, place: int) -> int:
+        """Where the addresses of one list lie."""
+        return self.address + 8 * (HEADER + place * self.tensors)
+
+
+class Tables:
+    """The tables that were made last, by device, stream, addresses and sizes.
+
+    By stream, since a table is there once the stream that brought it has come so far.
+    """
+
+    def __init__(self, pinned: Pinned) -> None:
+        self.pinned = pinned
+        self.kept: OrderedDict[tuple, Table] = OrderedDict()
+        self.uploads = 0
+
+    def of(self, lists: Sequence[Arrays], writes: bool = True) -> Table | None:
+        """The table of lists of arrays, the first of which tells the sizes.
+
+        None if arrays overlap, and `writes` says that some are written.
+        """
+        addresses = tuple(tuple([array.data.ptr for array in arrays]) for arrays in lists)
+        sizes = tuple([array.size for array in lists[0]])
+        key = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr, addresses, sizes
+        found = self.kept.get(key)
+        if found is None:
+            found = self.kept[key] = self.uploaded(addresses, sizes, overlap(lists, addresses))
+            if len(self.kept) > KEPT:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(key)
+        return None if writes and found.overlaps else found
+
+    def uploaded(self, addresses: Sequence[Sequence[int]], sizes: Sequence[int], overlaps: bool) -> Table:
+        """A table on its way to the device: nobody waits for the copy."""
+        content, blocks = pack_table(addresses, sizes)
+        host = self.pinned.empty((len(content) // 8,), "int64")
+        host[...] = np.frombuffer(content, np.int64)
+        array = cupy.empty(host.shape, host.dtype)
+        self.pinned.upload(host, array)
+        self.uploads += 1
+        return Table(array, len(sizes), blocks, overlaps)
+
+    def forget(self) -> None:
+        """Let all tables go."""
+        self.kept.clear()
+
+
+def overlap(lists: Sequence[Arrays], addresses: Sequence[Sequence[int]]) -> bool:
+    """Whether two of the arrays, which lie without gaps, share memory."""
+    spans = sorted(
+        (begin, begin + array.nbytes)
+        for arrays, begins in zip(lists, addresses, strict=True)
+        for array, begin in zip(arrays, begins, strict=True)
+        if array.nbytes
+    )
+    return any(after[0] < before[1] for before, after in pairwise(spans))

@@ -1,0 +1,1 @@
+"""The part of CuPy's bindings that the stand-in has."""
