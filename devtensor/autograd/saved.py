@@ -65,8 +65,22 @@ def pack_node(node: Node, pack: Callable, unpack: Callable) -> None:
     if extra.packed:
         return
     extra.packed = True
-    node.saved = tuple(Packed(v, pack, unpack) if isinstance(v, Tensor) else v for v in node.saved or ())
+    saved: list = list(node.saved or ())
+    for place in _order(node, len(saved)):
+        if isinstance(saved[place], Tensor):
+            saved[place] = Packed(saved[place], pack, unpack)
+    node.saved = tuple(saved)
     extra.outs = tuple(Packed(v, pack, unpack) if isinstance(v, Tensor) else v for v in extra.outs)  # type: ignore[misc]
+
+
+def _order(node: Node, count: int) -> list[int]:
+    """The places of what a node keeps, in the order of PyTorch's names for an op's inputs; a function of the
+    user's own keeps its order."""
+    plan = getattr(node, "plan", None)
+    if plan is None:
+        return list(range(count))
+    names = [plan.op.input_name(place) for place in plan.save]
+    return sorted(range(count), key=lambda at: "self" if names[at] == "input" else names[at])
 
 
 def forget_unpacked(node: Node) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentTypeError, ShapeError
+from devtensor.core.naming import named
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.shaping import alias, in_place, sizes
@@ -26,18 +27,29 @@ __all__ = [
 ]
 
 
-def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
+def permute(input: Tensor, dims: Any) -> Tensor:
     """The dimensions in another order.
 
     Errors: ShapeError unless every dimension is named once.
     """
-    ndim = input.array.ndim
-    order = tuple([normalize_dim("permute", d, ndim) for d in sizes(dims or (named["dims"],))])
-    if sorted(order) != list(range(ndim)):
-        raise ShapeError(
-            f"[permute] dims {order} of {describe(input)}; each of its {ndim} dimensions must be named once"
+    if not isinstance(dims, (tuple, list)):
+        raise ArgumentTypeError(
+            f"[permute] argument 'dims' must be tuple of ints, not {type(dims).__name__}; only the "
+            "method takes dims one by one"
         )
-    return ops.permute(input, order)
+    return _permuted(input, dims)
+
+
+def _permuted(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
+    """The dimensions in another order, given one by one or as one sequence."""
+    ndim = input.array.ndim
+    wanted = sizes(order or (() if dims is None else (dims,)))
+    places = tuple([normalize_dim("permute", d, ndim) for d in wanted])
+    if sorted(places) != list(range(ndim)):
+        raise ShapeError(
+            f"[permute] dims {places} of {describe(input)}; each of its {ndim} dimensions must be named once"
+        )
+    return ops.permute(input, places)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -132,8 +144,9 @@ def _reversed(self: Tensor) -> Tensor:
 swapdims = transpose
 moveaxis = movedim
 METHODS: dict[str, Callable] = {
-    f.__name__: f for f in (adjoint, diagonal, movedim, permute, t, transpose)
+    f.__name__: f for f in (adjoint, diagonal, movedim, t, transpose)
 } | {
+    "permute": named(_permuted, "permute", permute.__doc__),
     "swapaxes": swapaxes, "swapdims": transpose, "moveaxis": movedim, "t_": in_place(t),
 } | {
     "swapaxes_": in_place(swapaxes), "swapdims_": in_place(transpose), "transpose_": in_place(transpose),

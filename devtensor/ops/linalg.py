@@ -128,17 +128,17 @@ def _ranked(left: int, right: int) -> Callable:
 
 
 @composite(dtype=same, shape=_ranked(1, 1), amp="widest", eager=True, complex=HOLOMORPHIC)
-def dot(input, other):
+def dot(input, tensor):
     """Sum of the products of two vectors' elements.
 
-    Shapes: input (K,), other (K,) -> ()
+    Shapes: input (K,), tensor (K,) -> ()
     Errors: ShapeError if K differs or one is no vector. DTypeError if dtypes differ.
     Source: under autocast the wider dtype stays, as in PyTorch, which lowers matmul of the same vectors.
     """
-    return matmul(input, other)
+    return matmul(input, tensor)
 
 
-dot.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
+dot.vjp(input=lambda g, tensor: g * tensor, tensor=lambda g, input: g * input)
 
 
 @dot.examples
@@ -151,18 +151,18 @@ def _(make):
 
 
 @composite(dtype=same, shape=_ranked(2, 1), amp="lower", eager=True, complex=HOLOMORPHIC)
-def mv(input, other):
+def mv(input, vec):
     """Matrix times vector.
 
-    Shapes: input (N, K), other (K,) -> (N,)
+    Shapes: input (N, K), vec (K,) -> (N,)
     Errors: ShapeError if K differs or the dims are others. DTypeError if dtypes differ.
     """
-    return matmul(input, other)
+    return matmul(input, vec)
 
 
 mv.vjp(
-    input=lambda g, other: as_shape(g, (*g.array.shape, 1)) * other,
-    other=lambda g, input: mv(transposed(input), g),
+    input=lambda g, vec: as_shape(g, (*g.array.shape, 1)) * vec,
+    vec=lambda g, input: mv(transposed(input), g),
 )
 
 

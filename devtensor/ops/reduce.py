@@ -233,7 +233,8 @@ def _cumprod_gradient(g: Any, input: Any, out: Any, dim: int) -> Any:
         owed = cat(part(owed, 0, stop) + head * part(owed, step, size), part(owed, stop, size), dim=dim)
         factors = cat(head * part(factors, step, size), part(factors, stop, size), dim=dim)
         step *= 2
-    return before * owed
+    # PyTorch's formula divides products by the factor, which leaves NaN of an infinite one.
+    return before * owed + where(eq(before, 0), 0.0, input * 0)
 
 
 @primitive(dtype=accumulated, shape=same_shape, amp="float32", complex=HOLOMORPHIC)

@@ -200,12 +200,35 @@ def test_saved_tensors_are_packed_and_unpacked():
 
     with saved_tensors_hooks(pack, unpack):
         y = x.exp() * x
-    assert packed[-1] is x and len(packed) == 3
+    assert packed[1] is x and len(packed) == 3
     (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
     torch.testing.assert_close(g.detach(), ((x + 1) * x.exp()).detach())
     (h,) = torch.autograd.grad(g.sum(), x)
     torch.testing.assert_close(h, ((x + 2) * x.exp()).detach())
     assert set(unpacked) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "order"),
+    [
+        (lambda x, y: x * y, "yx"),
+        (lambda x, y: x / y, "yx"),
+        (lambda x, y: x @ y, "yx"),
+        (lambda x, y: torch.atan2(x, y), "yx"),
+        (lambda x, y: torch.dot(x[0], y[0]), "xy"),
+        (lambda x, y: torch.mv(x, y[0]), "xy"),
+        (lambda x, y: torch.addcmul(x[0], x, y), "xy"),
+        (lambda x, y: torch.lerp(x, y, x), "yxx"),
+    ],
+)
+def test_hooks_meet_tensors_in_the_order_of_their_names(make, order):
+    """PyTorch's names, as its documents tell them: `self` for the first one, `other`, `end`, `vec`."""
+    x, y = (torch.full((2, 2), value, requires_grad=True) for value in (2.0, 3.0))
+    names = {2.0: "x", 3.0: "y"}
+    packed = []
+    with saved_tensors_hooks(lambda t: (packed.append(names[t.flatten()[0].item()]), t)[1], lambda t: t):
+        make(x, y)
+    assert "".join(packed) == order
 
 
 def test_only_the_innermost_hooks_see_a_tensor():

@@ -55,6 +55,14 @@ def test_a_dtype_without_gradients_is_refused_where_one_is_wanted(name):
     assert getattr(torch, name)(torch.tensor([1.5, 2.5]), *arguments, dtype=torch.int64).dtype is torch.int64
 
 
+def test_the_gradient_of_a_running_product_at_an_infinity_is_nan():
+    """As of PyTorch's formula, which divides by the factor; behind a zero there is nothing to divide."""
+    x = leaf(2.0, math.inf, 3.0)
+    assert [math.isnan(slope) for slope in torch.autograd.grad(x.cumprod(0).sum(), x)[0].tolist()][1]
+    behind = leaf(2.0, 0.0, 3.0)
+    assert torch.autograd.grad(behind.cumprod(0).sum(), behind)[0].tolist() == [1.0, 8.0, 0.0]
+
+
 def test_truths_written_over_numbers_are_not_seen_by_autograd():
     x = leaf(1.0, 0.0)
     y = x * 3

@@ -12,6 +12,13 @@ X = torch.ones(2, 3)
 
 WRONG = {
     "keyword": (lambda: torch.ones(2, foo=3), TypeError, "unexpected keyword argument 'foo'"),
+    "permutation that is one number": (
+        lambda: torch.permute(X, -1),
+        TypeError,
+        "'dims' must be tuple of ints",
+    ),
+    "permutation one by one": (lambda: torch.permute(X, 1, 0), TypeError, "positional"),
+    "permutation of nothing": (lambda: X.permute(), TypeError, "missing 1 required"),
     "size that is no integer": (lambda: torch.zeros(2.5), TypeError, "2.5 of type float"),
     "reshape to text": (lambda: X.reshape("a"), TypeError, "'a' of type str"),
     "unflatten to text": (lambda: X.unflatten(0, ("a",)), TypeError, "'a' of type str"),

@@ -38,6 +38,15 @@ __device__ long long seen_from(long long pixel, long long place, long long strid
     return start < 0 || start % stride || start / stride >= size ? -1 : start / stride;
 }
 
+// Where the window must stand to see the pixel (x, y) in its own `place`: a spot of the output, or -1.
+__device__ long long spot_over(long long x, long long y, long long place, @SIZES) {
+    long long row = seen_from(y, place / window_width, stride_height, padding_height,
+                              dilation_height, out_height);
+    long long column = seen_from(x, place % window_width, stride_width, padding_width,
+                                 dilation_width, out_width);
+    return row < 0 || column < 0 ? -1 : row * out_width + column;
+}
+
 template <class T> __device__ void columns_to_image(const T* columns, T* image, @SIZES) {
     long long spots = out_height * out_width, window = window_height * window_width;
     long long count = batch * channels * height * width;
@@ -45,12 +54,9 @@ template <class T> __device__ void columns_to_image(const T* columns, T* image, 
         long long x = i % width, y = i / width % height, plane = i / width / height;
         WIDE(T) sum = 0;
         for (long long place = 0; place < window; ++place) {
-            long long row = seen_from(y, place / window_width, stride_height, padding_height,
-                                      dilation_height, out_height);
-            long long column = seen_from(x, place % window_width, stride_width, padding_width,
-                                         dilation_width, out_width);
-            if (row < 0 || column < 0) continue;
-            sum += (WIDE(T))widen(columns[(plane * window + place) * spots + row * out_width + column]);
+            long long spot = spot_over(x, y, place, @NAMES);
+            if (spot < 0) continue;
+            sum += (WIDE(T))widen(columns[(plane * window + place) * spots + spot]);
         }
         image[i] = rounded<T>(sum);
     }
@@ -91,14 +97,11 @@ __device__ void depthwise_image(const T* gradient, const T* weight, T* image, lo
         const T* given = gradient + (example * channels * multiplier + first) * out_height * out_width;
         WIDE(T) sum = 0;
         for (long long place = 0; place < window; ++place) {
-            long long row = seen_from(y, place / window_width, stride_height, padding_height,
-                                      dilation_height, out_height);
-            long long column = seen_from(x, place % window_width, stride_width, padding_width,
-                                         dilation_width, out_width);
-            if (row < 0 || column < 0) continue;
+            long long spot = spot_over(x, y, place, @NAMES);
+            if (spot < 0) continue;
             for (long long filter = 0; filter < multiplier; ++filter) {
                 WIDE(T) tap = widen(weight[(first + filter) * window + place]);
-                sum += (WIDE(T))widen(given[(filter * out_height + row) * out_width + column]) * tap;
+                sum += (WIDE(T))widen(given[filter * out_height * out_width + spot]) * tap;
             }
         }
         image[i] = rounded<T>(sum);
@@ -128,7 +131,7 @@ __device__ void depthwise_taps(const T* gradient, const T* image, T* weight, lon
         if (threadIdx.x == 0) weight[tap] = rounded<T>(sum);
     }
 }
-""".replace("@SIZES", SIZES)
+""".replace("@SIZES", SIZES).replace("@NAMES", NAMES)
 
 WINDOW_ENTRIES = r"""
 extern "C" __global__ void image_to_columns_@dtype(const @T* image, @T* columns, @SIZES) {

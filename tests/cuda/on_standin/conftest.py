@@ -6,6 +6,8 @@ import importlib.util
 
 import pytest
 
+from cudashim.build import compiler_missing, need
+
 found = importlib.util.find_spec("cupy")
 IS_STANDIN = found is not None and "standin" in (found.origin or "")
 collect_ignore_glob = [] if IS_STANDIN else ["test_*.py"]
@@ -32,3 +34,26 @@ def counts():
 
     counts.clear()
     return counts
+
+
+@pytest.fixture(scope="session")
+def compiler():
+    """What kernels of our own need here: g++ builds them."""
+    need("g++", compiler_missing())
+
+
+@pytest.fixture
+def launched(monkeypatch) -> list[str]:
+    """The names of the kernels of our own that were launched, but for the ones that draw random words."""
+    from devtensor_cupy.launching import launcher
+
+    names: list[str] = []
+    launch = launcher.launch
+
+    def heard(entry, *arguments, **named):
+        if not entry.startswith("philox"):
+            names.append(entry.rpartition("_")[0])
+        return launch(entry, *arguments, **named)
+
+    monkeypatch.setattr(launcher, "launch", heard)
+    return names

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import devtensor as torch
-from cudashim.build import compiler_missing, need
 from devtensor.nn.functional import conv1d, conv2d, conv3d, conv_transpose2d
 from devtensor_cupy import windows
 from devtensor_cupy.launching import launcher
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 LIMITS = {torch.float64: 1e-11, torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 LAYERS = {
@@ -25,27 +26,6 @@ LAYERS = {
     "two filters each": ((2, 3, 7, 6), (6, 1, 3, 2), {"groups": 3, "stride": 2}),
     "channels inside": ((2, 4, 7, 8), (6, 4, 3, 3), {"padding": 1}),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compiler():
-    need("g++", compiler_missing())
-    yield
-
-
-@pytest.fixture
-def launched(monkeypatch) -> list[str]:
-    """The names of the kernels that were launched."""
-    names: list[str] = []
-    launch = launcher.launch
-
-    def heard(entry, *arguments, **named):
-        if "philox" not in entry:
-            names.append(entry.rpartition("_")[0])
-        return launch(entry, *arguments, **named)
-
-    monkeypatch.setattr(launcher, "launch", heard)
-    return names
 
 
 def wide(tensor) -> np.ndarray:

@@ -7,15 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 import devtensor as dt
-from cudashim.build import compiler_missing, need
 from devtensor.core import lists
 from devtensor.core.lists import LIST_OPS
 from devtensor.testing.list_ops import check_list_op
 
-
-@pytest.fixture(autouse=True)
-def compiler():
-    need("g++", compiler_missing())
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 def plant(monkeypatch, name, fault):

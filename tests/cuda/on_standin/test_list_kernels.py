@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import devtensor as dt
-from cudashim.build import compiler_missing, need
 from devtensor import amp, nn, optim
 from devtensor.core.lists import LIST_OPS
 from devtensor.testing import list_ops
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 SHAPES = [(3, 4), (5,), (2, 3, 2), (), (0,)]
 OPTIMIZERS = {
@@ -26,11 +27,6 @@ OPTIMIZERS = {
     "Adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1),
     "RMSprop": lambda p: optim.RMSprop(p, lr=0.1, momentum=0.9, centered=True),
 }
-
-
-@pytest.fixture(autouse=True)
-def compiler():
-    need("g++", compiler_missing())
 
 
 @pytest.fixture

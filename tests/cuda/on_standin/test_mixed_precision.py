@@ -12,16 +12,12 @@ import numpy as np
 import pytest
 
 import devtensor as torch
-from cudashim.build import compiler_missing, need
 from devtensor import nn
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 STEPS, PARTS, PLANTED = 8, 2, 4
 SCALE = 2.0**10
-
-
-@pytest.fixture(autouse=True)
-def compiler():
-    need("g++", compiler_missing())
 
 
 @dataclass

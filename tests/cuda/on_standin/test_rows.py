@@ -9,7 +9,6 @@ import pytest
 from scipy import special
 
 import devtensor as torch
-from cudashim.build import compiler_missing, need
 from devtensor.core.plan import forget
 from devtensor.nn.functional import layer_norm
 from devtensor.ops import norm
@@ -21,30 +20,12 @@ from devtensor_cupy import rows
 from devtensor_cupy.launching import launcher
 from devtensor_cupy.rows import extents
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 LIMITS = {torch.float64: 1e-12, torch.float32: 3e-6, torch.float16: 1.5e-3, torch.bfloat16: 1.2e-2}
 FRESH = 1
 """What the stand-in counts for memory that it fills with poison; a device launches nothing for it."""
 SHAPES = [(5, 7), (3, 1), (2, 3, 48), (6, 1024), (2, 1500), (1, 70_000), (9,)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compiler():
-    need("g++", compiler_missing())
-    yield
-
-
-@pytest.fixture
-def launched(monkeypatch) -> list[str]:
-    """The names of our kernels that were launched."""
-    names: list[str] = []
-    launch = launcher.launch
-
-    def heard(entry, *arguments, **named):
-        names.append(entry.rpartition("_")[0])
-        return launch(entry, *arguments, **named)
-
-    monkeypatch.setattr(launcher, "launch", heard)
-    return names
 
 
 def drawn(shape, dtype, seed=0):
