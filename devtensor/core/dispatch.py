@@ -68,7 +68,7 @@ def call2(op: Op, a: Any, b: Any) -> Any:
                 data = plan.kernel(a.array, other)
             except Exception as error:
                 data = recover(error, op, plan, (a, b), (a.array, other), ())
-            if op.laid_out and not a.array.flags.c_contiguous:
+            if plan.relaid and not a.array.flags.c_contiguous:
                 data = relaid(op, plan, (a.array, b.array if isinstance(b, Tensor) else None), (), data)
             out = new(Tensor)
             out.array = data if data.__class__ is plan.array_type else plan.as_array(data)
@@ -95,7 +95,7 @@ def call_one(op: Op, a: Tensor, params: tuple) -> Any:
                 data = plan.kernel(array, *params)
             except Exception as error:
                 data = recover(error, op, plan, (a,), (array,), params)
-            if op.laid_out and (op.placement.always or not array.flags.c_contiguous):  # type: ignore[union-attr]
+            if plan.relaid and (op.placement.always or not array.flags.c_contiguous):  # type: ignore[union-attr]
                 data = relaid(op, plan, (array,), params, data)
             out = new(Tensor)
             out.array = data
