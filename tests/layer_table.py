@@ -383,6 +383,8 @@ def made(name: str, dtype: str, device: str = "cpu", rounded: str | None = None)
     make, inputs, shape = LAYERS[name]
     kind = getattr(devtensor, dtype)
     short = getattr(devtensor, rounded or dtype)
+    # What a layer draws for its buffers is the same in every dtype.
+    devtensor.manual_seed(0)
     layer = make().to(device=device, dtype=kind)
     rng = np.random.default_rng(1)
     with devtensor.no_grad():
