@@ -12,14 +12,71 @@ from bench_train import MODELS, PRECISIONS, training_step
 from measure import interleaved, options, report
 
 import devtensor as torch
+from devtensor import nn
 from devtensor_numpy.compile.casts import casts
 
 CASTS = "NumPy", "fast"
 
 
-def steps(model: str) -> dict[str, Callable[[], object]]:
-    """The model's steps, eager and captured, in each precision and with each way of casting."""
-    make, shape = MODELS[model]
+class Residual(nn.Module):
+    """What a block of layers makes of an input, added to it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu(x + self.layers(x))
+
+
+class LastOfLSTM(nn.Module):
+    """What an LSTM puts out at the last step."""
+
+    def __init__(self, inputs: int, size: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, size, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.lstm(x)[0][:, -1]
+
+
+def convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)]
+
+
+LARGER: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "MLP 784-1024-1024-10, batch 256": (
+        lambda: nn.Sequential(
+            nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)
+        ),
+        (256, 784),
+    ),
+    "residual block 32 on 32x32, batch 16": (
+        lambda: nn.Sequential(
+            *convolution(3, 32),
+            nn.ReLU(),
+            Residual(*convolution(32, 32), nn.ReLU(), *convolution(32, 32)),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(32, 10),
+        ),
+        (16, 3, 32, 32),
+    ),
+    "encoder layer 128, 4 heads, 16x64": (
+        lambda: nn.Sequential(
+            nn.TransformerEncoderLayer(128, 4, 512, batch_first=True), nn.Flatten(), nn.Linear(64 * 128, 10)
+        ),
+        (16, 64, 128),
+    ),
+    "LSTM 64-128, 16x64": (
+        lambda: nn.Sequential(LastOfLSTM(64, 128), nn.Linear(128, 10)),
+        (16, 64, 64),
+    ),
+}
+
+
+def steps(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+    """A model's steps, eager and captured, in each precision and with each way of casting."""
     found: dict[str, Callable[[], object]] = {}
     for precision, dtype in PRECISIONS.items():
         for way in CASTS if dtype else CASTS[:1]:
@@ -45,8 +102,8 @@ def main() -> None:
     given = options(__doc__ or "")
     print("machine code:", casts.describe())
     rows = []
-    for model in MODELS:
-        candidates = steps(model)
+    for model, (make, shape) in (MODELS | LARGER).items():
+        candidates = steps(make, shape)
         for _ in range(3):
             for step in candidates.values():
                 step()

@@ -2,29 +2,34 @@
 
     python ci/gpu_check.py --budget 540 --out DIR
 
-Stages run in order of worth, each in a process and with a limit of its own. After each of them
-DIR/results.json and DIR/report.md are written anew, and name the stages that were not reached; DIR/log.txt
-holds what the stages printed. Ends with 0 if all passed, 1 if one failed, 3 if there is no GPU. A plain
-checkout is enough, with a Python that has NumPy, ml_dtypes and CuPy; the suites need pytest.
+Stages run in order of worth, each in a process and with a limit of its own. DIR/results.json and
+DIR/report.md are whole at any time, are written anew every few seconds, and name the stages that were not
+reached; DIR/log.txt holds what the stages printed. Ends with 0 if all passed, 1 if one failed, 3 if there is
+no GPU, which the files say, too. A plain checkout is enough, with a Python that has NumPy, ml_dtypes and
+CuPy; the suites need pytest.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+import gpu_machine
+from gpu_machine import ROOT
 from gpu_numbers import RESULT
+from gpu_report import report
 from gpu_stages import LIMITS
 
-ROOT = Path(__file__).resolve().parents[1]
 NO_GPU = 3
 STARTED = time.monotonic()
 LEAST = 5.0
@@ -33,6 +38,8 @@ GRACE = 8.0
 """Seconds between asking a stage to end and ending it."""
 RESERVE = 1.0
 """Seconds kept for ending and writing."""
+EVERY = 2.0
+"""Seconds between looks at what a stage has told so far."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,9 @@ class Outcome:
 class Check:
     """The stages, what came of them, and the files that tell it."""
 
+    problem: str | None = None
+    advice: tuple[str, ...] = ()
+
     def __init__(self, stages: list[Stage], budget: float, out: Path, begun: float | None = None) -> None:
         self.stages, self.budget, self.out = stages, budget, out
         self.begun = time.monotonic() if begun is None else begun
@@ -68,38 +78,51 @@ class Check:
 
     def run(self) -> int:
         """All stages that the budget allows; gives the command's exit status."""
-        self.out.mkdir(parents=True, exist_ok=True)
         self.write()
         with (self.out / "log.txt").open("w", encoding="utf-8") as log:
             for stage in self.stages:
                 limit = min(stage.limit, self.left() - GRACE - RESERVE)
                 if limit < LEAST:
                     break
-                self.outcomes[stage.name] = self.run_stage(stage, limit, log)
-                self.write()
+                self.run_stage(stage, limit, log)
         return 0 if all(each.state == "passed" for each in self.outcomes.values()) else 1
 
-    def run_stage(self, stage: Stage, limit: float, log: TextIO) -> Outcome:
+    def run_stage(self, stage: Stage, limit: float, log: TextIO) -> None:
+        """Let a stage run to its end or its limit; what it told is on disk all the while."""
         log.write(f"\n===== {stage.name}: at most {limit:.0f} s\n")
         log.flush()
         result, start = self.out / f"stage-{stage.name}.json", time.monotonic()
         result.unlink(missing_ok=True)
-        surroundings = os.environ | {RESULT: str(result)}
+        outcome = self.outcomes[stage.name] = Outcome("running", limit=round(limit, 1))
+
+        def note() -> None:
+            outcome.seconds = round(time.monotonic() - start, 1)
+            if result.is_file():
+                outcome.data = json.loads(result.read_text(encoding="utf-8"))
+            self.write()
+
+        note()
         process = subprocess.Popen(
-            stage.command, stdout=log, stderr=log, cwd=ROOT, env=surroundings, start_new_session=True
-        )
+            stage.command, stdout=log, stderr=log, cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", RESULT: str(result)}, start_new_session=True,
+        )  # fmt: skip
         try:
-            state = ended(process, limit)
+            outcome.state = ended(process, limit, note)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            outcome.state = "stopped from outside"
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
-        data = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-        return Outcome(state, round(time.monotonic() - start, 1), round(limit, 1), data)
+        finally:
+            note()
 
     def write(self) -> None:
         """Both files, whole at any time."""
+        self.out.mkdir(parents=True, exist_ok=True)
         told = {
             "date": self.date,
+            "problem": self.problem,
+            "advice": list(self.advice),
             "budget": self.budget,
             "seconds": round(time.monotonic() - self.begun, 1),
             "not_reached": [name for name, each in self.outcomes.items() if each.state == "not reached"],
@@ -109,64 +132,38 @@ class Check:
         replace(self.out / "report.md", report(told))
 
 
-def ended(process: subprocess.Popen, limit: float) -> str:
-    """Wait for a stage; one that takes too long is asked to end, to tell what it has, and then made to."""
-    try:
-        status = process.wait(limit)
-    except subprocess.TimeoutExpired:
-        for request in (signal.SIGINT, signal.SIGKILL):
-            os.killpg(process.pid, request)
-            try:
-                process.wait(GRACE)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        return "out of time"
+def ended(process: subprocess.Popen, limit: float, look: Callable[[], None]) -> str:
+    """Wait for a stage, looking at what it has told; one that takes too long is made to end."""
+    until = time.monotonic() + limit
+    status = None
+    while status is None:
+        left = until - time.monotonic()
+        if left <= 0:
+            end(process)
+            return "out of time"
+        try:
+            status = process.wait(min(EVERY, left))
+        except subprocess.TimeoutExpired:
+            look()
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return "passed" if status == 0 else f"failed with status {status}"
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ask a stage to end, so that it tells what it has, and then kill it."""
+    for request in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, request)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+            return
 
 
 def replace(path: Path, text: str) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
-
-
-def report(told: dict[str, Any]) -> str:
-    """results.json for readers."""
-    lines = [f"# GPU check, {told['date']}", "", "| stage | state | seconds | limit |", "|---|---|---|---|"]
-    for name, each in told["stages"].items():
-        lines.append(f"| {name} | {each['state']} | {each['seconds']} | {each['limit']} |")
-    if told["not_reached"]:
-        lines += ["", f"Not reached: {', '.join(told['not_reached'])}."]
-    for name, each in told["stages"].items():
-        if each["data"]:
-            lines += ["", f"## {name}", "", *told_lines(each["data"])]
-    return "\n".join(lines) + "\n"
-
-
-def told_lines(data: dict[str, Any], inside: str = "") -> list[str]:
-    """A line for each number; numbers that belong together share one, texts stand below their name."""
-    lines = []
-    for key, value in data.items():
-        if not isinstance(value, dict) or not value:
-            lines.append(f"{inside}- {key}: {value}")
-        elif any(isinstance(each, (dict, list, str)) for each in value.values()):
-            lines += [f"{inside}- {key}:", *told_lines(value, inside + "  ")]
-        else:
-            lines.append(f"{inside}- {key}: " + ", ".join(f"{name} {each}" for name, each in value.items()))
-    return lines
-
-
-def gpu_missing() -> str | None:
-    """None if there is a GPU to check, else why not."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
-    try:
-        from devtensor_cupy import backend
-    except ImportError as error:
-        return f"devtensor cannot be imported: {error}"
-    return backend.available()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -177,16 +174,23 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--only", action="append", choices=LIMITS, help="run this stage; may be given again")
     chosen = parser.parse_args(arguments)
-    lacking = gpu_missing()
-    if lacking is not None:
-        print(f"ci/gpu_check.py: no GPU can be checked here: {lacking}", file=sys.stderr)
-        return NO_GPU
     script = str(Path(__file__).with_name("gpu_stages.py"))
     names = chosen.only or list(LIMITS)
     stages = [Stage(name, LIMITS[name], [sys.executable, script, name]) for name in names]
     check = Check(stages, chosen.budget, chosen.out.resolve(), STARTED)
+    os.environ.update(gpu_machine.caches())
+    check.problem, check.advice = gpu_machine.problem(), tuple(gpu_machine.advice())
+    try:
+        check.write()
+    except OSError as error:
+        parser.error(f"--out {check.out} cannot be written, name another folder: {error}")
+    if check.problem is not None:
+        told = f"ci/gpu_check.py: no GPU can be checked here: {check.problem}"
+        print(told, *check.advice, sep="\n", file=sys.stderr)
+        return NO_GPU
     # Whoever ends this early ends the stage with it, which is a session of its own.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for request in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(request, lambda *_: sys.exit(1))
     status = check.run()
     print((check.out / "report.md").read_text(encoding="utf-8"))
     return status

@@ -14,6 +14,8 @@ OURS_ARE_ERRORS = "filterwarnings=default\nerror:::devtensor"
 EVERY = 1.0
 """Seconds between writes."""
 NAMED = 50
+MOST, MEMORY = 12, 2 << 30
+"""Processes that run tests at most, and the bytes of the device that each may come to hold."""
 
 
 class Tally:
@@ -57,18 +59,28 @@ def reason(text: str) -> str:
     return (lines or [text.strip().splitlines()[-1] if text.strip() else ""])[0][:300]
 
 
+def processes() -> int:
+    """How many processes run tests at a time: compiling kernels keeps each busy, and each takes memory."""
+    import cupy
+
+    total = cupy.cuda.runtime.getDeviceProperties(0)["totalGlobalMem"]
+    return min(MOST, (os.cpu_count() or 1) - 2, total // MEMORY)
+
+
 def tests(told: Numbers, *arguments: str) -> None:
     """Our tests that need the device; warnings of devtensor's own are errors, others are not ours to judge.
 
     Errors: SystemExit with pytest's status if one fails.
     """
     if find_spec("pytest") is None:
-        told["tests"] = "pytest is not installed"
+        told["tests"] = "pytest is not installed; run: python -m pip install pytest pytest-xdist"
         sys.exit(1)
     import pytest
 
     command = ["-q", "--device", "cuda", "-m", "cuda", "-p", "no:cacheprovider", "-o", OURS_ARE_ERRORS]
-    workers = min(8, (os.cpu_count() or 1) // 2)
+    # A package that some tests want and that is not here must not keep the others from running.
+    command += ["--continue-on-collection-errors"]
+    workers = processes()
     if find_spec("xdist") is not None and workers > 1:
         command += ["--numprocesses", str(workers), "--dist", "loadgroup"]
     status = pytest.main([*command, *arguments], plugins=[Tally(told)])

@@ -71,6 +71,7 @@ from devtensor.functions.estimates import *
 from devtensor.functions.grids import *
 from devtensor.functions.histograms import *
 from devtensor.functions.joining import *
+from devtensor.functions.largest import *
 from devtensor.functions.legacy import *
 from devtensor.functions.masking import *
 from devtensor.functions.moments import *
@@ -103,10 +104,7 @@ from devtensor.interop import *
 from devtensor.linalg.norms import *
 from devtensor.linalg.reflections import *
 from devtensor.linalg.spellings import *
-from devtensor.ops.combine import (
-    maximum,
-    minimum,
-)
+from devtensor.ops.activation import relu
 from devtensor.ops.compare import (
     bitwise_and,
     bitwise_left_shift,
@@ -129,15 +127,11 @@ from devtensor.ops.compare import (
     ne,
 )
 from devtensor.ops.elementwise import (
-    atan2,
     ceil,
     floor,
     floor_divide,
     fmod,
-    hypot,
-    log,
     neg,
-    relu,
     remainder,
     sign,
     square,
@@ -148,12 +142,14 @@ from devtensor.ops.error_functions import (
     erfc,
     erfinv,
 )
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.functions import (
     atan,
     cos,
     exp,
     exp2,
     expm1,
+    log,
     log1p,
     log2,
     log10,
@@ -177,6 +173,7 @@ from devtensor.ops.hyperbolic import (
 from devtensor.ops.index import (
     embedding,
 )
+from devtensor.ops.plane import atan2, hypot
 from devtensor.printing import *
 from devtensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from devtensor.storage import *
@@ -199,6 +196,8 @@ _SUBMODULES = frozenset((
 # Names that live in submodules which are loaded when first asked for.
 _ELSEWHERE = {
     "AcceleratorError": "cuda",
+    "_amp_foreach_non_finite_check_and_unscale_": "amp.scaler_functions",
+    "_amp_update_scale_": "amp.scaler_functions",
     "GradScaler": "amp",
     "Event": "accelerator.streams",
     "Stream": "accelerator.streams",
@@ -211,13 +210,13 @@ _ELSEWHERE = {
     "is_anomaly_check_nan_enabled": "autograd",
     "is_anomaly_enabled": "autograd",
     "is_autocast_cache_enabled": "amp.settings",
-    "is_autocast_enabled": "amp.autocast",
+    "is_autocast_enabled": "amp.layer",
     "load": "serialization",
     "save": "serialization",
     "set_anomaly_enabled": "autograd.anomaly",
     "set_autocast_cache_enabled": "amp.settings",
-    "set_autocast_dtype": "amp.autocast",
-    "set_autocast_enabled": "amp.autocast",
+    "set_autocast_dtype": "amp.layer",
+    "set_autocast_enabled": "amp.layer",
     "vmap": "func",
 }
 _ELSEWHERE |= dict.fromkeys((
@@ -248,9 +247,10 @@ _ELSEWHERE |= dict.fromkeys((
 _ELSEWHERE |= dict.fromkeys((
     "_dirichlet_grad", "_sample_dirichlet", "_standard_gamma", "_standard_gamma_grad", "binomial", "poisson",
 ), "functions.rejection")  # fmt: skip
-_ELSEWHERE |= dict.fromkeys((
-    "gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell",
-), "nn.functional.recurrent")  # fmt: skip
+_ELSEWHERE |= dict.fromkeys(("gru", "lstm", "rnn_relu", "rnn_tanh"), "nn.functional.recurrent")
+_ELSEWHERE |= dict.fromkeys(
+    ("gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"), "nn.functional.recurrent_cells"
+)
 _ELSEWHERE |= dict.fromkeys(("_pack_padded_sequence", "_pad_packed_sequence"), "nn.functional.packing")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from devtensor.core.device import default_device
+from devtensor.core.device import Device, current_index, legacy_device
 from devtensor.core.dtype import DType, bool_, default_dtype, int64
 from devtensor.core.errors import ArgumentError, AutogradError
 from devtensor.core.host import host_read, nest
@@ -195,7 +195,7 @@ def unreadable(tensor: Tensor) -> bool:
 def suffixes(tensor: Tensor, hidden: bool) -> list[str]:
     """What is told of a tensor beside its numbers."""
     told = []
-    if tensor.device is not default_device():
+    if is_elsewhere(tensor.device):
         told.append(f"device='{tensor.device}'")
     empty = not tensor.shape.numel()
     if hidden or (empty and tensor.array.ndim != 1) or not (empty or _options[0].edgeitems):
@@ -210,6 +210,16 @@ def suffixes(tensor: Tensor, hidden: bool) -> list[str]:
     elif tensor.requires_grad:
         told.append("requires_grad=True")
     return told
+
+
+def is_elsewhere(device: Device) -> bool:
+    """Whether it is not where tensors of the default legacy type are, as the text must tell then.
+
+    As in PyTorch the device follows `set_default_tensor_type`, not `set_default_device`.
+    """
+    if device.type != legacy_device():
+        return True
+    return device.index is not None and device.index != current_index(device.type)
 
 
 def _history(tensor: Tensor) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from devtensor.backend import registry
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import int64, uint8
-from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, OptionError
 from devtensor.core.host import host_read
 from devtensor.core.inplace import apply_inplace, copy_into
 from devtensor.core.state import current, inference_mode, no_grad
@@ -100,6 +100,29 @@ class Generator:
         with no_grad():
             copy_into(self.state, constant(data, int64, self.device))
         return self
+
+    def get_offset(self) -> int:
+        """How many words of the stream were drawn.
+
+        Errors: OptionError on the CPU, whose offset PyTorch does not tell.
+        """
+        self._refuse_cpu("get_offset")
+        return host_read(self.state, "get_offset").numbers()[1]
+
+    def set_offset(self, offset: int) -> None:
+        """Go on where so many words of the stream were drawn.
+
+        Errors: OptionError on the CPU, ArgumentError for less than none.
+        """
+        self._refuse_cpu("set_offset")
+        if not 0 <= offset < WORD // 2:
+            raise ArgumentError(f"[set_offset] offset is {offset}; it counts words drawn, from 0")
+        with no_grad():
+            copy_into(self.state, constant(_words(self.initial_seed(), offset), int64, self.device))
+
+    def _refuse_cpu(self, name: str) -> None:
+        if self.device.type == "cpu":
+            raise OptionError(f"[{name}] CPU Generator does not use offset; use get_state() and set_state()")
 
     def clone_state(self) -> Generator:
         """Another generator that goes on from here."""

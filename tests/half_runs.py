@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from devtensor_numpy import half_bits, half_blocks, halves, leases, ordering
+from devtensor_numpy import half_bits, half_blocks, half_loops, halves, leases, ordering
 from devtensor_numpy.compile.casts import casts
 
 HALF_TYPES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
@@ -37,6 +37,7 @@ def everything_is_large(monkeypatch):
     for module in (halves, half_bits, ordering):
         monkeypatch.setattr(module, "SMALL", 1)
     monkeypatch.setattr(half_blocks, "BLOCK", 20)
+    monkeypatch.setattr(half_loops, "FEW", 1)
     monkeypatch.setattr(leases, "LARGE", 1)
 
 

@@ -236,6 +236,21 @@ def sort(x: Array, dim: int = -1, descending: bool = False) -> tuple:
     return values, places
 
 
+def extreme_places(x: Array, dim: int, largest: bool) -> Array:
+    """The last place of the extreme of each beginning, one by one."""
+    places = np.zeros(x.shape, np.int64)
+    for place in np.ndindex(x.shape if x.ndim else (0,)):
+        line = x[tuple(slice(None) if d == dim else at for d, at in enumerate(place))][: place[dim] + 1]
+        places[place] = np.flatnonzero(line == (line.max() if largest else line.min()))[-1]
+    return places
+
+
+def ranked(x: Array, dim: int, first: int, last: int, descending: bool = False) -> tuple:
+    """A part of what `sort` gives."""
+    found = sort(x, dim, descending)
+    return found if x.ndim == 0 else tuple(np.take(each, range(first, last), dim) for each in found)
+
+
 def unique(x: Array) -> tuple:
     values = sorted(set(x.reshape(-1).tolist()))
     inverse = np.array([values.index(v) for v in x.reshape(-1).tolist()], np.int64).reshape(x.shape)
@@ -467,10 +482,12 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "argmax": place(np.argmax),
     "argmin": place(np.argmin),
     "cumsum": along(np.cumsum),
+    "extreme_places": extreme_places,
     "cumprod": along(np.cumprod),
     "var": var,
     "std": lambda x, **named: np.sqrt(var(x, **named)),
     "vector_norm": vector_norm,
+    "distances": lambda x, y: np.sqrt(((x[..., :, None, :] - y[..., None, :, :]) ** 2).sum(-1)),
     "logsumexp": logsumexp,
     "full": lambda shape, value, dtype, device=None: np.full(shape, value),
     "arange": lambda start, step, count, dtype, device=None: np.array(
@@ -520,6 +537,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "tril": lambda x, diagonal=0: np.tril(x, diagonal),
     "triu": lambda x, diagonal=0: np.triu(x, diagonal),
     "sort": sort,
+    "ranked": ranked,
     "unique": unique,
     "searchsorted": searchsorted,
     "matmul": matmul,
@@ -546,7 +564,7 @@ LOSSES = named(
 )
 
 # On CUDA PyTorch refuses half matrices, under autocast too; here both kinds of device widen them.
-WIDE = set(LINALG_ORACLES) - {"rows_exchanged"}
+WIDE = set(LINALG_ORACLES) - {"rows_exchanged", "pseudoinverse"}
 
 # What PyTorch 2.13 documents for torch.autocast, per kind of device; other ops take what they get.
 AMP: dict[str, dict[str, set[str]]] = {
@@ -554,17 +572,17 @@ AMP: dict[str, dict[str, set[str]]] = {
         "lower": LOWER | set(RECURRENT_ORACLES) | {"mv"},
         "float32": LOSSES
         | WIDE
-        | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow reciprocal rsqrt sinh tan")
+        | named("acos asin cosh erfinv exp expm1 log log10 log1p log2 pow square reciprocal rsqrt sinh tan")
         | named("cumprod cumsum prod sum logsumexp vector_norm softmax log_softmax softplus")
-        | named("layer_norm group_norm rms_norm resample"),
-        "widest": named("add_scaled sub_scaled addcdiv addcmul atan2 dot index_put scatter_add cat"),
+        | named("layer_norm group_norm rms_norm resample distances"),
+        "widest": named("addcdiv addcmul atan2 dot index_put scatter_add"),
         "float32 for volumes": set(),
     },
     "cpu": {
         "lower": LOWER,
         "float32": LOSSES
         | WIDE - named("matrix_exp linalg_det linalg_slogdet linalg_lu_factor_ex linalg_solve_ex")
-        | named("prod polar view_as_complex"),
+        | named("prod polar view_as_complex distances"),
         "widest": named("cat"),
         "float32 for volumes": named("avg_pool adaptive_avg_pool"),
     },

@@ -388,8 +388,25 @@ def ctc_loss(
     return np.where(np.isinf(losses), 0.0, losses) if zero_infinity else losses
 
 
-def softmax_gradient(g, output, dim=-1):
-    return output * (g - np.sum(g * output, axis=dim if g.ndim else None, keepdims=True))
+def softmax_gradient(g, output, dim=-1, scale=1.0):
+    return scale * output * (g - np.sum(g * output, axis=dim if g.ndim else None, keepdims=True))
+
+
+def log_softmax_gradient(g, output, dim=-1):
+    return g - np.exp(output) * np.sum(g, axis=dim if g.ndim else None, keepdims=True)
+
+
+def masked_softmax(scores, mask, is_causal=False, scale=1.0):
+    """Row by row, over the keys that are seen."""
+    result, added = np.zeros_like(scores), np.zeros(scores.shape)
+    if mask is not None:
+        added = added + (np.where(mask, 0.0, -np.inf) if mask.dtype == bool else mask)
+    for spot in np.ndindex(scores.shape[:-1]):
+        seen = np.arange(scores.shape[-1]) <= spot[-1] if is_causal else np.ones(scores.shape[-1], bool)
+        seen &= added[spot] > -np.inf
+        if seen.any():
+            result[(*spot, seen)] = special.softmax(scores[spot][seen] * scale + added[spot][seen])
+    return result
 
 
 def gelu_gradient(g, x, approximate="none"):
@@ -400,9 +417,45 @@ def gelu_gradient(g, x, approximate="none"):
     return g * ((1 + bent) / 2 + x / 2 * (1 - bent**2) * rise)
 
 
+def elu_gradient(g, x, alpha=1.0, scale=1.0, input_scale=1.0):
+    below = alpha * input_scale * np.exp(np.minimum(x, 0) * input_scale)
+    return g * scale * np.where(x <= 0, below, 1)
+
+
+def softplus_gradient(g, x, beta=1.0, threshold=20.0):
+    return np.where(x * beta > threshold, g, g * special.expit(x * beta))
+
+
+def hardtanh_gradient(g, x, min_val=-1.0, max_val=1.0):
+    return np.where((x <= min_val) | (x >= max_val), 0, g)
+
+
+def mish_gradient(g, x):
+    inner = np.tanh(np.logaddexp(0, x))
+    return g * (inner + x * special.expit(x) * (1 - inner**2))
+
+
 def batch_norm_gradient(g, x, mean, scale):
     dims = (0, *range(2, x.ndim))
     return g * channels(scale, x.ndim), g.sum(dims), (g * (x - channels(mean, x.ndim))).sum(dims)
+
+
+def batch_norm_gradients(g, x, mean, var, weight, eps=1e-5):
+    inverse = 1 / np.sqrt(var + eps)
+    scale = inverse if weight is None else inverse * weight
+    slope, total, along = batch_norm_gradient(g, x, mean, scale)
+    return slope, -scale * total, -scale * inverse**2 * along / 2, inverse * along, total
+
+
+def moments_gradient(x, mean, mean_slope, var_slope, dim=None):
+    """One element after the other, each of which moves its own mean and variance."""
+    dims = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else dim
+    dims, result = [d % x.ndim for d in dims], np.zeros_like(x)
+    count = math.prod(x.shape[d] for d in dims)
+    for spot in np.ndindex(x.shape):
+        own = tuple(k for d, k in enumerate(spot) if d not in dims)
+        result[spot] = mean_slope[own] / count + var_slope[own] * 2 * (x[spot] - mean[own]) / count
+    return result
 
 
 def layer_norm_gradient(g, x, weight, count=1, eps=1e-5):
@@ -413,6 +466,27 @@ def layer_norm_gradient(g, x, weight, count=1, eps=1e-5):
     weighted = g if weight is None else g * weight
     shared = weighted.mean(dims, keepdims=True) + standard * (weighted * standard).mean(dims, keepdims=True)
     return (weighted - shared) / deviation, (g * standard).sum(tuple(range(x.ndim - count)))
+
+
+def rms_norm_gradient(g, x, weight, count=1, eps=1e-5):
+    dims = tuple(range(x.ndim - count, x.ndim))
+    root = np.sqrt((x**2).mean(dims, keepdims=True) + eps)
+    weighted, standard = g if weight is None else g * weight, x / root
+    shared = standard * (weighted * standard).mean(dims, keepdims=True)
+    return (weighted - shared) / root, (g * standard).sum(tuple(range(x.ndim - count)))
+
+
+def group_norm_gradient(g, x, weight, num_groups=1, eps=1e-5):
+    """Group by group, each as the rows of a layer norm that has a weight for each of a row's elements."""
+    slopes, along = [], []
+    every = None if weight is None else np.broadcast_to(channels(weight, x.ndim), (1, *x.shape[1:]))
+    given_by_group, seen_by_group = (np.split(part, num_groups, 1) for part in (g, x))
+    for k, (given, seen) in enumerate(zip(given_by_group, seen_by_group, strict=True)):
+        own = None if every is None else np.split(every, num_groups, 1)[k][0]
+        slope, products = layer_norm_gradient(given, seen, own, x.ndim - 1, eps)
+        slopes.append(slope)
+        along.append(products.reshape(products.shape[0], -1).sum(1))
+    return np.concatenate(slopes, 1), np.concatenate(along), g.sum((0, *range(2, x.ndim)))
 
 
 def safe_softmax(x, dim=-1):
@@ -436,9 +510,26 @@ NN_ORACLES: dict[str, Callable[..., Any]] = {
     "log_softmax": lambda x, dim=-1: special.log_softmax(x, axis=dim) if x.size else x,
     "softmax_gradient": softmax_gradient,
     "gelu_gradient": gelu_gradient,
+    "sigmoid_gradient": lambda g, y: g * y * (1 - y),
+    "tanh_gradient": lambda g, y: g * (1 - y**2),
+    "relu_gradient": lambda g, y: np.where(y <= 0, 0, g),
+    "silu_gradient": lambda g, x: g * (1 + x / (1 + np.exp(x))) / (1 + np.exp(-x)),
+    "elu_gradient": elu_gradient,
+    "softplus_gradient": softplus_gradient,
+    "mish_gradient": mish_gradient,
+    "leaky_relu_gradient": lambda g, x, negative_slope=0.01: np.where(x > 0, g, g * negative_slope),
+    "hardtanh_gradient": hardtanh_gradient,
+    "hardswish_gradient": lambda g, x: np.where(x <= -3, 0, g * np.where(x < 3, x / 3 + 0.5, 1)),
     "batch_norm_gradient": batch_norm_gradient,
+    "batch_norm_gradients": batch_norm_gradients,
+    "moments_gradient": moments_gradient,
+    "running_average": lambda x, y, momentum=0.1, factor=1.0: (1 - momentum) * x + momentum * factor * y,
     "layer_norm_gradient": layer_norm_gradient,
+    "rms_norm_gradient": rms_norm_gradient,
+    "group_norm_gradient": group_norm_gradient,
+    "log_softmax_gradient": log_softmax_gradient,
     "safe_softmax": safe_softmax,
+    "masked_softmax": masked_softmax,
     "gelu": gelu,
     "silu": lambda x: x / (1 + np.exp(-x)),
     "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),

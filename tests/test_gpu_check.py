@@ -1,4 +1,4 @@
-"""ci/gpu_check.py loses nothing to a limit, names what it did not reach, and says so if there is no GPU."""
+"""ci/gpu_check.py loses nothing to limits and kills, names what it did not reach, says what is missing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ STANDIN = ROOT / "tests" / "standin"
 
 @pytest.fixture
 def check(monkeypatch):
-    """The module, in a hurry; its command takes SIGTERM over, which is given back."""
-    before = signal.getsignal(signal.SIGTERM)
+    """The module, in a hurry; its command takes signals over, which are given back."""
+    before = {request: signal.getsignal(request) for request in (signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.syspath_prepend(str(ROOT / "ci"))
     import gpu_check
 
@@ -31,7 +31,8 @@ def check(monkeypatch):
     monkeypatch.setattr(gpu_check, "GRACE", 1.0)
     monkeypatch.setattr(gpu_check, "RESERVE", 0.0)
     yield gpu_check
-    signal.signal(signal.SIGTERM, before)
+    for request, handler in before.items():
+        signal.signal(request, handler)
 
 
 @pytest.fixture
@@ -105,9 +106,9 @@ def test_results_are_written_after_every_stage(check, tmp_path):
     stages = [fake(check, name, look) for name in ("first", "second", "third")]
     check.Check(stages, 100, tmp_path).run()
     told = results(tmp_path)["stages"]
-    assert told["first"]["data"]["states"] == ["not reached"] * 3
-    assert told["second"]["data"]["states"] == ["passed", "not reached", "not reached"]
-    assert told["third"]["data"]["states"] == ["passed", "passed", "not reached"]
+    assert told["first"]["data"]["states"] == ["running", "not reached", "not reached"]
+    assert told["second"]["data"]["states"] == ["passed", "running", "not reached"]
+    assert told["third"]["data"]["states"] == ["passed", "passed", "running"]
 
 
 def test_numbers_of_an_earlier_run_are_not_taken_for_new(check, tmp_path):
@@ -117,18 +118,65 @@ def test_numbers_of_an_earlier_run_are_not_taken_for_new(check, tmp_path):
 
 
 def test_without_a_gpu_it_says_so(check, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(check, "gpu_missing", lambda: "CuPy finds no NVIDIA device")
+    monkeypatch.setattr(check.gpu_machine, "problem", lambda: "CuPy finds no NVIDIA device")
     assert check.main(["--out", str(tmp_path / "out")]) == 3
     assert "no GPU can be checked here: CuPy finds no NVIDIA device" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    told = results(tmp_path / "out")
+    assert told["problem"] == "CuPy finds no NVIDIA device" and told["not_reached"] == [*told["stages"]]
+    assert (
+        "**No GPU could be checked: CuPy finds no NVIDIA device**" in (tmp_path / "out/report.md").read_text()
+    )
+
+
+def test_a_bare_python_is_told_what_to_install(tmp_path):
+    command = [sys.executable, "-E", "-s", "-S", str(ROOT / "ci" / "gpu_check.py"), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3 and "python -m pip install ml_dtypes" in done.stderr, done.stderr
+    told = results(tmp_path)
+    assert told["problem"].startswith("numpy, ml_dtypes, cupy cannot be found by")
+    assert [line.partition(" is missing")[0] for line in told["advice"]][:3] == ["numpy", "ml_dtypes", "cupy"]
+    report = (tmp_path / "report.md").read_text()
+    assert "- cupy is missing: python -m pip install 'cupy-cuda13x[ctk]'" in report
+
+
+def test_a_folder_that_cannot_be_written_is_named(check, monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        check.main(["--out", str(tmp_path / "file")])
+    assert "cannot be written, name another folder" in capsys.readouterr().err
+
+
+def test_an_old_python_and_what_breaks_on_import_are_named(check, monkeypatch):
+    machine = check.gpu_machine
+    monkeypatch.setattr(machine, "there", lambda module: True)
+    monkeypatch.setitem(sys.modules, "devtensor_cupy", SimpleNamespace())
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert machine.problem().startswith("devtensor cannot be imported: ImportError")
+    monkeypatch.setattr(machine, "LEAST_PYTHON", (9, 9))
+    assert machine.problem().endswith("devtensor needs 3.11 or newer")
+
+
+def test_kernels_are_kept_elsewhere_where_home_cannot_be_written(check, monkeypatch, tmp_path):
+    for variable in check.gpu_machine.CACHES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert check.gpu_machine.caches() == {}
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    monkeypatch.setenv("DEVTENSOR_CUBIN_CACHE", "")
+    given = check.gpu_machine.caches()
+    assert list(given) == ["CUPY_CACHE_DIR"]
+    Path(given["CUPY_CACHE_DIR"]).rmdir()
 
 
 def test_the_command_runs_the_stages_of_the_other_file(check, stages, monkeypatch, tmp_path):
     ran = []
-    monkeypatch.setattr(check, "gpu_missing", lambda: None)
-    monkeypatch.setattr(
-        check.Check, "run_stage", lambda self, stage, limit, log: ran.append(stage) or check.Outcome("passed")
-    )
+    monkeypatch.setattr(check.gpu_machine, "problem", lambda: None)
+
+    def run_stage(self, stage, limit, log):
+        ran.append(stage)
+        self.outcomes[stage.name].state = "passed"
+
+    monkeypatch.setattr(check.Check, "run_stage", run_stage)
     assert check.main(["--out", str(tmp_path)]) == 0
     assert [stage.name for stage in ran] == [*stages.LIMITS] == [*stages.STAGES]
     assert all(Path(stage.command[1]).samefile(stages.__file__) for stage in ran)
@@ -161,27 +209,41 @@ def test_what_a_stage_started_is_killed_with_it(check, tmp_path):
     assert not (tmp_path / "alive").exists()
 
 
-def test_a_command_that_is_ended_early_ends_its_stage(tmp_path):
-    touch = "pathlib.Path({!r}).touch()".format
-    begun, alive = tmp_path / "begun", tmp_path / "alive"
-    stage = f"import time, pathlib; {touch(str(begun))}; time.sleep(3); {touch(str(alive))}"
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'ci')!r}); import gpu_check; "
-        "gpu_check.gpu_missing = lambda: None; gpu_check.LIMITS = {'long': 50.0}; "
-        f"command = [sys.executable, '-c', {stage!r}]; plain = gpu_check.Stage; "
+@pytest.mark.parametrize(
+    ("request_", "state", "status"),
+    [
+        ("SIGTERM", "stopped from outside", 1),
+        ("SIGHUP", "stopped from outside", 1),
+        ("SIGKILL", "running", -9),
+    ],
+)
+def test_a_command_that_is_ended_early_ends_its_stage_and_loses_nothing(request_, state, status, tmp_path):
+    alive, here = tmp_path / "alive", f"import sys; sys.path.insert(0, {str(ROOT / 'ci')!r}); "
+    stage = here + (
+        "import pathlib, time, gpu_stages; "
+        "work = lambda told: (told.update(partly=1), told.write(), time.sleep(4), "
+        f"pathlib.Path({str(alive)!r}).touch()); gpu_stages.STAGES = {{'long': work}}; "
+        "gpu_stages.main('long')"
+    )
+    code = here + (
+        "import gpu_check; gpu_check.gpu_machine.problem = lambda: None; gpu_check.LIMITS = {'long': 50.0}; "
+        f"command = [sys.executable, '-c', {stage!r}]; plain = gpu_check.Stage; gpu_check.EVERY = 0.1; "
         "gpu_check.Stage = lambda name, limit, script: plain(name, limit, command); "
         f"gpu_check.main(['--out', {str(tmp_path)!r}])"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     until = time.monotonic() + 20
-    while not begun.exists():
+    while not (tmp_path / "results.json").exists() or not results(tmp_path)["stages"]["long"]["data"]:
         assert time.monotonic() < until
         time.sleep(0.05)
-    process.terminate()
-    assert process.wait(10) == 1
-    time.sleep(3)
+    process.send_signal(getattr(signal, request_))
+    assert process.wait(10) == status
+    time.sleep(4)
     assert not alive.exists()
-    assert results(tmp_path)["not_reached"] == ["long"]
+    told = results(tmp_path)
+    assert told["not_reached"] == [] and told["stages"]["long"]["data"] == {"partly": 1}
+    assert told["stages"]["long"]["state"] == state
+    assert f"| long | {state} |" in (tmp_path / "report.md").read_text()
 
 
 def test_a_report_is_readable(check):
@@ -191,7 +253,9 @@ def test_a_report_is_readable(check):
         "tests": {"failed": 1, "names": {"a::b": "E = mc"}},
         "bad": [],
     }
-    assert check.told_lines(data) == [
+    from gpu_report import told_lines
+
+    assert told_lines(data) == [
         "- copy GB/s: 3.0",
         "- add: devtensor ms 1.5, torch ms 1.0",
         "- tests:",
@@ -253,9 +317,11 @@ def test_the_suite_runs_what_needs_the_device_and_tells_its_status(numbers, monk
 
     told, _ = numbers
     asked = []
+    monkeypatch.setattr(gpu_tally, "processes", lambda: 3)
     monkeypatch.setattr(pytest, "main", lambda command, plugins: asked.append(command) or len(asked) - 1)
     gpu_tally.tests(told, "tests/ops")
     assert asked[0][-1] == "tests/ops"
+    assert "--continue-on-collection-errors" in asked[0]
     for option, value in (("--device", "cuda"), ("-m", "cuda")):
         assert asked[0][asked[0].index(option) + 1] == value
     with pytest.raises(SystemExit, match="1"):
@@ -263,7 +329,7 @@ def test_the_suite_runs_what_needs_the_device_and_tells_its_status(numbers, monk
     monkeypatch.setattr(gpu_tally, "find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         gpu_tally.tests(told, "tests/ops")
-    assert told["tests"] == "pytest is not installed"
+    assert told["tests"].startswith("pytest is not installed; run: ")
 
 
 @pytest.mark.parametrize(
@@ -323,6 +389,27 @@ def test_a_rehearsal_over_the_stand_in(tmp_path):
     assert all(told["speeds"]["data"][f"product {name} TFLOP/s"] for name in ("float16", "float32"))
 
 
+@pytest.mark.skipif(
+    shutil.which("g++") is None and not os.environ.get("CI"),
+    reason="g++ is missing: the host's builds need it",
+)
+def test_kernels_whose_bits_differ_from_the_host_s_are_named(numbers):
+    import gpu_sources
+
+    from cuda_sources.all_cases import cases_by_entry
+    from cuda_sources.running import check
+    from cudashim.hostsim import HostSim
+
+    cases = [each[0] for entry, each in cases_by_entry().items() if entry.startswith("cast_float32")][:2]
+    bits = [check(case, HostSim()) for case in cases]
+    bits[1] = [b"other" for _ in bits[1]]
+    gpu_sources.compare_bits(numbers[0], cases, bits)
+    assert numbers[1]() == {
+        "kernels whose bits differ from the host's": [cases[1].entry],
+        "cases compared with the host": 2,
+    }
+
+
 def test_the_training_of_the_stages_learns(stages):
     losses = stages.train("cpu", 12)
     assert losses[-1] < losses[0]
@@ -340,16 +427,65 @@ def test_captured_steps_are_eager_steps(stages, monkeypatch):
     assert not devtensor.is_autocast_enabled("cpu")
 
 
-@pytest.mark.parametrize("kind", ["MLP", "CNN", "Transformer"])
-def test_models_of_the_stages_train(stages, monkeypatch, kind):
+@pytest.fixture
+def on_the_cpu(stages, monkeypatch):
+    """The measuring stages on small sizes, both libraries being devtensor, and every call taking a while."""
+    import gpu_models
+    import gpu_numbers
     import gpu_speeds
+    import gpu_works
 
     import devtensor
 
-    monkeypatch.setattr(gpu_speeds, "is_standin", lambda: True)
-    monkeypatch.setattr(gpu_speeds, "sized", lambda size: min(size, 64))
-    monkeypatch.setattr(gpu_speeds, "DEVICE", "cpu")
-    (model,) = [name for name in gpu_speeds.MODELS if name.startswith(kind)]
-    step = gpu_speeds.training(devtensor, model, "float16")
-    losses = [step().item() for _ in range(3)]
+    for module in (gpu_numbers, gpu_models, gpu_speeds):
+        monkeypatch.setattr(module, "is_standin", lambda: True)
+    for module in (gpu_works, gpu_models):
+        monkeypatch.setattr(module, "DEVICE", "cpu")
+    for module in (gpu_speeds, gpu_models):
+        monkeypatch.setattr(module, "libraries", lambda: {"devtensor": devtensor, "torch": devtensor})
+        monkeypatch.setattr(
+            module,
+            "interleaved",
+            lambda made, rounds=0: {name: bool(run) + 1.0 for name, run in made.items()},
+        )
+    monkeypatch.setattr(gpu_speeds, "copy_bandwidth", lambda: 2.0)
+    return SimpleNamespace(models=gpu_models, works=gpu_works, speeds=gpu_speeds)
+
+
+@pytest.mark.parametrize("model", ["MLP, width 64", "GPT", "Transformer", "CNN", "MLP, width 1024"])
+def test_models_of_the_stages_train(on_the_cpu, model):
+    import devtensor
+
+    (name,) = [each for each in on_the_cpu.models.MODELS if each.startswith(model)]
+    step = on_the_cpu.models.training(devtensor, name, "float16")
+    losses = [step().item() for _ in range(4)]
     assert losses[-1] < losses[0]
+
+
+def test_work_that_is_timed_runs(on_the_cpu):
+    import devtensor
+
+    for name, maker in on_the_cpu.works.MAKERS.items():
+        work = maker(devtensor)
+        work.run()
+        assert work.moved >= 0, name
+
+
+def test_every_goal_finds_its_number(on_the_cpu, stages, monkeypatch):
+    import gpu_goals
+
+    told = {name: {"data": stages.Numbers()} for name in ("benchmarks", "models", "graphs")}
+    on_the_cpu.speeds.benchmarks(told["benchmarks"]["data"])
+    monkeypatch.setattr(on_the_cpu.models, "trained", lambda *names: on_the_cpu.speeds.beside(
+        {"devtensor": 2.0, "torch": 1.0}) | {"fell": True})  # fmt: skip
+    on_the_cpu.models.models(told["models"]["data"])
+    told["speeds"] = {"data": {f"product {name} TFLOP/s": on_the_cpu.speeds._rates(
+        {"devtensor": print, "torch": print}, 8.0) for name in ("float16", "bfloat16")}}  # fmt: skip
+    told["graphs"]["data"] |= {"dropout masks that differ from the CPU's": 0, "steps whose loss differs": 2}
+    lines = gpu_goals.table(told)
+    assert len(lines) == 5 + len(gpu_goals.GOALS) and not any(gpu_goals.MISSING in line for line in lines)
+    assert "| dropout masks equal the CPU's | 1 | 1 |" in lines
+    assert "| replayed steps equal eager ones | 1 | 0 |" in lines
+    assert "| eager step bound by launches | 0.3 | 0.5 |" in lines
+    assert f"| softmax, of copy bandwidth | 0.85 | {2 * 64 * 32 * 4 / 2.0 / 1e6 / 2.0:.3f} |" in lines
+    assert gpu_goals.table({"speeds": {"data": {}}}) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 PROPERTIES = {
     "major": "major",
@@ -27,6 +28,7 @@ PROPERTIES = {
     "pci_domain_id": "pciDomainID",
 }
 """PyTorch's names of a device's properties, and CUDA's."""
+UUID_BYTES = 16
 
 
 class DeviceFacts:
@@ -39,9 +41,11 @@ class DeviceFacts:
     def properties(self, index: int) -> dict[str, Any]:
         """What the CUDA runtime tells of the device."""
         told = self.cupy.cuda.runtime.getDeviceProperties(index)
-        return {"name": told["name"].decode()} | {
-            ours: told[theirs] for ours, theirs in PROPERTIES.items() if theirs in told
-        }
+        known = {ours: told[theirs] for ours, theirs in PROPERTIES.items() if theirs in told}
+        # CuPy cuts it short where one of its bytes is 0.
+        if len(told.get("uuid", b"")) == UUID_BYTES:
+            known["uuid"] = UUID(bytes=bytes(told["uuid"]))
+        return {"name": told["name"].decode()} | known
 
     @property
     def profiler(self) -> Any:
@@ -50,8 +54,9 @@ class DeviceFacts:
 
     @property
     def marks(self) -> Any:
-        """NVTX's functions, which mark moments and ranges for NVIDIA's profilers."""
-        return self.cupy.cuda.nvtx
+        """NVTX's functions, which mark moments and ranges for NVIDIA's profilers; None without them."""
+        found = self.cupy.cuda.nvtx
+        return found if found.available else None
 
     def blas_handle(self, index: int) -> int:
         """The address of cuBLAS's handle of this thread."""

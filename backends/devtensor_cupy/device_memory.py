@@ -76,9 +76,13 @@ class DeviceMemory:
         self.accounts.reset_totals(index)
 
     def limit_memory(self, index: int, fraction: float) -> None:
-        """Let CuPy's pool hold no more than a part of the device's memory."""
+        """Let CuPy's pool hold no more than a part of the device's memory.
+
+        A limit of nothing would mean none to CuPy: the least it knows is one byte.
+        """
         with self.on(index):
-            self.cupy.get_default_memory_pool().set_limit(fraction=fraction)
+            total = self.cupy.cuda.runtime.memGetInfo()[1]
+            self.cupy.get_default_memory_pool().set_limit(size=max(1, int(fraction * total)))
 
     def memory_fraction(self, index: int) -> float:
         """The part of the device's memory that `limit_memory` allows."""
@@ -92,7 +96,12 @@ class DeviceMemory:
             return self.cupy.cuda.runtime.memGetInfo()[0]
 
     def release_memory(self, index: int) -> None:
-        """Give blocks that CuPy's pool holds and nobody uses back to the device."""
+        """Give blocks that CuPy's pool holds and nobody uses back to the device.
+
+        A device that nothing was asked of is left alone: entering it would give it a context.
+        """
+        if index not in self.accounts.counts:
+            return
         if "lists" in self.__dict__:
             self.lists.tables.forget()
         with self.on(index):

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from devtensor.backend.arraylib.library import EXTENSIONS
+from devtensor.backend.arraylib.library import EXTENSIONS, dtype_name
 from devtensor.backend.protocol import DTYPES, Kernel
 from devtensor_cupy.device_facts import DeviceFacts
 from devtensor_cupy.device_memory import DeviceMemory
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from devtensor_cupy.lists import ListKernels
     from devtensor_cupy.pinned import Pinned
 
-FIRST_WITH_BFLOAT16 = 14
+FIRST_CUPY, FIRST_NUMPY = "14.0.0", "2.1.2"
+"""The first versions that have bfloat16, or do not crash with it."""
 WAITING = frozenset({"nonzero", "unique"})
 """Kernels that ask the device how large their result is."""
 
@@ -61,9 +62,11 @@ class CupyBackend(DeviceMemory, DeviceFacts):
 
     @cached_property
     def dtypes(self) -> frozenset[str]:
-        major = int(self.cupy.__version__.split(".")[0])
-        lacking = EXTENSIONS - {"bfloat16"} if major >= FIRST_WITH_BFLOAT16 else EXTENSIONS
-        return frozenset(DTYPES) - lacking
+        import numpy as np
+
+        known = np.lib.NumpyVersion
+        enough = known(self.cupy.__version__) >= FIRST_CUPY and known(np.__version__) >= FIRST_NUMPY
+        return frozenset(DTYPES) - (EXTENSIONS - {"bfloat16"} if enough else EXTENSIONS)
 
     @cached_property
     def kernels(self) -> dict[str, Kernel]:
@@ -126,8 +129,16 @@ class CupyBackend(DeviceMemory, DeviceFacts):
         streams = list(self.queues.made) if "queues" in self.__dict__ else []
         flying = self.pinned.in_flight if "pinned" in self.__dict__ else []
         waiting = self.accounts.abandon() if "accounts" in self.__dict__ else []
-        held = self.lists.held() if "lists" in self.__dict__ else []
-        return [*streams, *flying, *waiting, *held]
+        tables = self.lists.tables.kept.values() if "lists" in self.__dict__ else []
+        return [*streams, *flying, *waiting, *tables, *self.modules()]
+
+    def modules(self) -> list[Any]:
+        """The sources of ours that devices hold."""
+        if "kernels" not in self.__dict__ and "lists" not in self.__dict__:
+            return []
+        from devtensor_cupy.launching import launcher
+
+        return list(launcher.loaded.values())
 
     def device_count(self) -> int:
         return 0 if self.available() else self.cupy.cuda.runtime.getDeviceCount()
@@ -150,17 +161,17 @@ class CupyBackend(DeviceMemory, DeviceFacts):
                 if not non_blocking:
                     self.waits.hear("copy to the device")
                 source = np.frombuffer(host, np.uint8).view(array.dtype).reshape(shape)
-                pinned = self.pinned.holds(source)
-                if pinned and non_blocking:
+                if non_blocking and self.pinned.holds(source):
                     self.pinned.upload(source, array)
                 else:
                     array.set(source)
-                if pinned and not non_blocking:
+                if not non_blocking:
                     self.wait_for_copy()
         return array
 
     def wait_for_copy(self) -> None:
-        """From pinned memory CuPy may copy later, when the caller has changed it."""
+        """CuPy only begins copies to the device: pinned memory, and any that the device reads by itself, may
+        be read when the caller has changed it."""
         self.cupy.cuda.get_current_stream().synchronize()
 
     def download(self, array: Any) -> memoryview:
@@ -199,12 +210,14 @@ class CupyBackend(DeviceMemory, DeviceFacts):
         cuda = self.cupy.cuda
         home = array.device.id
         with cuda.Device(home):
+            # CuPy would bring it into rows by itself, behind the event, and copy what is not there yet.
+            source = array if array.flags.c_contiguous else self.cupy.ascontiguousarray(array)
             ready = cuda.Event(disable_timing=True)
             ready.record(cuda.get_current_stream())
         with cuda.Device(index):
             read = cuda.Event(disable_timing=True)
             cuda.get_current_stream().wait_event(ready)
-            result = array.copy()
+            result = source.copy()
             read.record(cuda.get_current_stream())
         with cuda.Device(home):
             cuda.get_current_stream().wait_event(read)
@@ -228,7 +241,7 @@ class CupyBackend(DeviceMemory, DeviceFacts):
         return array
 
     def dtype_of(self, array: Any) -> str:
-        return array.dtype.name
+        return dtype_name(array)
 
     def strides_of(self, array: Any) -> tuple[int, ...]:
         itemsize = array.dtype.itemsize

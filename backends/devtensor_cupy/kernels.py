@@ -6,22 +6,22 @@ device: CuPy wraps such indices around and divides to 0.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
 import cupy
-import numpy as np
 from cupyx.scipy import special
 
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib import halves
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UFUNCS, UNARY
+from devtensor.backend.arraylib.library import dtype_name, is_floating
 from devtensor.backend.protocol import Kernel
-from devtensor_cupy import rows, windows
-from devtensor_cupy.compile.prelude import C_TYPES
+from devtensor_cupy import accumulate, divisions, elementwise, equations, ordering, rows, subnormals, windows
 from devtensor_cupy.process import watched
 from devtensor_cupy.products import batched
-from devtensor_cupy.random import philox_words
+from devtensor_cupy.random import philox_words, uniform_or
 
 LIBRARY = arraylib.Library(cupy, host=False)
 CUPY_DTYPES = LIBRARY.dtypes
@@ -37,17 +37,16 @@ IN_FLOAT32 = frozenset({"logical_not", "logical_and", "logical_or", "logical_xor
 """Kernels that compute nothing but that CuPy does not have for bfloat16."""
 BY_BITS = frozenset({"where", "tril", "triu", "index_select", "gather", "scatter", "embedding", "index_get"})
 """Kernels that move bfloat16 values as the 16-bit integers that CuPy knows better."""
-OWN = frozenset({"matmul", *windows.NAMES, *rows.NAMES})
+OWN = frozenset(
+    {"matmul", *windows.NAMES, *rows.NAMES, *accumulate.NAMES, *divisions.NAMES, *elementwise.NAMES}
+)
 """Kernels of ours that take half types as they are."""
 NATIVE = (frozenset(UFUNCS | DIVISIONS | ROUNDINGS) | halves.MOVING | OWN) - IN_FLOAT32
 """Kernels that run on half types as they are; CuPy's ufuncs compute those in float32 inside."""
-ATOMIC = {
-    "?": "int32", "b": "int32", "h": "int32", "B": "uint32", "H": "uint32", "l": "uint64", "q": "uint64",
-}  # fmt: skip
-"""The dtype in which CuPy can add integers atomically, with the same bits."""
 WIDE_NUMBERS = {
     "add": (0, 1), "sub": (0, 1), "mul": (0, 1), "div": (1,), "div_floor": (1,), "div_trunc": (1,),
-    "floor_divide": (1,),
+    "floor_divide": (1,), "add_scaled": (2,), "sub_scaled": (2,), "lerp": (2,),
+    "addcmul": (3,), "addcdiv": (3,),
 }  # fmt: skip
 """Ops that take a number in float32 beside halves, and where: those for which PyTorch does so on CUDA."""
 LOGICAL = ("logical_not", "logical_and", "logical_or", "logical_xor")
@@ -58,20 +57,27 @@ DEBUG = bool(os.environ.get("DEVTENSOR_DEBUG"))
 
 def kernel_table() -> dict[str, Kernel]:
     """Every kernel of CUDA devices, by name."""
-    table = arraylib.kernels(cupy, host=False, add_at=add_at)
+    subnormals.kept()
+    table = arraylib.kernels(cupy, host=False, add_at=accumulate.add_at)
     table |= {name: getattr(cupy, theirs) for name, theirs in UFUNCS.items()}
     table |= arraylib.random.kernels(LIBRARY, philox_words)
+    table["random_uniform"] = uniform_or(table["random_uniform"], CUPY_DTYPES)
     table |= {name: of_truths(table[name]) for name in LOGICAL}
     table |= windows.convolution_kernels({name: widened(table[name]) for name in windows.NAMES}, matmul)
-    table |= rows.kernels(table["embedding_grad"])
-    return table | SPECIAL | {"matmul": matmul, "linalg_solve_ex": solve}
+    table |= accumulate.kernels(table["scatter_add"]) | {"index_put": index_put(table["index_put"])}
+    table |= rows.kernels()
+    table |= SPECIAL | divisions.KERNELS | elementwise.KERNELS
+    table |= ordering.kernels(table) | equations.kernels(LIBRARY)
+    return table | {"cast": cast, "full": full, "matmul": matmul}
 
 
 def specialise(name: str, kernel: Kernel, dtype: str) -> Kernel | None:
     """The best kernel for arrays of one dtype; None where an op's body does better."""
-    if name in rows.NAMES and dtype in C_TYPES and not rows.ready(name, dtype):
+    if name in rows.NAMES and not rows.ready(name, dtype):
         return None
-    if dtype in arraylib.HALF_TYPES and name in WIDE_NUMBERS:
+    if name in elementwise.NAMES and not elementwise.ready(name, dtype):
+        return None
+    if dtype in arraylib.HALF_TYPES and name in WIDE_NUMBERS and name not in OWN:
         kernel = beside_numbers(getattr(cupy, (BINARY | DIVISIONS)[name]))
     elif dtype == "bfloat16" and name in BY_BITS:
         kernel = by_bits(kernel)
@@ -100,7 +106,7 @@ def beside_numbers(function: Any) -> Kernel:
     def kernel(x: Any, y: Any, out: Any = None) -> Any:
         if x.dtype == y.dtype:
             return function(x, y) if out is None else function(x, y, out=out)
-        half = y if x.dtype.name == "float32" else x
+        half = y if dtype_name(x) == "float32" else x
         if out is None:
             out = cupy.empty_like(half)
         return function(x, y, out=out, dtype=cupy.float32, casting="unsafe")
@@ -112,7 +118,7 @@ def widened(kernel: Kernel) -> Kernel:
     """The kernel computed in float32 if its first array is of a half type."""
 
     def compute(*arguments: Any) -> Any:
-        return in_float32(kernel, arguments[0].dtype.name)(*arguments)
+        return in_float32(kernel, dtype_name(arguments[0]))(*arguments)
 
     return compute
 
@@ -128,6 +134,17 @@ def by_bits(kernel: Kernel) -> Kernel:
     return moved
 
 
+def index_put(generic: Kernel) -> Kernel:
+    """Values added at indices, or moved there."""
+    moved = by_bits(generic)
+
+    def kernel(x: Any, value: Any, *arguments: Any) -> Any:
+        add = arguments[-1]
+        return (moved if dtype_name(x) == "bfloat16" and not add else generic)(x, value, *arguments)
+
+    return kernel
+
+
 def of_truths(kernel: Kernel) -> Kernel:
     """The kernel with complex numbers seen as whether they are zero."""
 
@@ -137,31 +154,29 @@ def of_truths(kernel: Kernel) -> Kernel:
     return seen
 
 
-def add_at(target: Any, index: Any, values: Any) -> None:
-    """Add at indices, as often as they occur; integers in a dtype that has an atomic addition, complex
-    numbers part by part.
-    """
-    if target.dtype.kind == "c":
-        values = cupy.asarray(values)
-        add_at(target.real, index, values.real)
-        add_at(target.imag, index, values.imag if values.dtype.kind == "c" else values * 0)
-        return
-    if rows.add_at(target, index, values):
-        return
-    other = ATOMIC.get(target.dtype.char)
-    if other is None:
-        cupy.add.at(target, index, values)
-        return
-    wide = target.astype(other)
-    cupy.add.at(wide, index, cupy.asarray(values).astype(other))
-    target[...] = wide.astype(target.dtype)
+def cast(x: Any, dtype: str) -> Any:
+    """x in another dtype; bytes by way of int64, as the device makes 0 of what is negative."""
+    if dtype == "uint8" and x.dtype.kind not in "biu":
+        x = arraylib.elementwise.cast(LIBRARY, x, "int64")
+    return arraylib.elementwise.cast(LIBRARY, x, dtype)
+
+
+def full(shape: tuple[int, ...], value: float, dtype: str) -> Any:
+    """Numbers that are alike; what equals zero CuPy writes as bytes of zero, which -0.0 is not."""
+    made = arraylib.elementwise.full(LIBRARY, shape, value, dtype)
+    if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0 and is_floating(made):
+        cupy.negative(made, out=made)
+    return made
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """Matrix product; half types are summed in float32, batches of them by one call of cuBLAS."""
-    if a.dtype.name not in arraylib.HALF_TYPES or not a.size or not b.size:
+    """Matrix product; half types are summed in float32, batches of them by one call of cuBLAS.
+
+    So is a row times a column, of which CuPy would round each term.
+    """
+    if dtype_name(a) not in arraylib.HALF_TYPES or not a.size or not b.size:
         return arraylib.linalg.matmul(LIBRARY, a, b)
-    if a.ndim == 2 and b.ndim == 2:
+    if a.ndim == 2 and b.ndim == 2 and not a.shape[0] == b.shape[1] == 1:
         product: Any = cupy.matmul(a, b)
         return product.astype(a.dtype, copy=False)
     if a.ndim > 2 and b.ndim == 2:
@@ -170,13 +185,3 @@ def matmul(a: Any, b: Any) -> Any:
     if a.ndim < 2 or b.ndim < 2:
         return arraylib.linalg.matmul(LIBRARY, a, b)
     return batched(a, b)
-
-
-def solve(a: Any, b: Any) -> Any:
-    """x with a x = b; CuPy broadcasts no batches."""
-    if b.ndim < 2 or a.shape[:-1] == b.shape[:-1]:
-        return arraylib.decompositions.solve(LIBRARY, a, b)
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    wide = cupy.broadcast_to(a, (*batch, *a.shape[-2:]))
-    found = cupy.linalg.solve(wide, cupy.broadcast_to(b, (*batch, *b.shape[-2:])))
-    return cupy.ascontiguousarray(found), arraylib.decompositions.lu(LIBRARY, a)[2]

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import cupy
 
+from devtensor.backend.arraylib.library import dtype_name
 from devtensor.backend.protocol import Kernel
-from devtensor_cupy.compile.multi_steps import CENTERED, DECOUPLED, MAXIMIZE, NESTEROV
+from devtensor_cupy.compile.loss_scale import FLAGS
 from devtensor_cupy.compile.prelude import C_TYPES
-from devtensor_cupy.launching import launcher
+from devtensor_cupy.launching import entry_for, launcher
 from devtensor_cupy.pinned import Pinned
+from devtensor_cupy.steps import STEPS, Step
 from devtensor_cupy.tables import Arrays, Table, Tables
 
-Numbers = tuple[list[float], float, int]
-"""What a rule has of its own, the weight decay, and its flags."""
-
-
-def sgd(momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool) -> Numbers:
-    return [momentum, dampening], weight_decay, NESTEROV * nesterov | MAXIMIZE * maximize
-
-
-def adam(
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    amsgrad: bool,
-    decoupled_weight_decay: bool,
-    maximize: bool,
-) -> Numbers:
-    return [*betas, eps], weight_decay, DECOUPLED * decoupled_weight_decay | MAXIMIZE * maximize
-
-
-def adagrad(lr_decay: float, eps: float, weight_decay: float, maximize: bool) -> Numbers:
-    return [lr_decay, eps], weight_decay, MAXIMIZE * maximize
-
-
-def rmsprop(
-    alpha: float, eps: float, weight_decay: float, momentum: float, centered: bool, maximize: bool
-) -> Numbers:
-    return [alpha, eps, momentum], weight_decay, CENTERED * centered | MAXIMIZE * maximize
-
-
-STEPS: dict[str, tuple[Callable[..., Numbers], int]] = {
-    "sgd": (sgd, 3),
-    "adam": (adam, 4),
-    "adagrad": (adagrad, 3),
-    "rmsprop": (rmsprop, 5),
-}
-"""The optimizers' steps: what their hyperparameters mean to the kernel, and which list holds step counts."""
+LARGEST_HALF = 65504.0
+FLOAT32, FLOAT64, INT32 = map(cupy.dtype, ("float32", "float64", "int32"))
 
 
 class ListKernels:
@@ -60,112 +29,121 @@ class ListKernels:
 
     def table(self) -> dict[str, Kernel]:
         """Every kernel by its op's name."""
-        steps = {f"{rule}_step": self.step_of(rule, *told) for rule, told in STEPS.items()}
+        steps = {f"{rule}_step": self.step_of(rule, told) for rule, told in STEPS.items()}
         return steps | {
             "unscale_all": self.unscale_all,
             "norm_of_all": self.norm_of_all,
             "clip_all": self.clip_all,
+            "clamp_all": self.clamp_all,
             "adapt_scale": adapt_scale,
         }
 
-    def held(self) -> list[Any]:
-        """What lies on devices: tables, and modules."""
-        return [*self.tables.kept.values(), *launcher.loaded.values()]
-
     def unscale_all(self, gradients: Arrays, inverse: Any, found: Any) -> Any:
         """Multiply and look for what is not finite, in one pass."""
-        if address_in("float32", inverse) is None or address_in("float32", found) is None:
+        if address_in(FLOAT32, inverse) is None or address_in(FLOAT32, found) is None:
             return NotImplemented
         return self.over("unscale", [gradients], [inverse.data.ptr, found.data.ptr])
 
-    def norm_of_all(self, tensors: Arrays) -> Any:
-        """Sums of squares by blocks, then their sum, both in float64."""
-        entry = entry_for("square_sums", tensors)
-        table = self.ready([entry, "norm_of_sums"], [tensors], writes=False)
-        if table is None:
+    def norm_of_all(self, tensors: Arrays, order: float) -> Any:
+        """Parts by blocks, then what they make together, both in float64."""
+        # No number stands for the least of nothing: the body says so.
+        undefined = (order < 0 or order == math.inf) and not all(t.size for t in tensors)
+        entry = entry_over("norm_parts", tensors)
+        table = self.ready([entry, "norm_of_parts"], [tensors], writes=False)
+        if table is None or undefined or math.isnan(order):
             return NotImplemented
-        wide = tensors[0].dtype.name == "float64"
-        sums = cupy.empty(max(table.blocks, 1), cupy.float64)
-        norm = cupy.empty((), cupy.float64 if wide else cupy.float32)
-        self.run(entry, table, [sums.data.ptr])
+        wide = tensors[0].dtype == FLOAT64
+        parts = cupy.empty(max(table.blocks, 1), FLOAT64)
+        norm = cupy.empty((), FLOAT64 if wide else FLOAT32)
+        self.run(entry, table, [order, parts.data.ptr])
         places = (None, norm.data.ptr) if wide else (norm.data.ptr, None)
-        launcher.launch("norm_of_sums", 1, [sums.data.ptr, table.blocks, *places])
+        launcher.launch("norm_of_parts", 1, [table.address, parts.data.ptr, order, *places])
         return norm
 
     def clip_all(self, gradients: Arrays, norm: Any, largest: float) -> Any:
         """Multiply by the ratio that each block works out."""
-        places = [address_in("float32", norm), address_in("float64", norm)]
+        places = [address_in(FLOAT32, norm), address_in(FLOAT64, norm)]
         if places == [None, None]:
             return NotImplemented
         return self.over("clip", [gradients], [*places, float(largest)])
 
-    def step_of(self, rule: str, numbers_of: Callable[..., Numbers], counts: int) -> Kernel:
-        """An optimizer's step: counts go up in one launch, the rest happens in another."""
+    def clamp_all(self, gradients: Arrays, limit: float) -> Any:
+        """Keep every element within the limits, if these are numbers of the dtype."""
+        too_large = dtype_name(gradients[0]) == "float16" and LARGEST_HALF < abs(limit) < math.inf
+        if too_large or math.isnan(limit):
+            return NotImplemented
+        return self.over("clamp", [gradients], [float(limit)])
+
+    def step_of(self, rule: str, told: Step) -> Kernel:
+        """An optimizer's step: one launch for all elements, and before or behind it one for the counts."""
 
         def step(*values: Any) -> Any:
             lists = [value for value in values if isinstance(value, list)]
-            lr, found, scale, *told = values[len(lists) :]
-            own, decay, flags = numbers_of(*told)
-            entry = entry_for(rule, lists[0])
-            needed = [entry, "steps_advance"] if lists[counts] else [entry]
-            flag, factor = (address_in("float32", number) for number in (found, scale))
+            lr, found, scale, *hyperparameters = values[len(lists) :]
+            own, decay, flags = told.numbers(hyperparameters)
+            entry, counted = entry_over(rule, lists[0]), bool(lists[told.counts])
+            flag, factor = (address_in(FLOAT32, number) for number in (found, scale))
             lacking = (found is not None and flag is None) or (scale is not None and factor is None)
+            needed = [entry, told.advance] if counted else [entry]
             table = None if lacking else self.ready(needed, lists)
             if table is None:
                 return NotImplemented
-            if lists[counts]:
-                launcher.launch("steps_advance", table.tensors, [table.list_at(counts), table.tensors, flag])
             at, rate = rate_of(lr)
-            place = None if at is None else at.data.ptr
-            return self.run(entry, table, [place, rate, flag, factor, *own, decay, flags])
+            where = None if at is None else at.data.ptr
+            launches = [(entry, table.blocks, [where, rate, flag, factor, *own, decay, flags])]
+            if counted:
+                counting = [told.counts, where, rate, flag, *(own[place] for place in told.tells)]
+                launches.insert(told.behind, (told.advance, table.tensors, counting))
+            for name, work, given in launches:
+                self.run(name, table, given, work)
+            return None
 
         return step
 
     def over(self, name: str, lists: Sequence[Arrays], values: Sequence[Any]) -> Any:
         """Launch a kernel over a table of lists."""
-        entry = entry_for(name, lists[0])
+        entry = entry_over(name, lists[0])
         table = self.ready([entry], lists)
         return NotImplemented if table is None else self.run(entry, table, values)
 
     def ready(self, entries: Sequence[str], lists: Sequence[Arrays], writes: bool = True) -> Table | None:
         """The table, if these kernels can be launched over it."""
-        if lists[0][0].dtype.name not in C_TYPES or any(launcher.kernels(entry) is None for entry in entries):
+        known = dtype_name(lists[0][0]) in C_TYPES
+        if not known or any(launcher.kernels(entry) is None for entry in entries):
             return None
         return self.tables.of(lists, writes)
 
-    def run(self, entry: str, table: Table, values: Sequence[Any]) -> None:
-        """Launch a kernel over a table; arguments as before are not packed again."""
-        if not table.blocks:
-            return
-        told = tuple(values)
-        before, arguments = table.given.get(entry, (None, None))
-        given = launcher.launch(
-            entry, table.blocks, [table.address, *told], arguments if before == told else None
-        )
-        table.given[entry] = told, given
+    def run(self, entry: str, table: Table, values: Sequence[Any], work: int | None = None) -> None:
+        """Launch a kernel over a table, for its blocks if no other `work` is named."""
+        work = table.blocks if work is None else work
+        if work:
+            launcher.launch(entry, work, [table.address, *values])
 
 
 def adapt_scale(found: Arrays, scale: Any, tracker: Any, growth: float, backoff: float, interval: int) -> Any:
-    """One thread does it; several flags are left to the body."""
-    places = [address_in("float32", found[0]), address_in("float32", scale), address_in("int32", tracker)]
-    if None in places or len(found) > 1 or launcher.kernels("scale_adapt") is None:
+    """One thread does it, from the flags where they lie."""
+    flags = [address_in(FLOAT32, flag) for flag in found]
+    places = [address_in(FLOAT32, scale), address_in(INT32, tracker)]
+    if None in flags + places or len(flags) > FLAGS or launcher.kernels("scale_adapt") is None:
         return NotImplemented
-    launcher.launch("scale_adapt", 1, [*places, growth, backoff, interval])
+    flags += [None] * (FLAGS - len(flags))
+    launcher.launch("scale_adapt", 1, [*flags, *places, growth, backoff, interval])
     return None
 
 
-def entry_for(name: str, arrays: Arrays) -> str:
+def entry_over(name: str, arrays: Arrays) -> str:
     """The kernel over tensors of the arrays' dtype."""
-    return f"multi_{name}_{arrays[0].dtype.name}"
+    return entry_for(f"multi_{name}", arrays[0].dtype)
 
 
-def address_in(dtype: str, number: Any) -> int | None:
+def address_in(dtype: Any, number: Any) -> int | None:
     """Where a number lies, if it is an array of this dtype."""
-    return number.data.ptr if getattr(getattr(number, "dtype", None), "name", "") == dtype else None
+    found = getattr(number, "dtype", None)
+    return number.data.ptr if found is not None and found == dtype else None
 
 
 def rate_of(lr: Any) -> tuple[Any, float]:
     """A learning rate as an array of float64, or as a number: one of the two says it."""
     if hasattr(lr, "astype"):
-        return lr.astype(cupy.float64, copy=False), 0.0
+        return lr.astype(FLOAT64, copy=False), 0.0
     return None, float(lr)

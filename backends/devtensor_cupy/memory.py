@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from devtensor.core.errors import ArgumentError, OutOfMemoryError
@@ -19,8 +21,10 @@ class Block:
         self.accounts, self.pointer, self.index, self.asked = accounts, pointer, index, asked
         self.size = pointer.mem.size
 
-    def __del__(self) -> None:
-        self.accounts.freed(self)
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        """When Python itself ends, modules are empty and nobody counts any more."""
+        if not is_over():
+            self.accounts.freed(self)
 
 
 class Waiting(NamedTuple):
@@ -170,8 +174,13 @@ class Accounts:
         )
 
     def record_stream(self, array: Any, stream: Any) -> None:
-        """Keep the array's memory, once nobody holds it, until the stream has come so far."""
+        """Keep the array's memory, once nobody holds it, until the stream has come so far.
+
+        Another library's memory is its own to keep.
+        """
         with self.lock:
+            if array.data.mem.ptr not in self.live:
+                return
             streams = self.used_by.setdefault(array.data.mem.ptr, [])
             if stream not in streams:
                 streams.append(stream)
@@ -219,6 +228,6 @@ def readable(size: int) -> str:
     Units: bytes.
     """
     for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= factor:
+        if size > factor:
             return f"{size / factor:.2f} {unit}"
     return f"{size} bytes"

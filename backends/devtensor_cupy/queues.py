@@ -7,6 +7,19 @@ from typing import Any
 
 from devtensor_cupy.process import Waits
 
+DONE, NOT_READY = 0, 600
+"""cudaSuccess and cudaErrorNotReady."""
+
+
+class Address:
+    """Something that has a stream, as CUDA's protocol for streams has it: version 0, and where it is."""
+
+    def __init__(self, pointer: int) -> None:
+        self.pointer = pointer
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.pointer
+
 
 class Queues:
     """What `devtensor.cuda` needs to know of streams and events; what it gives are CuPy's objects."""
@@ -22,8 +35,11 @@ class Queues:
 
     def external(self, index: int, pointer: int) -> Any:
         """Another library's stream, by its address."""
+        taken_in = getattr(self.cupy.cuda.Stream, "from_external", None)
         with self.cupy.cuda.Device(index):
-            return self.cupy.cuda.ExternalStream(pointer, index)
+            if taken_in is None:
+                return self.cupy.cuda.ExternalStream(pointer, index)
+            return taken_in(Address(pointer))
 
     def default(self, index: int) -> Any:
         return self.cupy.cuda.Stream.null
@@ -57,7 +73,19 @@ class Queues:
 
     def stream_is_done(self, index: int, stream: Any) -> bool:
         with self.cupy.cuda.Device(index):
-            return bool(stream.done)
+            return self.is_done(self.cupy.cuda.runtime.streamQuery(stream.ptr))
+
+    def event_is_done(self, event: Any) -> bool:
+        return self.is_done(self.cupy.cuda.runtime.eventQuery(event.ptr))
+
+    def is_done(self, status: int) -> bool:
+        """What CUDA answered, who was asked whether work is done.
+
+        Errors: CUDARuntimeError for a fault, which CuPy's own `done` takes for a no, for ever.
+        """
+        if status not in (DONE, NOT_READY):
+            raise self.cupy.cuda.runtime.CUDARuntimeError(status)
+        return status == DONE
 
     def priority(self, stream: Any) -> int:
         """What a stream's priority has become: CUDA takes the nearest that it has."""

@@ -4,46 +4,38 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import cupy
 import numpy as np
 
-from devtensor_cupy.compile.arguments import Packed
 from devtensor_cupy.compile.multi_tensor import pack_table
 from devtensor_cupy.pinned import Pinned
 
 KEPT = 64
-HEADER = 4
-"""Numbers before a table's addresses."""
 
 Arrays = Sequence[Any]
 
 
 @dataclass(eq=False)
 class Table:
-    """A table on the device, the blocks that it wants, and the arguments of kernels that it was given to."""
+    """A table on the device, the blocks that it wants, and whether its arrays overlap."""
 
     content: Any
     tensors: int
     blocks: int
     overlaps: bool
-    given: dict[str, tuple[tuple, Packed]] = field(default_factory=dict)
 
     @property
     def address(self) -> int:
         """Where the table lies."""
         return self.content.data.ptr
 
-    def list_at(self, place: int) -> int:
-        """Where the addresses of one list lie."""
-        return self.address + 8 * (HEADER + place * self.tensors)
-
 
 class Tables:
-    """The tables that were made last, by device, stream, addresses and sizes.
+    """The tables that were made last, by device, stream, addresses, sizes and the width of elements.
 
     By stream, since a table is there once the stream that brought it has come so far.
     """
@@ -58,15 +50,16 @@ class Tables:
 
         None if arrays overlap, and `writes` says that some are written.
         """
-        addresses = tuple(tuple([array.data.ptr for array in arrays]) for arrays in lists)
-        sizes = tuple([array.size for array in lists[0]])
-        key = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr, addresses, sizes
-        found = self.kept.get(key)
+        addresses = tuple([tuple([array.data.ptr for array in arrays]) for arrays in lists])
+        sizes, width = tuple([array.size for array in lists[0]]), lists[0][0].itemsize
+        key = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr, addresses, sizes, width
+        # Taken out and put back behind all others, since threads may look for tables at the same time.
+        found = self.kept.pop(key, None)
         if found is None:
-            found = self.kept[key] = self.uploaded(addresses, sizes, overlap(lists, addresses))
-            if len(self.kept) > KEPT:
+            found = self.uploaded(addresses, sizes, overlap(lists, addresses))
+            if len(self.kept) >= KEPT:
                 self.kept.popitem(last=False)
-        self.kept.move_to_end(key)
+        self.kept[key] = found
         return None if writes and found.overlaps else found
 
     def uploaded(self, addresses: Sequence[Sequence[int]], sizes: Sequence[int], overlaps: bool) -> Table:

@@ -12,8 +12,10 @@ from typing import Any
 
 import cupy
 
+from devtensor.backend.arraylib.library import dtype_name
 from devtensor.backend.arraylib.windows import Sizes, grouped_weight, output_counts
 from devtensor.backend.protocol import Kernel
+from devtensor_cupy.arrays_in_rows import in_rows, launch
 from devtensor_cupy.compile.prelude import C_TYPES
 from devtensor_cupy.launching import launcher
 
@@ -67,7 +69,7 @@ class Geometry:
         """All windows of some samples: (N, groups, depth, spots)."""
         samples, spots = image.shape[0], math.prod(self.counts)
         made = cupy.empty((samples, self.groups, self.depth, spots), image.dtype)
-        launch("image_to_columns", made.size, image.dtype, [image, made, *self.sizes(samples)])
+        launch("image_to_columns", made.size, image.dtype, image, made, *self.sizes(samples))
         return made
 
     def by_group(self, outputs: Any) -> Any:
@@ -82,18 +84,6 @@ def flat(sizes: Sizes, first: int = 0, fill: int = 1) -> Sizes:
     return sizes if len(sizes) == first + 2 else (*sizes[:first], fill, *sizes[first:])
 
 
-def launch(name: str, work: int, dtype: Any, values: list[Any]) -> None:
-    """Run a kernel on arrays, of which it gets the addresses."""
-    given = [value.data.ptr if isinstance(value, cupy.ndarray) else value for value in values]
-    if work:
-        launcher.launch(f"{name}_{dtype.name}", work, given)
-
-
-def in_rows(array: Any) -> Any:
-    """The array as the kernels read it."""
-    return cupy.ascontiguousarray(array)
-
-
 def convolution(product: Product, x: Any, w: Any, geometry: Geometry) -> Any:
     """Shapes: x (N, C, H, W), w (O, C/groups, h, w) -> (N, O, *P)."""
     out_shape = (x.shape[0], w.shape[0], *geometry.counts)
@@ -105,7 +95,7 @@ def convolution(product: Product, x: Any, w: Any, geometry: Geometry) -> Any:
     x, w = in_rows(x), in_rows(w)
     if geometry.is_depthwise:
         values = [x, w, None, result, geometry.multiplier, *geometry.sizes()]
-        launch("depthwise", result.size, x.dtype, values)
+        launch("depthwise", result.size, x.dtype, *values)
         return result
     parts = geometry.parts(x.dtype.itemsize)
     for part in parts:
@@ -125,12 +115,12 @@ def grad_input(product: Product, g: Any, w: Any, geometry: Geometry) -> Any:
     g, w = in_rows(g), in_rows(w)
     if geometry.is_depthwise:
         values = [g, w, result, geometry.multiplier, *geometry.sizes()]
-        launch("gradient_depthwise_image", result.size, g.dtype, values)
+        launch("gradient_depthwise_image", result.size, g.dtype, *values)
         return result
     for part in geometry.parts(g.dtype.itemsize):
         columns = in_rows(product(transposed, geometry.by_group(g[part])))
         seen = result[part]
-        launch("columns_to_image", seen.size, g.dtype, [columns, seen, *geometry.sizes(seen.shape[0])])
+        launch("columns_to_image", seen.size, g.dtype, columns, seen, *geometry.sizes(seen.shape[0]))
     return result
 
 
@@ -139,9 +129,9 @@ def grad_weight(product: Product, g: Any, x: Any, geometry: Geometry) -> Any:
     if geometry.is_depthwise and not geometry.is_product:
         result = cupy.empty(geometry.weight, x.dtype)
         values = [in_rows(g), in_rows(x), result, geometry.multiplier, *geometry.sizes()]
-        launch("gradient_depthwise_taps", result.size, x.dtype, values)
+        launch("gradient_depthwise_taps", result.size, x.dtype, *values)
         return result
-    wide = cupy.float64 if x.dtype.name == "float64" else cupy.float32
+    wide = cupy.float64 if dtype_name(x) == "float64" else cupy.float32
     total: Any = None
     for part in geometry.parts(x.dtype.itemsize):
         samples = x[part]
@@ -157,7 +147,7 @@ def grad_weight(product: Product, g: Any, x: Any, geometry: Geometry) -> Any:
 
 def ready(array: Any, spatial: int) -> bool:
     """Whether our kernels can be used: for the dtype and so many spatial dims, on this device."""
-    name = array.dtype.name
+    name = dtype_name(array)
     return name in C_TYPES and spatial in (1, 2) and launcher.kernels(f"image_to_columns_{name}") is not None
 
 

@@ -13,7 +13,7 @@ from numpy import ndarray
 from devtensor.backend.arraylib.library import find_dtypes
 from devtensor.backend.protocol import DTYPES, Kernel, MemoryStats
 from devtensor_numpy.compile.casts import casts
-from devtensor_numpy.half_kernels import WIDE_NUMBERS
+from devtensor_numpy.half_kernels import WIDE_BODIES, WIDE_NUMBERS
 from devtensor_numpy.kernels import OUT_KERNELS, kernel_table, specialise
 from devtensor_numpy.memory import process_memory
 
@@ -39,6 +39,7 @@ class NumpyBackend:
     out_kernels = OUT_KERNELS | {"index_put"}
     exact_views = frozenset({"expand", "getitem", "permute", "reshape"})
     wide_numbers = WIDE_NUMBERS
+    wide_bodies = WIDE_BODIES
     amp_policy = "cpu"
     host_reads_are_free = True
     array_type = ndarray

@@ -12,12 +12,13 @@ from numpy import ndarray
 
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import spans
+from devtensor_numpy.half_loops import HalfLoop
 from devtensor_numpy.halves import NAMES, lowering, memory_order, raising, up
 from devtensor_numpy.leases import fresh
 from devtensor_numpy.scratch import scratch
 
-BLOCK = 1 << 15
-"""Elements in a block: three of float32 fit into a cache of half a megabyte."""
+BLOCK = 1 << 16
+"""Elements in a block: three of float32 fit into a cache of a megabyte, and calls cost little beside them."""
 
 Cut = tuple[slice, ...]
 
@@ -27,39 +28,52 @@ class HalfBlocks:
     """A kernel on float32 arrays as one on arrays of `half`.
 
     `wide` does the same on whole arrays, for those of one block; `writes` says that the kernel takes `out`,
-    an array to write into.
+    an array to write into; `loop` is the kernel in machine code, for lines and numbers.
     """
 
     kernel: Kernel
     wide: Kernel
     half: np.dtype
     writes: bool
+    loop: HalfLoop | None = None
 
-    def __call__(self, *arguments: Any) -> ndarray:
+    def __call__(self, *arguments: Any, out: ndarray | None = None) -> ndarray:
+        """The result, which may be in `out`: the memory of one of the arguments, to write into."""
+        if self.loop is not None:
+            result = self.loop(arguments, out)
+            if result is not None:
+                return result
         arrays = [a for a in arguments if isinstance(a, ndarray)]
         if max([a.size for a in arrays]) <= BLOCK:
             return self.wide(*arguments)
-        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        shape = np.broadcast(*arrays).shape
         first = next((a for a in arrays if a.shape == shape and a.dtype == self.half), None)
         if first is None or not first.size:
             return self.wide(*arguments)
         axes = memory_order(first)
         turned = [a if a.size == 1 else along(a, axes) for a in arrays]
         whole = tuple([shape[axis] for axis in axes])
-        if all(a.size == 1 or (a.shape == whole and a.flags.c_contiguous) for a in turned):
-            turned = [a.reshape(-1 if a.size > 1 else ()) for a in turned]
-        result = self.computed(arguments, turned)
-        return result.reshape(whole).transpose(np.argsort(axes))
+        if not all([a.size == 1 or (a.shape == whole and a.flags.c_contiguous) for a in turned]):
+            return laid_back(self.computed(arguments, turned), whole, axes)
+        lines = [a.reshape(-1 if a.size > 1 else ()) for a in turned]
+        if out is not None and out.flags.c_contiguous and first.flags.c_contiguous:
+            target = out.reshape(-1)
+            # What raised after blocks were written could not be run again.
+            with np.errstate(all="ignore"):
+                result = self.computed(arguments, lines, target)
+            return out if result is target else result.reshape(shape)
+        result = None if self.loop is None else self.loop(lines)
+        return laid_back(self.computed(arguments, lines) if result is None else result, whole, axes)
 
-    def computed(self, arguments: tuple, arrays: Sequence[ndarray]) -> ndarray:
-        """The result in rows of inputs in rows."""
-        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    def computed(self, arguments: tuple, arrays: Sequence[ndarray], target: ndarray | None = None) -> ndarray:
+        """The result in rows of inputs in rows: in `target`, if it is in halves."""
+        shape = np.broadcast(*arrays).shape
         ready = [
             Raised(a, f"half block {place}") if a.shape == shape and a.dtype == self.half else Whole(a)
             for place, a in enumerate(arrays)
         ]
         first = next(place for place, a in enumerate(ready) if isinstance(a, Raised))
-        result, start = Result(shape, self.half), 0
+        result, start = Result(shape, self.half, target), 0
         for cut, form in pieces(shape):
             parts = [a.part(cut, form, start) for a in ready]
             given = iter(parts)
@@ -68,6 +82,11 @@ class HalfBlocks:
             result.put(self.kernel(*call, **again), cut, start)
             start += math.prod(form)
         return result.array
+
+
+def laid_back(result: ndarray, whole: tuple[int, ...], axes: tuple[int, ...]) -> ndarray:
+    """A result in rows as it lies beside the array whose axes were put in order."""
+    return result.reshape(whole).transpose(np.argsort(axes))
 
 
 class Raised:
@@ -103,25 +122,34 @@ class Whole:
 class Result:
     """What is made of the blocks: an array in rows, whose dtype the first of them tells."""
 
-    def __init__(self, shape: tuple[int, ...], half: np.dtype) -> None:
-        self.shape, self.half = shape, half
-        self.lower: Any = None
+    def __init__(self, shape: tuple[int, ...], half: np.dtype, target: ndarray | None) -> None:
+        self.shape, self.half, self.target = shape, half, target
         self.array: Any = None
-
-    @property
-    def floating(self) -> bool:
-        """Whether it is known that blocks are float32, and come down to the half type."""
-        return self.lower is not None
+        self.floating = False
+        self.block: Any = None
+        self.line: Any = None
+        self.lower: Any = None
 
     def put(self, block: ndarray, cut: Cut, start: int) -> None:
-        if self.array is None:
-            floating = block.dtype.kind == "f"
-            self.array = fresh(self.shape, self.half if floating else block.dtype)
-            self.lower = lowering(self.array.reshape(-1)) if floating else None
-        if self.lower is None:
-            self.array[cut] = block
+        array = self.array if self.array is not None else self.begun(block)
+        if not self.floating:
+            array[cut] = block
+            return
+        if block is not self.block:
+            self.line = np.ascontiguousarray(block, np.float32).reshape(-1)
+            self.lower = lowering(self.line, array.reshape(-1))
+            # A block that comes again holds other numbers, which a copy of it does not.
+            self.block = block if block.flags.c_contiguous and block.dtype == np.float32 else None
+        self.lower(start, block.size)
+
+    def begun(self, block: ndarray) -> ndarray:
+        """The array, now that it is known whether blocks are float32 that come down to the half type."""
+        self.floating = block.dtype.kind == "f"
+        if self.floating and self.target is not None:
+            self.array = self.target
         else:
-            self.lower(np.ascontiguousarray(block, np.float32).reshape(-1), start)
+            self.array = fresh(self.shape, self.half if self.floating else block.dtype)
+        return self.array
 
 
 def along(x: ndarray, axes: tuple[int, ...]) -> ndarray:

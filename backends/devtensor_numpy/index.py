@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy import ndarray
 
 from devtensor.backend.protocol import Kernel
 
 ROUNDS = 8
+WIDE = 64
+"""Numbers of a row from which on rows are added one by one."""
 
 
 def refuse_outside(index: ndarray, dim: int, size: int) -> None:
@@ -18,21 +22,44 @@ def refuse_outside(index: ndarray, dim: int, size: int) -> None:
         raise ValueError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
-def sort(x: ndarray, dim: int, descending: bool) -> tuple[ndarray, ndarray]:
-    """Stable in both directions: descending is the ascending order of the flipped input, flipped."""
-    if x.ndim == 0:
-        return x.copy(), np.zeros((), np.int64)
-    lines = x if dim == x.ndim - 1 else x.swapaxes(dim, -1)
-    if descending:
-        order = lines[..., ::-1].argsort(-1, "stable")
-        order = (x.shape[dim] - 1 - order)[..., ::-1]
-    else:
-        order = lines.argsort(-1, "stable")
-    grids = [np.arange(size).reshape(-1, *(1,) * (x.ndim - 1 - d)) for d, size in enumerate(lines.shape[:-1])]
-    values = lines[(*grids, order)]
-    if lines is not x:
-        values, order = values.swapaxes(dim, -1), order.swapaxes(dim, -1)
-    return np.ascontiguousarray(values), np.ascontiguousarray(order, np.int64)
+def add_at(target: ndarray, index: Any, values: Any) -> None:
+    """What NumPy's `add.at` does, in the forms about which it is slow by others."""
+    places = index if isinstance(index, tuple) else (index,)
+    arrays = [place for place in places if isinstance(place, ndarray)]
+    values, dim = np.asarray(values), len(places) - 1
+    if within(target.shape, places):
+        if len(arrays) == 1 and places[dim] is arrays[0] and target.size >= WIDE * target.shape[dim]:
+            return add_rows(target, dim, arrays[0], values)
+        if len(arrays) == target.ndim > 1 and target.flags.c_contiguous:
+            return add_numbers(target, arrays, values)
+    return np.add.at(target, index, values)
+
+
+def within(shape: tuple[int, ...], places: tuple[Any, ...]) -> bool:
+    """Whether no index is out of range, nor counted from the end."""
+    return all(
+        place.size and 0 <= place.min() <= place.max() < size
+        for place, size in zip(places, shape, strict=False)
+        if isinstance(place, ndarray)
+    )
+
+
+def add_rows(target: ndarray, dim: int, index: ndarray, values: ndarray) -> None:
+    """Add slices to those that `index` names along a dim."""
+    shape = (*target.shape[:dim], *index.shape, *target.shape[dim + 1 :])
+    rows = np.broadcast_to(values, shape).reshape(*shape[:dim], index.size, *target.shape[dim + 1 :])
+    lines = np.moveaxis(target, dim, 0)
+    for place, row in zip(index.reshape(-1).tolist(), np.moveaxis(rows, dim, 0), strict=True):
+        line = lines[place]
+        np.add(line, row, line)
+
+
+def add_numbers(target: ndarray, arrays: list[ndarray], values: ndarray) -> None:
+    """Add numbers to elements by their places in C order: NumPy is quick about one index."""
+    line = np.zeros((), np.int64)
+    for size, array in zip(target.shape, arrays, strict=True):
+        line = line * size + array
+    np.add.at(target.reshape(-1), line.reshape(-1), np.broadcast_to(values, line.shape).reshape(-1))
 
 
 def embedding_grad(generic: Kernel) -> Kernel:

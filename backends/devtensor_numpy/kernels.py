@@ -12,28 +12,48 @@ from numpy import asarray, ndarray
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib.elementwise import BINARY, DIVISIONS, ROUNDINGS, UNARY
 from devtensor.backend.protocol import Kernel
-from devtensor_numpy import activations, combining, gelu, losses, lstm, row_norms, statistics
+from devtensor_numpy import (
+    activations,
+    combining,
+    gelu,
+    group_norms,
+    losses,
+    lstm,
+    row_norms,
+    slopes,
+    statistics,
+)
 from devtensor_numpy.averages import avg_pool
 from devtensor_numpy.blocks import in_blocks
 from devtensor_numpy.choosing import where
 from devtensor_numpy.convolution import convolution_kernels
 from devtensor_numpy.half_kernels import half_kernel
 from devtensor_numpy.halves import HALVES, cast
-from devtensor_numpy.index import embedding_grad, sort
+from devtensor_numpy.index import add_at, embedding_grad
+from devtensor_numpy.masked_softmax import masked_softmax
 from devtensor_numpy.matmul import linear, matmul, product
 from devtensor_numpy.pool import max_pool
 from devtensor_numpy.random import random_kernels
 from devtensor_numpy.row_sums import sum_over
-from devtensor_numpy.softmax import log_softmax, safe_softmax, softmax, softmax_gradient
+from devtensor_numpy.softmax import (
+    log_softmax,
+    log_softmax_gradient,
+    safe_softmax,
+    softmax,
+    softmax_gradient,
+)
+from devtensor_numpy.sorting import extreme_places, ranked, sort
 
 RAW: dict[str, np.ufunc] = {
     name: getattr(np, theirs) for name, theirs in (UNARY | BINARY | DIVISIONS | ROUNDINGS).items()
 }
 """Kernels that are one ufunc once integers and scalar results are out of the way."""
 
-integer_power = arraylib.kernels(np)["pow"]
+GENERIC = arraylib.kernels(np)
+integer_power, generic_full = GENERIC["pow"], GENERIC["full"]
 OUT_KERNELS = frozenset(RAW) - DIVISIONS.keys() - ROUNDINGS.keys()
 SEVERAL_PASSES = ("sigmoid", "rsqrt", "erf", "erfc", "erfinv", "lgamma", "digamma")
+UNHEARD = ("fft_c2c", "fft_r2c", "fft_c2r", "linalg_svd", "linalg_eigh", "linalg_eig", "matrix_exp")
 SMALL = 4096
 """Elements up to which an array more costs less than entering np.errstate."""
 POWERS: dict[float, Callable[[ndarray], Any]] = {
@@ -47,7 +67,7 @@ POWERS: dict[float, Callable[[ndarray], Any]] = {
 
 def kernel_table() -> dict[str, Kernel]:
     """Every kernel of the CPU, by name."""
-    table = arraylib.kernels(np)
+    table = arraylib.kernels(np, add_at=add_at)
     table |= {name: unary(RAW[name]) for name in UNARY}
     table |= {name: binary(RAW[name]) for name in BINARY if name in RAW}
     table |= {"sum": sum_over, "prod": reducing(np.multiply)}
@@ -55,20 +75,24 @@ def kernel_table() -> dict[str, Kernel]:
     table |= {"any": reducing(np.logical_or), "all": reducing(np.logical_and)}
     table |= {"cumsum": running(np.add), "cumprod": running(np.multiply)}
     table |= {name: in_blocks(table[name]) for name in SEVERAL_PASSES}
+    table |= {name: unheard(table[name]) for name in UNHEARD}
     table |= convolution_kernels(table)
     table["max_pool"] = max_pool(table["max_pool"])
     table["avg_pool"] = avg_pool
     table["embedding_grad"] = embedding_grad(table["embedding_grad"])
     table |= random_kernels() | FUNCTIONS | activations.FUNCTIONS | lstm.FUNCTIONS | combining.FUNCTIONS
-    return table | statistics.FUNCTIONS | row_norms.FUNCTIONS | losses.FUNCTIONS | gelu.FUNCTIONS
+    table |= statistics.FUNCTIONS | row_norms.FUNCTIONS | losses.FUNCTIONS | gelu.FUNCTIONS
+    return table | slopes.FUNCTIONS | group_norms.FUNCTIONS
 
 
-def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel:
+def specialise(name: str, kernel: Kernel, dtype: str, all_scalar: bool = True) -> Kernel | None:
     """The best kernel for arrays of one dtype.
 
-    Half types are computed in float32. With `all_scalar=False` some input has a dimension, so that a ufunc
-    itself can serve: it gives scalars for 0-d inputs only.
+    Half types are computed in float32; None where an op's body does better. With `all_scalar=False` some
+    input has a dimension, so that a ufunc itself can serve: it gives scalars for 0-d inputs only.
     """
+    if dtype in HALVES and name in slopes.FUNCTIONS:
+        return None
     if dtype in HALVES:
         inputs = (2 if name in BINARY else 1) if name in OUT_KERNELS else 0
         return half_kernel(name, kernel, dtype, RAW.get(name), inputs)
@@ -91,6 +115,16 @@ def written(function: Callable[..., Any], arrays: tuple[ndarray, ...], out: ndar
         return out
     with np.errstate(all="ignore"):
         return function(*arrays, out=out)
+
+
+def unheard(kernel: Kernel) -> Kernel:
+    """A kernel whose floating-point events NumPy would tell of in the name of modules of its own."""
+
+    def silent(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return kernel(*arguments)
+
+    return silent
 
 
 def unary(function: Callable[..., Any]) -> Kernel:
@@ -148,6 +182,16 @@ def power(x: ndarray, y: ndarray) -> ndarray:
         if special is not None:
             return asarray(special(x))
     return integer_power(x, y) if x.dtype.kind == "i" else asarray(np.power(x, y))
+
+
+def full(shape: tuple[int, ...], value: float, dtype: str) -> ndarray:
+    """An array that repeats a number; halves as integers, which NumPy repeats many at a time."""
+    half = HALVES.get(dtype)
+    if half is None:
+        return generic_full(shape, value, dtype)
+    result = np.empty(shape, np.uint16)
+    result.fill(cast(np.array(value, np.float32), dtype).view(np.uint16))
+    return result.view(half)
 
 
 def getitem(x: ndarray, index: tuple[Any, ...]) -> ndarray:
@@ -227,12 +271,15 @@ def expand(x: ndarray, shape: tuple[int, ...]) -> ndarray:
 
 FUNCTIONS: dict[str, Kernel] = {
     "pow": power,
+    "full": full,
     "cast": cast,
     "where": where,
     "clamp": clamp,
     "tril": tril,
     "triu": triu,
     "sort": sort,
+    "ranked": ranked,
+    "extreme_places": extreme_places,
     "expand": expand,
     "getitem": getitem,
     "matmul": matmul,
@@ -240,5 +287,7 @@ FUNCTIONS: dict[str, Kernel] = {
     "softmax": softmax,
     "log_softmax": log_softmax,
     "safe_softmax": safe_softmax,
+    "masked_softmax": masked_softmax,
     "softmax_gradient": softmax_gradient,
+    "log_softmax_gradient": log_softmax_gradient,
 }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy import asarray, ndarray
 
 from devtensor.backend.protocol import Kernel
+from devtensor_numpy.halves import wide
 from devtensor_numpy.index import refuse_outside
 from devtensor_numpy.softmax import log_softmax
 
@@ -15,7 +16,8 @@ from devtensor_numpy.softmax import log_softmax
 def nll_loss(
     logs: ndarray, target: ndarray, weight: ndarray | None, reduction: str, ignore_index: int
 ) -> ndarray:
-    return weighed(logs, target, weight, reduction, ignore_index, 0.0)
+    found = weighed(logs, target, weight, reduction, ignore_index, 0.0)
+    return found.astype(logs.dtype, copy=False)
 
 
 def cross_entropy(
@@ -38,12 +40,13 @@ def weighed(
     smoothing: float,
 ) -> ndarray:
     """Minus the logarithms at the targets, times the weights of their classes, each or reduced."""
-    classes, dtype = logs.shape[1], logs.dtype
+    classes = logs.shape[1]
     valid = target != ignore_index
     counted = np.count_nonzero(valid)
     places = target if counted == valid.size else np.where(valid, target, 0)
     refuse_outside(places, 1, classes)
-    losses = asarray(-chosen(logs, places))
+    losses, weight = asarray(-wide(chosen(logs, places))), wide(weight)
+    dtype = losses.dtype
     if places is not target:
         losses[~valid] = 0
     shares = dtype.type(counted)

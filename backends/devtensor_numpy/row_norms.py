@@ -9,6 +9,8 @@ from numpy import ndarray
 
 from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import spans
+from devtensor_numpy.halves import NAMES, given_back, wide
+from devtensor_numpy.leases import fresh
 from devtensor_numpy.row_sums import sums_of_rows
 
 STEP = 1 << 17
@@ -45,7 +47,7 @@ def normalise(x: ndarray, scale: ndarray | None, shift: ndarray | None, eps: flo
 
 
 def layer_norm(x: ndarray, weight: ndarray | None, bias: ndarray | None, count: int, eps: float) -> ndarray:
-    result = np.empty(x.shape, x.dtype)
+    result = fresh(x.shape, x.dtype)
     if x.ndim == 2 and count == 1 and 0 < x.size <= STEP:
         scale, shift = (None if part is None else part[None] for part in (weight, bias))
         normalise(x, scale, shift, eps, result)
@@ -65,8 +67,14 @@ def layer_norm(x: ndarray, weight: ndarray | None, bias: ndarray | None, count: 
 def layer_norm_gradient(
     g: ndarray, x: ndarray, weight: ndarray | None, count: int, eps: float
 ) -> tuple[ndarray, ndarray]:
-    """The input's gradient, and what the weight's is: the sum of `g` times the standardised rows."""
-    result, inner = np.empty(x.shape, x.dtype), x.shape[x.ndim - count :]
+    """The input's gradient, and what the weight's is: the sum of `g` times the standardised rows.
+
+    Of half types the sum is in float32.
+    """
+    if g.dtype in NAMES or x.dtype in NAMES:
+        slope, along = layer_norm_gradient(wide(g), wide(x), wide(weight), count, eps)
+        return given_back(slope, g.dtype), along
+    result, inner = fresh(x.shape, x.dtype), x.shape[x.ndim - count :]
     width = math.prod(inner)
     along = np.zeros(width, x.dtype)
     if not x.size:

@@ -39,20 +39,38 @@ def safe_softmax_rows(x: ndarray, result: ndarray) -> None:
     result /= sums
 
 
-def softmax_gradient(g: ndarray, output: ndarray, dim: int) -> ndarray:
-    """The gradient of a softmax's input from its output and that one's gradient."""
-    if g.ndim and dim != g.ndim - 1:
-        turned = softmax_gradient(g.swapaxes(dim, -1), output.swapaxes(dim, -1), g.ndim - 1)
-        return np.ascontiguousarray(turned.swapaxes(dim, -1))
-    result = np.empty(g.shape, g.dtype)
-    if not g.size:
+def softmax_slopes(g: ndarray, shares: ndarray, result: ndarray, scale: float = 1.0) -> None:
+    """The gradient of what a softmax of `scale` times it made rows of shares of, into `result`."""
+    np.multiply(g, shares, out=result)
+    result -= shares * sums_of_rows(result)
+    if scale != 1.0:
+        result *= result.dtype.type(scale)
+
+
+def log_softmax_slopes(g: ndarray, logarithms: ndarray, result: ndarray) -> None:
+    """The gradient of what a log_softmax made rows of logarithms of, into `result`."""
+    np.exp(logarithms, out=result)
+    result *= sums_of_rows(g)
+    np.subtract(g, result, out=result)
+
+
+def slopes_along_rows(rows: Callable[..., None]) -> Kernel:
+    """The kernel of a gradient from that of an output and the output, by blocks of rows along `dim`."""
+
+    def kernel(g: ndarray, output: ndarray, dim: int, *rest: float) -> ndarray:
+        if g.ndim and dim != g.ndim - 1:
+            turned = kernel(g.swapaxes(dim, -1), output.swapaxes(dim, -1), g.ndim - 1, *rest)
+            return np.ascontiguousarray(turned.swapaxes(dim, -1))
+        result = np.empty(g.shape, g.dtype)
+        if not g.size:
+            return result
+        width = g.shape[-1] if g.ndim else 1
+        source, given, target = (a.reshape(-1, width) for a in (g, output, result))
+        for span in spans(source.shape[0], max(BLOCK // width, 1)):
+            rows(source[span], given[span], target[span], *rest)
         return result
-    width = g.shape[-1] if g.ndim else 1
-    source, weights, target = (a.reshape(-1, width) for a in (g, output, result))
-    for span in spans(source.shape[0], max(BLOCK // width, 1)):
-        weighted = np.multiply(source[span], weights[span], out=target[span])
-        weighted -= weights[span] * sums_of_rows(weighted)
-    return result
+
+    return kernel
 
 
 def along_rows(rows: Callable[[ndarray, ndarray], None]) -> Kernel:
@@ -81,3 +99,5 @@ def along_rows(rows: Callable[[ndarray, ndarray], None]) -> Kernel:
 softmax = along_rows(softmax_rows)
 log_softmax = along_rows(log_softmax_rows)
 safe_softmax = along_rows(safe_softmax_rows)
+softmax_gradient = slopes_along_rows(softmax_slopes)
+log_softmax_gradient = slopes_along_rows(log_softmax_slopes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from devtensor.backend.protocol import Kernel
 from devtensor_numpy.blocks import BLOCK, spans
 from devtensor_numpy.half_blocks import HalfBlocks
 from devtensor_numpy.half_kernels import in_float32
-from devtensor_numpy.halves import NAMES, lowering, raised, up
+from devtensor_numpy.halves import NAMES, given_back, lowering, raised, wide
 from devtensor_numpy.leases import fresh
 from devtensor_numpy.scratch import scratch
 
@@ -73,11 +74,6 @@ def batch_norm(
     return result.astype(x.dtype, copy=False)
 
 
-def wide(x: Any) -> Any:
-    """Half types as float32."""
-    return up(x) if x is not None and x.dtype in NAMES else x
-
-
 def scaled(x: ndarray, scale: ndarray, shift: ndarray, out: ndarray | None = None) -> ndarray:
     result = np.multiply(x, scale, out=out)
     result += shift
@@ -107,7 +103,6 @@ def by_samples(
 ) -> tuple[ndarray, ndarray, ndarray]:
     half, kind = g.dtype in NAMES, mean.dtype
     slope = fresh(g.shape, g.dtype)
-    lower = lowering(slope.reshape(-1)) if half else None
     given = seen = np.empty(0)
     sums, products = np.zeros((2, x.shape[1]), kind)
     for span in spans(x.shape[0], max(1, BLOCK // 2 // x[0].size)):
@@ -118,12 +113,49 @@ def by_samples(
         product *= given
         sums += total(given, dims)
         products += total(product, dims)
-        if lower is None:
-            np.multiply(given, scale, out=slope[span])
-        else:
+        if half:
             np.multiply(given, scale, out=product)
-            lower(product.reshape(-1), span.start * x[0].size)
+            lowering(product.reshape(-1), slope.reshape(-1))(span.start * x[0].size, product.size)
+        else:
+            np.multiply(given, scale, out=slope[span])
     return slope, sums, products
+
+
+def batch_norm_gradients(
+    g: ndarray, x: ndarray, mean: ndarray, var: ndarray, weight: ndarray | None, eps: float
+) -> tuple[ndarray, ...]:
+    """Those of input, mean, var, weight and bias."""
+    mean, var, weight = (wide(part) for part in (mean, var, weight))
+    inverse = 1 / np.sqrt(var + var.dtype.type(eps))
+    scale = inverse if weight is None else inverse * weight
+    slope, total, along = batch_norm_gradient(g, x, mean, scale)
+    slopes = -scale * total, scale * inverse * inverse * along * -0.5, inverse * along
+    return slope, *[part.astype(total.dtype, copy=False) for part in slopes], total
+
+
+def moments_gradient(
+    values: ndarray, mean: ndarray, mean_slope: ndarray, var_slope: ndarray, dims: Dims
+) -> ndarray:
+    """Blocks of samples, where the moments are the same for all."""
+    dtype, values = values.dtype, wide(values)
+    kept = [1 if d in dims else n for d, n in enumerate(values.shape)]
+    count = max(1, counted(values, dims))
+    parts = mean, wide(var_slope) * (2 / count), wide(mean_slope) / count
+    middle, slope, shift = (wide(part).reshape(kept) for part in parts)
+    result = np.empty(values.shape, values.dtype)
+    pieces: Iterable[Any] = (...,)
+    if 0 in dims and values.size > BLOCK:
+        pieces = spans(len(values), max(1, BLOCK * len(values) // values.size))
+    for span in pieces:
+        made = np.subtract(values[span], middle, out=result[span], casting="same_kind")
+        np.multiply(made, slope, out=made, casting="same_kind")
+        np.add(made, shift, out=made, casting="same_kind")
+    return given_back(result, dtype)
+
+
+def running_average(running: ndarray, found: ndarray, momentum: float, factor: float) -> ndarray:
+    kept = wide(running) * (1 - momentum)
+    return given_back(asarray(kept + wide(found) * (momentum * factor), kept.dtype), running.dtype)
 
 
 def moments(x: ndarray, dims: Dims) -> tuple[ndarray, ndarray]:
@@ -148,7 +180,10 @@ def moments(x: ndarray, dims: Dims) -> tuple[ndarray, ndarray]:
 
 FUNCTIONS: dict[str, Kernel] = {
     "moments": moments,
+    "moments_gradient": moments_gradient,
+    "running_average": running_average,
     "batch_norm_gradient": batch_norm_gradient,
+    "batch_norm_gradients": batch_norm_gradients,
     "mean": mean,
     "var": var,
     "std": std,

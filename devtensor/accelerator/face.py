@@ -24,6 +24,22 @@ from devtensor.random import generator_for
 class DeviceProperties(SimpleNamespace):
     """What a backend tells of a device, as attributes: `name`, `total_memory` and what else it knows."""
 
+    def __repr__(self) -> str:
+        told = {name: value for name, value in vars(self).items() if name in SHOWN}
+        parts = [
+            f"{name}={value >> 20}MB" if name in IN_MEGABYTES else f"{name}={value!r}"
+            for name, value in told.items()
+        ]
+        return f"DeviceProperties({', '.join(parts)})"
+
+
+IN_MEGABYTES = ("total_memory", "L2_cache_size")
+SHOWN = (
+    *IN_MEGABYTES, "major", "minor", "multi_processor_count", "name", "pci_bus_id", "pci_device_id",
+    "pci_domain_id", "uuid",
+)  # fmt: skip
+"""The properties that the text of them all shows, where the backend knows them."""
+
 
 class Face(MemoryFace):
     """The functions of one device type's module; `devtensor.cuda` and its kin are made of its methods."""
@@ -103,9 +119,11 @@ class Face(MemoryFace):
         """
         index = self.index(device)
         backend: Any = registry.get(self.type)
-        told = getattr(backend, "properties", lambda index: {})(index)
-        facts = {"name": f"{self.type}:{index}", "total_memory": backend.memory(index).total or 0}
-        return DeviceProperties(**(facts | dict(told)))
+        told = dict(getattr(backend, "properties", lambda index: {})(index))
+        if "total_memory" not in told:
+            # Asked for last: counting memory readies a device, which takes some of it.
+            told["total_memory"] = backend.memory(index).total or 0
+        return DeviceProperties(**({"name": f"{self.type}:{index}"} | told))
 
     def get_device_name(self, device: Any = None) -> str:
         """What the device calls itself."""
@@ -186,23 +204,34 @@ class DeviceGuard:
 
     None and negative numbers change nothing.
 
-    Errors: DeviceError if the device does not exist.
+    Errors: ArgumentError for a device of another type, DeviceError if the device does not exist.
     """
 
     type = "cuda"
 
     def __init__(self, device: Any) -> None:
-        self.device = None if isinstance(device, int) and device < 0 else device
+        named = Device(device) if isinstance(device, str) else device
+        if isinstance(named, Device) and named.type != self.type:
+            raise ArgumentError(f"[{self.type}] Expected a {self.type} device, but got: {named}")
+        self.idx = -1 if named is None else self.number(named)
+        self.prev_idx = -1
+
+    def number(self, device: Any) -> int:
+        """The number of a device; the current one's if it has none."""
+        if not isinstance(device, Device):
+            return device
+        return current_index(self.type) if device.index is None else device.index
 
     def __enter__(self) -> None:
-        if self.device is not None:
-            index = Face(self.type).index(self.device)
-            self.before = current_index(self.type)
+        self.prev_idx = -1
+        if self.idx >= 0:
+            index = Face(self.type).index(self.idx)
+            self.prev_idx = current_index(self.type)
             set_current_index(self.type, index)
 
     def __exit__(self, *error: object) -> None:
-        if self.device is not None:
-            set_current_index(self.type, self.before)
+        if self.prev_idx >= 0:
+            set_current_index(self.type, self.prev_idx)
 
 
 # What every device type's module has; `Face` has them as methods.

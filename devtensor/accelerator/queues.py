@@ -68,6 +68,9 @@ class OneQueue:
         self.backend.synchronize(index)
         return True
 
+    def event_is_done(self, event: Moment) -> bool:
+        return event.done
+
     def priority(self, stream: OneStream) -> int:
         """There is nothing to come before."""
         return 0

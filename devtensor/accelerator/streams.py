@@ -196,7 +196,7 @@ class Event:
 
     def query(self) -> bool:
         """Whether all work before this moment is done; a device with one queue waits until it is."""
-        return self.native is None or bool(self.native.done)
+        return self.native is None or self.queues.event_is_done(self.native)
 
     def ipc_handle(self) -> NoReturn:
         """Refused: no process is told of another's events.

@@ -39,6 +39,10 @@ class OptState(Enum):
     STEPPED = 2
 
 
+# PyTorch's name, which scalers of a stranger's import.
+_MultiDeviceReplicator = PerDevice
+
+
 def _refresh_per_optimizer_state() -> dict[str, Any]:
     return {"stage": OptState.READY, "found_inf_per_device": {}}
 
@@ -50,7 +54,8 @@ class GradScaler:
     without one, by `growth_factor`. Scale, count and flags are tensors on the loss's device. On the CPU,
     where reading is free, the flag decides whether the optimizer runs; elsewhere, and while a graph is
     captured, nothing is read and the optimizer runs with its writes masked. Either way a skipped step leaves
-    parameters, state and step counts as they were, bit for bit (masked, all of them that are tensors).
+    parameters, state and step counts as they were, bit for bit (masked, all of them that are tensors). A
+    disabled one hands everything through, and has no scale, factors or interval to ask for.
 
     Source: Micikevicius et al. 2018; messages and state as in PyTorch.
     Errors: AutogradError for calls out of order and factors that cannot work, ArgumentError for float16
@@ -72,9 +77,11 @@ class GradScaler:
         if enabled and device == "cuda" and not registry.available("cuda"):
             warnings.warn("[GradScaler] is enabled, but CUDA is not available. Disabling.", stacklevel=2)
             self._enabled = False
-        if self._enabled and growth_factor <= 1.0:
+        if not self._enabled:
+            return
+        if growth_factor <= 1.0:
             raise ScalerError(f"[GradScaler] The growth factor must be > 1.0; got {growth_factor}")
-        if self._enabled and backoff_factor >= 1.0:
+        if backoff_factor >= 1.0:
             raise ScalerError(f"[GradScaler] The backoff factor must be < 1.0; got {backoff_factor}")
         self._init_scale = init_scale
         self._scale: Any = None
@@ -197,8 +204,6 @@ class GradScaler:
         if host_reads_refused() or waits:
             with masked_writes(found):
                 return optimizer.step(*args, **kwargs)
-        # A schedule need not warn of a step that was skipped on purpose.
-        optimizer._opt_called = True
         return None if found.item() else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
@@ -212,7 +217,7 @@ class GradScaler:
                 found = [flag for state in states for flag in state["found_inf_per_device"].values()]
                 if not found:
                     raise ScalerError("[update] No inf checks were recorded prior to update.")
-                adapt(self, combined(found, scale.device))
+                adapt(self, found)
             else:
                 scale.copy_(checked_scale(new_scale, self._device))
         self._per_optimizer_states = defaultdict(_refresh_per_optimizer_state)
@@ -277,7 +282,7 @@ class GradScaler:
         """Take over what `state_dict` gave."""
         if not self._enabled:
             return
-        if not state_dict:
+        if len(state_dict) == 0:
             raise AutogradError(
                 "[GradScaler] The source state dict is empty, possibly because it was saved "
                 "from a disabled instance of GradScaler."
@@ -292,6 +297,8 @@ class GradScaler:
             self._growth_tracker.fill_(self._init_growth_tracker)
 
     def __getstate__(self) -> dict[str, Any]:
+        if not self._enabled:
+            return self.__dict__.copy()
         if self._per_optimizer_states:
             raise ScalerError(
                 "[GradScaler] A GradScaler instance may only be pickled at the beginning of an iteration, "

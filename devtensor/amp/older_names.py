@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.amp.autocast import is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
+from devtensor.amp.layer import is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
 from devtensor.amp.settings import get_autocast_dtype
 from devtensor.core.naming import named
 

@@ -46,17 +46,18 @@ CPU: Table = {
     **_named(
         "lower",
         "matmul linear convolution convolution_grad_input convolution_grad_weight prelu attention "
-        "mm bmm addmm addbmm baddbmm linalg_vecdot",
+        "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
+        "mm bmm addmm addbmm baddbmm linalg_vecdot linalg_pinv_product",
     ),
     **_named(
         "float32",
-        "prod trace cdist quantile nanquantile view_as_complex polar stft grid_sampler binary_cross_entropy "
-        "cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div "
-        "binary_cross_entropy_with_logits ctc_loss poisson_nll_loss cosine_embedding_loss "
+        "prod trace cdist distances quantile nanquantile view_as_complex polar stft grid_sampler "
+        "binary_cross_entropy cross_entropy soft_cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss "
+        "huber_loss kl_div binary_cross_entropy_with_logits ctc_loss poisson_nll_loss cosine_embedding_loss "
         "hinge_embedding_loss margin_ranking_loss soft_margin_loss triplet_margin_loss multi_margin_loss "
         "multilabel_margin_loss adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d "
         "max_unpool1d max_unpool2d max_unpool3d linalg_cholesky_ex linalg_qr geqrf linalg_eigh linalg_eig "
-        "linalg_svd cholesky_solve pseudoinverse linalg_solve_triangular linalg_inv linalg_inv_ex "
+        "linalg_svd cholesky_solve linalg_solve_triangular linalg_inv linalg_inv_ex "
         "linalg_solve linalg_tensorinv linalg_tensorsolve linalg_cond linalg_matrix_rank linalg_lstsq "
         "linalg_householder_product orgqr ormqr pinverse cholesky_inverse triangular_solve lu lu_solve "
         "fft_c2c fft_r2c fft_c2r fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft "
@@ -69,9 +70,9 @@ CPU: Table = {
     "nn_pad": _at_borders,
     **_named(
         None,
-        "exp expm1 log log1p log2 log10 rsqrt reciprocal tan asin acos sinh cosh erfinv pow sum cumsum "
-        "cumprod logsumexp vector_norm resample softmax log_softmax softplus layer_norm rms_norm group_norm "
-        "layer_norm_gradient "
+        "exp expm1 log log1p log2 log10 square rsqrt reciprocal tan asin acos sinh cosh erfinv pow sum "
+        "cumsum cumprod logsumexp vector_norm resample interpolate softmax log_softmax softplus layer_norm "
+        "rms_norm group_norm "
         "matrix_exp dot mv addmv addr einsum chain_matmul linalg_multi_dot dist renorm cosine_similarity "
         "pdist norm frobenius_norm nuclear_norm linalg_matrix_norm linalg_vector_norm "
         # Refused for halves, as everywhere.

@@ -13,7 +13,7 @@ from devtensor.core.feed import depend
 from devtensor.core.lists import grouped, over_lists
 from devtensor.core.tensor import Tensor
 from devtensor.ops.compare import isfinite, logical_and, logical_not, logical_or, where
-from devtensor.ops.elementwise import maximum
+from devtensor.ops.extremes import maximum
 from devtensor.ops.reduce import all as all_of
 
 
@@ -26,21 +26,25 @@ class PerDevice:
 
     def __init__(self, master: Any) -> None:
         self.master = master
-        self._copies: dict[Any, Any] = {}
+        self._per_device_tensors: dict[Any, Any] = {}
 
     def get(self, device: Any) -> Any:
         """The tensor on a device."""
-        if device not in self._copies:
-            self._copies[device] = self.master.to(device)
-        return self._copies[device]
+        if device not in self._per_device_tensors:
+            self._per_device_tensors[device] = self.master.to(device)
+        return self._per_device_tensors[device]
 
 
 def gradients_of(optimizer: Any, allow_fp16: bool) -> list[Any]:
     """The gradients that an optimizer will use.
 
-    Errors: ArgumentError for float16 ones that are not allowed.
+    Errors: ArgumentError for float16 ones that are not allowed, ScalerError for what is no tensor.
     """
-    found = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for p in parameters:
+        if not isinstance(p, Tensor):
+            raise ScalerError(f"[unscale_] expected parameters to be tensors; got {type(p).__name__}")
+    found = [p.grad for p in parameters if p.grad is not None]
     if not allow_fp16 and any(g.dtype is float16 for g in found):
         raise ArgumentError(
             "[unscale_] Attempting to unscale FP16 gradients; keep the parameters in float32 and let "
@@ -116,13 +120,16 @@ def adapt_scale(
 def _(tensor: Any, number: Any) -> Iterator[tuple]:
     for found, scale, count in ((0.0, 8.0, 1), (0.0, 8.0, 2), (0.0, 3e38, 2), (1.0, 8.0, 2), (2.0, 0.3, 0)):
         yield [number(found)], number(scale), number(count, "int32"), 2.5, 0.3, 3
+    for several in ((0.0, 0.0), (0.0, 0.0, 1.0), (1.0, *[0.0] * 7)):
+        yield [number(found) for found in several], number(8.0), number(2, "int32"), 2.5, 0.3, 3
 
 
-def adapt(scaler: Any, found: Any) -> None:
-    """Write a scaler's next scale and count of good steps into its tensors."""
+def adapt(scaler: Any, found: Sequence[Any]) -> None:
+    """Write a scaler's next scale and count of good steps into its tensors, given all optimizers' flags."""
     names = "_growth_factor", "_backoff_factor", "_growth_interval"
     told = [depend(partial(getattr, scaler, name)) for name in names]
-    adapt_scale([found], scaler._scale, scaler._growth_tracker, *told)
+    flags = [flag.to(scaler._scale.device) for flag in found]
+    adapt_scale(flags, scaler._scale, scaler._growth_tracker, *told)
 
 
 def checked_scale(new_scale: Any, device_type: str) -> Any:

@@ -180,8 +180,11 @@ def grad(
         found = _row_by_row(roots, asked, gs, retain, create_graph, allow)
     else:
         found = _pass(roots, asked, gs, retain, create_graph, allow)
-    if not materialize_grads:
-        return found
+    return _materialized(found, asked) if materialize_grads else found
+
+
+def _materialized(found: tuple[Tensor | None, ...], asked: list) -> tuple[Tensor | None, ...]:
+    """The gradients, with zeros where there is none."""
     return tuple(
         full_of(v.array.shape, 0, v.kind) if g is None else g for g, v in zip(found, asked, strict=True)
     )

@@ -73,6 +73,8 @@ class Backend(Protocol):
     the op's rule says; of other views the strides are compared with the rule.
     `wide_numbers: Mapping[str, tuple[int, ...]]`: ops by name, and the places of inputs where their kernels
     for half types take a number as a 0-d array of float32; elsewhere it comes rounded to the half type.
+    `wide_bodies: frozenset[str]`: composites of one result whose bodies, where they have no kernel, run on
+    float32 in place of a half type, so that their results are rounded once.
     `orders_dims: bool`: an elementwise result of one array has its dims in PyTorch's order, whatever the
     array's strides (default False: dispatch looks).
     `host_reads_are_free: bool`: reading an array's numbers waits for nothing (default False).

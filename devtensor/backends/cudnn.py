@@ -20,8 +20,8 @@ deterministic = False
 allow_tf32 = True
 fp32_precision = "none"
 depthwise_kernel = "auto"
-conv = Flags("cudnn.conv", fp32_precision="none")
-rnn = Flags("cudnn.rnn", fp32_precision="none")
+conv = Flags("cudnn.conv", fp32_precision="tf32")
+rnn = Flags("cudnn.rnn", fp32_precision="tf32")
 
 _KINDS = {
     "enabled": bool,

@@ -126,6 +126,7 @@ class BatchedBackend:
         self.dtypes = below.backend.dtypes
         self.amp_policy = getattr(below.backend, "amp_policy", "cuda")
         self.wide_numbers = getattr(below.backend, "wide_numbers", {})
+        self.wide_bodies = getattr(below.backend, "wide_bodies", frozenset())
         self.kernels = BatchedKernels(below)
 
     def device_count(self) -> int:

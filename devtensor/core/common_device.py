@@ -32,10 +32,18 @@ def common_device(op: Op, inputs: tuple, params: tuple) -> Device:
     }
     if len(bound) == 1:
         return bound.pop()
-    names = " and ".join(sorted(map(str, bound or devices)))
-    target = next(i.kind.device for i in inputs if isinstance(i, Tensor))
-    raise DeviceError(
-        f'[{op.name}] inputs are on {names}; all must be on one device; move with .to("{target}")'
+    raise misfit(op, inputs)
+
+
+def misfit(op: Op, inputs: tuple) -> DeviceError:
+    """What to tell of inputs that lie on several devices; a user mostly wants them where no CPU is."""
+    tensors = [(place, i.kind.place) for place, i in enumerate(inputs) if isinstance(i, Tensor)]
+    devices = list(dict.fromkeys(str(device) for _, device in tensors))
+    wanted = next((name for name in devices if name not in ("cpu", "meta")), devices[0])
+    told = ", ".join(f"{op.input_name(place)} is on {device}" for place, device in tensors)
+    return DeviceError(
+        f"[{op.name}] Expected all tensors to be on the same device, but found at least two devices, "
+        f'{" and ".join(devices[:2])}: {told}; move with .to("{wanted}")'
     )
 
 
@@ -45,4 +53,4 @@ def may_move(op: Op, place: int, value: Tensor, free: bool) -> bool:
         return False
     if value.array.ndim == 0 or op.takes_part(place):
         return value.array.ndim == 0
-    return free or op.name in INDEXING or op.markers[op.input_name(place)].name == "Raw"
+    return free or op.name in INDEXING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
@@ -26,7 +27,19 @@ NUMBER = re.compile("0|[1-9][0-9]*")
 CONSTANTS = 4096
 
 _interned: dict[tuple[str, int | None], Device] = {}
-_current_index: dict[str, int] = {}
+
+
+class Here(threading.local):
+    """What each thread has for itself: the number that a bare device type stands for, the default device, and
+    the defaults that blocks of `with device:` will give back, innermost last."""
+
+    def __init__(self) -> None:
+        self.indices: dict[str, int] = {}
+        self.default: Device | None = None
+        self.outer: list[Device | None] = []
+
+
+_here = Here()
 
 
 class Device:
@@ -44,7 +57,7 @@ class Device:
     # The devices over which it stands, the nearest first: a level of vmap holds examples that lie on them.
     under: tuple[Device, ...]
 
-    def __new__(cls, type: str | Device, index: int | None = None) -> Device:
+    def __new__(cls, type: str | Device | int, index: int | None = None) -> Device:
         if isinstance(type, Device):
             return type
         name, index = _parsed(type, index)
@@ -112,12 +125,12 @@ class Device:
 
     def __enter__(self) -> Device:
         """Within it new tensors lie on this device where none is named."""
-        _outer.append(default_device())
+        _here.outer.append(_here.default)
         set_default_device(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        set_default_device(_outer.pop())
+        _here.default = _here.outer.pop()
 
     def __call__(self, function: Callable) -> Callable:
         """The function, run with this device as the one of new tensors."""
@@ -148,6 +161,9 @@ def _parsed(type: Any, index: Any) -> tuple[str, int | None]:
     if colon and (index is not None or not NUMBER.fullmatch(number)):
         raise ArgumentError(f"[device] Invalid device string: {type!r}; write it as 'cuda' or 'cuda:1'")
     return name, int(number) if colon else index
+
+
+_CPU = Device("cpu")
 
 
 class Kind:
@@ -236,7 +252,7 @@ def resolve(value: Device | str | int | None) -> Device:
     if device.type in UNINDEXED:
         return Device(device.type)
     count = backend.device_count()
-    index = _current_index.get(device.type, 0) if device.index is None else device.index
+    index = _here.indices.get(device.type, 0) if device.index is None else device.index
     if index >= count:
         raise DeviceError(
             f"[device] {device.type}:{index} does not exist; {device.type} has {count} device(s)"
@@ -246,30 +262,41 @@ def resolve(value: Device | str | int | None) -> Device:
 
 def current_index(type: str) -> int:
     """The index that `type` stands for when no index is given."""
-    return _current_index.get(type, 0)
+    return _here.indices.get(type, 0)
 
 
 def set_current_index(type: str, index: int) -> None:
     """Make `index` the device that `type` stands for when no index is given."""
-    _current_index[type] = resolve(Device(type, index)).index or 0
-
-
-_default: list[Device | None] = [None]
-# The defaults that blocks of `with device:` will give back, innermost last.
-_outer: list[Device] = []
+    _here.indices[type] = resolve(Device(type, index)).index or 0
 
 
 def default_device() -> Device:
-    """The device of new tensors when none is named."""
-    found = _default[0]
-    if found is None:
-        found = _default[0] = resolve("cpu")
-    return found
+    """The device of new tensors when none is named; a type without a number follows its current device."""
+    return resolve(_here.default or _CPU)
 
 
 def set_default_device(device: Device | str | int | None) -> None:
-    """Make `device` the one of new tensors when none is named; None means the CPU."""
-    _default[0] = resolve("cpu" if device is None else device)
+    """Make `device` the one of this thread's new tensors when none is named; None means the CPU.
+
+    Errors: DeviceError if it cannot be used.
+    """
+    chosen = Device("cpu" if device is None else device)
+    resolve(chosen)
+    _here.default = chosen
+
+
+_legacy_device = ["cpu"]
+
+
+def legacy_device() -> str:
+    """The device type that `set_default_tensor_type` was told last."""
+    return _legacy_device[0]
+
+
+def set_legacy_device(type: str) -> None:
+    """Make a device type the default by the older way, which texts of tensors follow."""
+    set_default_device(type)
+    _legacy_device[0] = type
 
 
 def forget_devices(type: str) -> None:

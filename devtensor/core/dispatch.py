@@ -7,6 +7,7 @@ from typing import Any
 from devtensor.core import tape
 from devtensor.core.arguments import python_numbers
 from devtensor.core.device import Kind
+from devtensor.core.dtype import float32
 from devtensor.core.errors import DevtensorError
 from devtensor.core.explain import DEBUG, explain, recover
 from devtensor.core.layout import same_strides
@@ -19,7 +20,7 @@ from devtensor.core.state import Mode, current, switched
 from devtensor.core.tensor import Tensor, share, strides_of, wrap
 from devtensor.core.transfer import move
 from devtensor.core.views import attach_view
-from devtensor.core.wide_numbers import told_apart
+from devtensor.core.wide_numbers import half_of_body, told_apart
 
 new = Tensor.__new__
 
@@ -236,13 +237,22 @@ def _shares(value: Any, storage: Any) -> bool:
 def call_body(op: Op, inputs: tuple, params: tuple) -> Any:
     """Run the body and lay out what it gives; what goes wrong inside is told in the composite's terms."""
     try:
-        result = op.body(*inputs, *params)  # type: ignore[misc]
+        half = half_of_body(op, inputs)
+        result = rounded_once(op, inputs, params, half) if half else op.body(*inputs, *params)  # type: ignore[misc]
         return placed(op, inputs, params, result) if op.laid_out and asks_for_layout(op, inputs) else result
     except DevtensorError as error:
         explained = explain(error, op, inputs, params)
         if explained is error:
             raise
         raise explained from (error if DEBUG else None)
+
+
+def rounded_once(op: Op, inputs: tuple, params: tuple, half: Kind) -> Any:
+    """What a body gives for float32 in place of a half type, in the half type."""
+    wide = half.device.kind(float32)
+    raised = [wide if isinstance(i, Tensor) and i.kind is half else None for i in inputs]
+    result = op.body(*cast_inputs(tuple(raised), inputs), *params)  # type: ignore[misc]
+    return cast_inputs((half,), (result,))[0] if result.kind is wide else result
 
 
 def placed(op: Op, inputs: tuple, params: tuple, result: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from devtensor.core.dispatch import call
 from devtensor.core.dtype import FLOAT
-from devtensor.core.errors import AutogradError, DTypeError, ShapeError
+from devtensor.core.errors import AutogradError, DeviceError, DTypeError, ShapeError
 from devtensor.core.explain import recover
 from devtensor.core.history import check_leaf, copied_history, keep_written, rebase, snapshot
 from devtensor.core.op import OPS, Op
@@ -140,6 +140,11 @@ def _fits(other: Tensor, target: Tensor) -> bool:
 def put(name: str, target: Tensor, value: Tensor, recording: bool) -> None:
     """Make `target` hold `value`, with the value's history."""
     if value.kind is not target.kind:
+        if value.kind.device is not target.kind.device and not value.kind.device.under:
+            raise DeviceError(
+                f"[{name}] Expected all tensors to be on the same device, but found at least two devices, "
+                f"{target.kind.place} and {value.kind.place}: what is written into is on {target.kind.place}"
+            )
         if value.kind.dtype.category > target.kind.dtype.category:
             raise DTypeError(
                 f"[{name}] result type {value.kind.dtype.name} can't be cast to the desired output type "

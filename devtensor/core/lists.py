@@ -109,7 +109,9 @@ class ListOp:
         for number in numbers:
             if isinstance(number, Tensor) and (number.kind.device is not place or number.array.ndim):
                 return False
-        if any(isinstance(p, Tensor) for q in parameters for p in (q if isinstance(q, tuple) else (q,))):
+        if any(
+            isinstance(p, Tensor) for q in parameters for p in (q if isinstance(q, (tuple, list)) else (q,))
+        ):
             return False
         if current().grad and any(t.requires_grad for tensors in lists for t in tensors):
             return False

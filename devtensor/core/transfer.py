@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
-from devtensor.core.device import Device
+from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.errors import DTypeError
+from devtensor.core.layout import strides_like
 from devtensor.core.memory import InferenceStorage
 from devtensor.core.state import current
-from devtensor.core.tensor import Tensor, wrap
+from devtensor.core.tensor import Tensor, in_rows, strides_of, wrap
 
 
 class HostData(NamedTuple):
@@ -53,7 +54,8 @@ def upload(host: HostData, dtype: DType, device: Device) -> Tensor:
 
 
 def move(source: Tensor, device: Device) -> Tensor:
-    """A copy of the tensor's numbers on another device, through the host if the device types differ.
+    """A copy of the tensor's numbers on another device, through the host if the device types differ; its
+    elements lie in the order of the source's, without gaps.
 
     What stands over the device already stays where it is.
     """
@@ -63,20 +65,39 @@ def move(source: Tensor, device: Device) -> Tensor:
     if device.under:
         return device.backend.lift(source, device)
     check_holds(device, kind.dtype)
+    order = outermost_first(source)
+    if order is None:
+        return wrap(carried(source.array, kind, device), device.kind(kind.dtype))
+    target = device.kind(kind.dtype)
+    array = carried(kind.kernel("permute")(source.array, order), kind, device)
+    return wrap(target.kernel("permute")(array, tuple(map(order.index, range(len(order))))), target)
+
+
+def outermost_first(source: Tensor) -> tuple[int, ...] | None:
+    """The dims as a copy of the tensor has them in memory; None if that is their own order."""
+    if in_rows(source):
+        return None
+    shape = tuple(source.array.shape)
+    strides = strides_like(shape, strides_of(source))
+    order = tuple(sorted(range(len(shape)), key=lambda dim: (-strides[dim], -shape[dim])))
+    return None if order == tuple(range(len(shape))) else order
+
+
+def carried(source: Any, kind: Kind, device: Device) -> Any:
+    """A copy of an array of `kind` on another device; it lies in rows."""
     backend = device.backend
     if device.type == kind.device.type:
         between = getattr(backend, "copy_between", None)
         if between is not None:
-            return wrap(between(source.array, device.index or 0), device.kind(kind.dtype))
+            return between(source, device.index or 0)
         with backend.on(device.index or 0):
-            return wrap(backend.kernels["copy"](source.array), device.kind(kind.dtype))
+            return backend.kernels["copy"](source)
     home = kind.device.backend
     if haste.now and device.index is None and hasattr(home, "download_later"):
-        return wrap(backend.adopt(home.download_later(source.array)), device.kind(kind.dtype))
+        return backend.adopt(home.download_later(source))
     begun = {"non_blocking": True} if haste.now and hasattr(backend, "download_later") else {}
-    host = home.download(source.array)
-    array: Any = backend.upload(host, tuple(source.array.shape), kind.dtype.name, device.index or 0, **begun)
-    return wrap(array, device.kind(kind.dtype))
+    upload: Any = backend.upload
+    return upload(home.download(source), tuple(source.shape), kind.dtype.name, device.index or 0, **begun)
 
 
 def check_holds(device: Device, dtype: DType) -> None:

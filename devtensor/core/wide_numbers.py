@@ -1,11 +1,11 @@
-"""Numbers beside half tensors that stay in float32, so that what is computed with them is rounded once."""
+"""What is computed in float32 for half tensors, and rounded once: with numbers beside them, by bodies."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from devtensor.core import tape
-from devtensor.core.device import Device
+from devtensor.core.device import Device, Kind
 from devtensor.core.dtype import DType
 from devtensor.core.holding import HALVES
 from devtensor.core.op import OPS, Op
@@ -36,6 +36,15 @@ def _stays_wide(op: Op, place: int, value: Any, basis: DType, weaker: bool) -> b
         return value is not None
     other = value.kind.dtype is not basis
     return weaker and other and value.array.ndim == 0 and SCALES.get(op.name) == place
+
+
+def half_of_body(op: Op, inputs: tuple) -> Kind | None:
+    """The kind of half tensors on whose float32 numbers the backend wants the body of an op to run."""
+    for value in inputs:
+        if isinstance(value, Tensor) and value.kind.dtype.name in HALVES:
+            kind = value.kind
+            return kind if op.name in getattr(kind.device.backend, "wide_bodies", ()) else None
+    return None
 
 
 def told_apart(inputs: tuple, places: tuple[int, ...]) -> tuple:

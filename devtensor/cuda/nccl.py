@@ -19,7 +19,7 @@ __all__ = [
     "version",
 ]
 
-REASON = "devtensor runs on one device; it does not use NCCL"
+REASON = "devtensor runs as one process; it does not use NCCL"
 
 
 def version() -> tuple[int, ...]:

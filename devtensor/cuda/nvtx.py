@@ -41,7 +41,8 @@ def range_pop() -> int:
 def range_start(msg: str) -> int:
     """Open a range that any thread may close; returns what `range_end` closes it by."""
     marks = _marks()
-    return next(_handles) if marks is None else marks.RangeStart(msg)
+    # NVTX's own function takes a color as well, or None.
+    return next(_handles) if marks is None else marks.RangeStart(msg, None)
 
 
 def range_end(range_id: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.accelerator import streams
+from devtensor.accelerator.face import Face
 from devtensor.core.errors import Unsupported
 
 __all__ = ["Event", "ExternalStream", "Stream"]
@@ -13,15 +14,22 @@ __all__ = ["Event", "ExternalStream", "Stream"]
 class Stream(streams.Stream):
     """A queue of work of a CUDA device; the default stream does not wait for it.
 
-    Errors: DeviceMissing if there is no CUDA device.
+    Errors: DeviceMissing if there is no CUDA device, ArgumentError for a device of another type.
     """
 
     type = "cuda"
+
+    def __init__(self, device: Any = None, priority: int = 0, **facts: Any) -> None:
+        super().__init__(Face("cuda").place(device), priority, **facts)
 
     @property
     def cuda_stream(self) -> int:
         """The stream's address, as CUDA's own functions take it."""
         return self.stream_id
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """The version of CUDA's protocol for streams, and the stream's address: so others take it in."""
+        return 0, self.cuda_stream
 
     @staticmethod
     def priority_range() -> tuple[int, int]:

@@ -18,7 +18,8 @@ from devtensor.ops.fourier import halved
 from devtensor.ops.index import index_select
 from devtensor.ops.linalg import transposed
 from devtensor.ops.parts import abs, as_real, view_as_real
-from devtensor.ops.shape import as_shape, expand, fold, pad, unfold
+from devtensor.ops.shape import as_shape, expand
+from devtensor.ops.windows import fold, pad, unfold
 
 __all__ = ["istft", "stft"]
 

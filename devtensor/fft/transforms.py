@@ -16,7 +16,8 @@ from devtensor.ops import fourier as ops
 from devtensor.ops.create import cast, copy
 from devtensor.ops.fourier import OPPOSITE, halved
 from devtensor.ops.parts import conjugate
-from devtensor.ops.shape import getitem, pad
+from devtensor.ops.shape import getitem
+from devtensor.ops.windows import pad
 
 
 def resized(x: Tensor, dims: Sequence[int], sizes: Sequence[int]) -> Tensor:

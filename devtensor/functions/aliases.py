@@ -12,7 +12,7 @@ from devtensor.core.inplace import copy_into
 from devtensor.core.naming import named
 from devtensor.core.state import current, no_grad
 from devtensor.core.tensor import Tensor
-from devtensor.ops import compare, elementwise, functions, hyperbolic, parts
+from devtensor.ops import compare, elementwise, functions, hyperbolic, parts, plane
 from devtensor.ops.compare import compared
 from devtensor.ops.create import cast
 
@@ -39,7 +39,7 @@ __all__ = [
 absolute, negative, multiply, fix = (
     parts.abs, elementwise.neg, elementwise.mul, elementwise.trunc,
 )  # fmt: skip
-arccos, arcsin, arctan, arctan2 = hyperbolic.acos, hyperbolic.asin, functions.atan, elementwise.atan2
+arccos, arcsin, arctan, arctan2 = hyperbolic.acos, hyperbolic.asin, functions.atan, plane.atan2
 arccosh, arcsinh, arctanh = hyperbolic.acosh, hyperbolic.asinh, hyperbolic.atanh
 greater, greater_equal, less, less_equal, not_equal = (
     compare.gt,

@@ -60,7 +60,7 @@ def _summed(name: str, input: Any, other: Any, alpha: Any) -> Tensor:
         return plain(input, other)
     other = number(other)
     dtype, factor = _settled(name, input, other, alpha)
-    if dtype.name in HALVES:
+    if dtype.is_floating_point:
         return scaled(input, other, factor)
     return plain(input, _times(other, factor, dtype))
 

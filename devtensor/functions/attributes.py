@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core import tensor
-from devtensor.core.device import resolve
+from devtensor.core.device import UNINDEXED, resolve
 from devtensor.core.dtype import DType
 from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError, Unsupported
 from devtensor.core.layout import is_in_format
@@ -148,7 +148,17 @@ def xpu(self: Tensor, device: Any = None, non_blocking: bool = False, memory_for
 
 
 def record_stream(self: Tensor, s: Any) -> None:
-    """Keep the memory, once nobody holds it, until a stream that reads it has come so far."""
+    """Keep the memory, once nobody holds it, until a stream that reads it has come so far.
+
+    Errors: ArgumentTypeError unless it is a stream, Unsupported on the CPU, which has none.
+    """
+    if not hasattr(s, "native"):
+        raise ArgumentTypeError(f"[record_stream] argument 's' must be a Stream, not {type(s).__name__}")
+    device = self.kind.place
+    if device.type in UNINDEXED:
+        raise Unsupported(
+            f"[record_stream] a tensor on {device} is used by no stream; move it to one's device"
+        )
     record = getattr(self.kind.device.backend, "record_stream", None)
     if record is not None:
         record(self.array, s.native)

@@ -15,13 +15,13 @@ from devtensor.functions import results
 from devtensor.functions.formats import copied, in_order
 from devtensor.functions.joining import cat
 from devtensor.functions.shaping import narrow
-from devtensor.ops import reduce
+from devtensor.ops import reduce, scans
 from devtensor.ops.compare import eq, isfinite, logical_xor, where
-from devtensor.ops.create import arange, cast, copy, full
+from devtensor.ops.create import cast, copy, full
 from devtensor.ops.functions import log1p
 from devtensor.ops.gathering import gather
-from devtensor.ops.shape import as_shape, expand, getitem
-from devtensor.ops.sort import searchsorted, sort
+from devtensor.ops.shape import getitem
+from devtensor.ops.sort import ranked, searchsorted, sort
 from devtensor.random import Generator, generator_for
 
 __all__ = [
@@ -64,13 +64,12 @@ def multinomial(
     draws = source.uniform(tuple(weights.array.shape), weights.dtype)
     keys = weights / -log1p(-draws)
     keys = where(eq(weights, 0), -1.0, keys)
-    order = sort(keys, -1, True)[1]
-    return in_order(getitem(order, (*(slice(None),) * (input.array.ndim - 1), slice(0, num_samples))))
+    return in_order(ranked(keys, input.array.ndim - 1, 0, num_samples, True)[1])
 
 
 def _with_replacement(weights: Tensor, num_samples: int, source: Generator) -> Tensor:
     """Each draw falls into an interval of the running sums; intervals of no width are never met."""
-    sums = reduce.cumsum(weights, -1)
+    sums = scans.cumsum(weights, -1)
     total = getitem(sums, (*(slice(None),) * (weights.array.ndim - 1), slice(-1, None)))
     draws = source.uniform((*weights.array.shape[:-1], num_samples), weights.dtype)
     found = searchsorted(sums, draws * total, True)
@@ -91,35 +90,23 @@ def _check_weights(weights: Tensor) -> None:
         )
 
 
-def _running(name: str, better: Callable[[Tensor, Tensor], Tensor], result: Any) -> Callable:
+def _running(name: str, largest: bool, result: Any) -> Callable:
     def running(input: Tensor, dim: int) -> Any:
         at = normalize_dim(name, dim, input.array.ndim)
-        if not input.array.ndim:
-            return result(copy(input), full((), 0, int64, input.device))
-        size = input.array.shape[at]
-        line = as_shape(arange(0, 1, size, int64, input.device), (size, *(1,) * (input.array.ndim - at - 1)))
-        places = expand(line, tuple(input.array.shape))
-        values, step = input.detach(), 1
-        while step < size:
-            old = [narrow(t, at, 0, size - step) for t in (values, places)]
-            new = [narrow(t, at, step, size - step) for t in (values, places)]
-            kept = better(new[0], old[0])
-            values, places = (
-                cat([narrow(t, at, 0, step), where(kept, n, o)], at)
-                for t, n, o in zip((values, places), new, old, strict=True)
-            )
-            step *= 2
+        if not input.array.ndim or not input.shape.numel():
+            return result(copy(input), full(tuple(input.array.shape), 0, int64, input.device))
+        if input.dtype.is_complex:
+            raise DTypeError(f"[{name}] not implemented for {describe(input)}; complex numbers have no order")
+        places = scans.extreme_places(input.detach(), at, largest)
         return result(gather(input, places, at), in_order(places))
 
     return named(
-        running,
-        name,
-        f"{'Largest' if name == 'cummax' else 'Smallest'} value so far along `dim`, and its last place.",
+        running, name, f"{'Largest' if largest else 'Smallest'} value so far along `dim`, and its last place."
     )
 
 
-cummax = _running("cummax", lambda new, old: (new >= old) | (new != new), results.cummax)
-cummin = _running("cummin", lambda new, old: (new <= old) | (new != new), results.cummin)
+cummax = _running("cummax", True, results.cummax)
+cummin = _running("cummin", False, results.cummin)
 
 
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,16 +15,19 @@ from devtensor.functions.formats import in_order
 from devtensor.functions.out import into
 from devtensor.ops.compare import gt, where
 from devtensor.ops.create import full
-from devtensor.ops.lengths import vector_norm
+from devtensor.ops.lengths import distances, vector_norm
 from devtensor.ops.refused import without_gradient
 from devtensor.ops.shape import as_shape
 
 __all__ = ["cdist", "dist", "renorm"]
 
-# What PyTorch takes as ways to compute the Euclidean distance; they give the same numbers here.
-MODES = (
-    None, "use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist",
-)  # fmt: skip
+# From how many rows on Euclidean distances come from a matrix product, as PyTorch's modes have it.
+MODES = {
+    None: 26,
+    "use_mm_for_euclid_dist_if_necessary": 26,
+    "use_mm_for_euclid_dist": 0,
+    "donot_use_mm_for_euclid_dist": math.inf,
+}
 
 
 @one_op("float32")
@@ -45,7 +49,7 @@ def cdist(
     """
     if compute_mode not in MODES:
         raise ArgumentError(
-            f"[cdist] {compute_mode!r} is not a valid value for compute_mode; use one of {MODES}"
+            f"[cdist] {compute_mode!r} is not a valid value for compute_mode; use one of {tuple(MODES)}"
         )
     if x1.array.ndim < 2 or x2.array.ndim < 2 or x1.array.shape[-1] != x2.array.shape[-1]:
         raise ShapeError(
@@ -64,6 +68,8 @@ def cdist(
     if not x1.array.shape[-1]:
         shape = broadcast_shapes("cdist", [tuple(left.array.shape[:-1]), tuple(right.array.shape[:-1])])
         return full(shape, 0, x1.dtype, x1.device)
+    if p == 2 and max(x1.array.shape[-2], x2.array.shape[-2]) >= MODES[compute_mode]:
+        return distances(x1, x2)
     return vector_norm(left - right, -1, p=p)
 
 

@@ -9,7 +9,7 @@ from devtensor.core.dtype import int64
 from devtensor.core.errors import DimensionError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.ops import reduce
+from devtensor.ops import reduce, scans
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import ne
 from devtensor.ops.create import arange, cast, full
@@ -90,7 +90,7 @@ def _runs(table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return nothing, nothing, nothing
     fresh = reduce.any(ne(table[1:], table[:-1]), 1)
     marks = cat(full((1,), 1, int64, device), cast(fresh, int64), dim=0)
-    numbers = reduce.cumsum(marks, 0) - 1
+    numbers = scans.cumsum(marks, 0) - 1
     firsts = nonzero(marks)[:, 0]
     ends = cat(firsts[1:], full((1,), count, int64, device), dim=0)
     return firsts, numbers, ends - firsts

@@ -8,7 +8,7 @@ from typing import Any
 from devtensor.core.errors import ArgumentTypeError, DimensionError, OptionError, ShapeError
 from devtensor.core.spec import normalize_dim
 from devtensor.core.tensor import Tensor, describe
-from devtensor.ops import reduce
+from devtensor.ops import reduce, scans
 from devtensor.ops.compare import gt, where
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.parts import as_real, complex, conjugate, imag
@@ -124,7 +124,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, 
     """
     at = _place("cumulative_trapezoid", y, x, dx, dim)
     areas = _areas("cumulative_trapezoid", y, x, dx, at)
-    return reduce.cumsum(areas, at - y.array.ndim)
+    return scans.cumsum(areas, at - y.array.ndim)
 
 
 def _place(op: str, y: Tensor, x: Tensor | None, dx: Any, dim: int) -> int:

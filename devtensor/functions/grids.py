@@ -10,13 +10,15 @@ from devtensor.core.callers import warn
 from devtensor.core.device import resolve
 from devtensor.core.dtype import default_dtype, int64
 from devtensor.core.errors import DeviceError, DTypeError, OptionError, ShapeError
+from devtensor.core.precision import dtypes_kept
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.comparing import common_dtype
 from devtensor.functions.joining import atleast_2d, cat, stack
 from devtensor.interop import tensor
 from devtensor.ops.create import cast, full
 from devtensor.ops.index import index_select
-from devtensor.ops.shape import as_shape, expand, pad
+from devtensor.ops.shape import as_shape, expand
+from devtensor.ops.windows import pad
 
 __all__ = ["block_diag", "cartesian_prod", "combinations", "meshgrid"]
 
@@ -91,4 +93,5 @@ def block_diag(*tensors: Tensor) -> Tensor:
         after = width - before - block.array.shape[1]
         rows.append(pad(block, ((0, 0), (before, after))))
         before += block.array.shape[1]
-    return cat(rows, 0)
+    with dtypes_kept():
+        return cat(rows, 0)

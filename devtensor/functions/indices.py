@@ -154,7 +154,7 @@ def _as_indices(entry: Any) -> Tensor:
     """A sequence as truths where it holds such, else as whole numbers."""
     if isinstance(entry, (str, bytes)):
         raise ArgumentTypeError(f"[getitem] {VALID}; got the text {entry!r}")
-    made = tensor(list(entry) if isinstance(entry, range) else entry)
+    made = tensor(list(entry) if isinstance(entry, range) else entry, device="cpu")
     return made if made.kind.dtype in MASKS or made.kind.dtype is int64 else cast(made, int64)
 
 

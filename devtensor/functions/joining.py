@@ -50,7 +50,7 @@ def _given(op: str, tensors: Any) -> Sequence[Tensor]:
     return found
 
 
-@one_op("widest")
+@one_op()
 def cat(
     tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
 ) -> Tensor:
@@ -78,7 +78,7 @@ def _without_legacy(found: Sequence[Tensor]) -> Sequence[Tensor]:
     return [*([cast(rest[0], common)] if rest[0].dtype is not common else rest[:1]), *rest[1:]]
 
 
-@one_op("widest")
+@one_op()
 def stack(
     tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None
 ) -> Tensor:

@@ -6,7 +6,7 @@ from operator import index
 from typing import Any
 
 from devtensor.backend import registry
-from devtensor.core.device import Device, default_device, resolve, set_default_device
+from devtensor.core.device import Device, default_device, resolve, set_legacy_device
 from devtensor.core.dtype import DTYPES, DType, default_dtype, set_default_dtype
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from devtensor.core.naming import spoken
@@ -244,7 +244,7 @@ def set_default_tensor_type(t: Any) -> None:
         )
     if found.device_type != "cpu" and not registry.available(found.device_type):
         raise ArgumentTypeError(f"[set_default_tensor_type] type {t} not available; there is no such device")
-    set_default_device(found.device_type)
+    set_legacy_device(found.device_type)
     set_default_dtype(found.dtype)
 
 

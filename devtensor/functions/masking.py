@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.core.dtype import COMPLEX, FLOAT, bool_, uint8
-from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError
+from devtensor.core.errors import ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from devtensor.core.holding import ALWAYS, held, held_or_infinite
 from devtensor.core.inplace import copy_into
 from devtensor.core.overlap import refuse_overlap, refuse_partial
@@ -22,7 +22,7 @@ from devtensor.functions.selecting import nonzero, values_are_free
 from devtensor.ops import compare, reduce
 from devtensor.ops.create import cast, full
 from devtensor.ops.index import index_select
-from devtensor.ops.reduce import cumsum
+from devtensor.ops.scans import cumsum
 from devtensor.ops.shape import as_shape, expand
 
 __all__ = ["masked_fill", "masked_scatter", "masked_select", "where"]
@@ -123,8 +123,14 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where `mask` holds, in C order, in one dim.
 
     Shapes: input (*A), mask (*B), broadcast together -> (count,)
+    Errors: DeviceError unless both lie on one device.
     """
     _only_bool("masked_select", mask)
+    if not (input.kind.device.under or mask.kind.device.under) and mask.kind.device is not input.kind.device:
+        raise DeviceError(
+            "[masked_select] Expected all tensors to be on the same device, but found at least two devices, "
+            f"{input.device} and {mask.device}: input is on {input.device}, mask is on {mask.device}"
+        )
     shape = broadcast_shapes("masked_select", [tuple(input.array.shape), tuple(mask.array.shape)])
     if not shape:
         input, mask = as_shape(input, (1,)), as_shape(mask, (1,))

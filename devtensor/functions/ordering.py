@@ -17,7 +17,7 @@ from devtensor.functions.shaping import view
 from devtensor.ops import reduce
 from devtensor.ops import sort as ops
 from devtensor.ops.compare import eq, isnan, where
-from devtensor.ops.create import cast, copy, full
+from devtensor.ops.create import cast, full
 from devtensor.ops.gathering import gather
 from devtensor.ops.shape import as_shape, getitem
 
@@ -54,10 +54,6 @@ def msort(input: Tensor) -> Tensor:
     return ops.sort(input, 0, False)[0]
 
 
-def _part(dim: int, start: int, stop: int) -> tuple:
-    return (*(slice(None),) * dim, slice(start, stop))
-
-
 def _refuse_truth(op: str, k: Any) -> None:
     if isinstance(k, bool):
         raise ArgumentTypeError(f"[{op}] k is {k}; it needs an int")
@@ -73,20 +69,19 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     _refuse_truth("topk", k)
     if not 0 <= k <= size:
         raise ShapeError(f"[topk] selected index k out of range: k={k} for {describe(input)} along dim {dim}")
-    values, places = ops.sort(input, at, bool(largest))
-    if input.array.ndim == 0:
-        return results.topk(values, places)
-    part = _part(at, 0, k)
-    return results.topk(copy(getitem(values, part)), copy(getitem(places, part)))
+    return results.topk(*ops.ranked(input, at, 0, k, bool(largest)))
 
 
 def _nth(input: Tensor, n: int, dim: int, keepdim: bool, result: Any) -> Any:
     """The value at place `n` of those in order along `dim`, and where it came from."""
-    if input.array.ndim == 0:
-        return result(*ops.sort(input, 0, False))
-    values, places = ops.sort(input, dim, False)
-    index = _part(dim, n, n + 1) if keepdim else (*(slice(None),) * dim, n)
-    return result(copy(getitem(values, index)), copy(getitem(places, index)))
+    found = ops.ranked(input, dim, n, n + 1)
+    return result(*found) if keepdim or not input.array.ndim else result(*_without(found, dim))
+
+
+def _without(found: Any, dim: int) -> Any:
+    """Tensors without a dim of size 1."""
+    shape = found[0].array.shape
+    return [as_shape(each, (*shape[:dim], *shape[dim + 1 :])) for each in found]
 
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
@@ -146,14 +141,11 @@ def _median(input: Tensor, dim: int, keepdim: bool) -> Any:
     size = input.array.shape[dim] if input.array.ndim else 1
     found = _nth(input, (size - 1) // 2, dim, True, results.median)
     if input.dtype.is_floating_point and input.array.ndim:
-        last = _nth(input, size - 1, dim, True, results.median)
-        bad = isnan(last.values)
+        largest = reduce.amax(input, dim, True)
+        bad = isnan(largest)
         first_bad = reduce.argmax(cast(isnan(input), int32), dim, True)
-        found = results.median(where(bad, last.values, found.values), where(bad, first_bad, found.indices))
-    if keepdim or not input.array.ndim:
-        return found
-    index = (*(slice(None),) * dim, 0)
-    return results.median(copy(getitem(found.values, index)), copy(getitem(found.indices, index)))
+        found = results.median(where(bad, largest, found.values), where(bad, first_bad, found.indices))
+    return found if keepdim or not input.array.ndim else results.median(*_without(found, dim))
 
 
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:

@@ -117,8 +117,13 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     """Sums of products over pairs of dims: the last of `a` with the first of `b`, or those listed.
 
     Shapes: dims an int n: a (*A, *K), b (*K, *B) with n dims in K -> (*A, *B); or two lists of dims
-    Errors: ShapeError if paired sizes differ and neither is 1.
+    Errors: ShapeError if paired sizes differ and neither is 1, DTypeError for inputs of two dtypes.
     """
+    if a.kind.dtype is not b.kind.dtype:
+        raise DTypeError(
+            f"[tensordot] {describe(a)}, {describe(b)}: both inputs should have the same dtype; convert one "
+            "with .to(dtype)"
+        )
     left, right = _paired(a, b, dims)
     a, b = _matched(a, b, left, right), _matched(b, a, right, left)
     free_a = [d for d in range(a.array.ndim) if d not in left]

@@ -1,11 +1,11 @@
-"""Reductions in PyTorch's spellings: `dim`, `keepdim`, `dtype`, and the overloads of max and min."""
+"""Reductions in PyTorch's spellings: `dim`, `keepdim`, `dtype`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.core.dtype import BOOL, FLOAT, as_dtype, bool_, uint8
+from devtensor.core.dtype import FLOAT, as_dtype, bool_, uint8
 from devtensor.core.errors import ArgumentTypeError, AutogradError, DTypeError, IndexingError, ShapeError
 from devtensor.core.misfits import flag
 from devtensor.core.naming import named
@@ -14,30 +14,18 @@ from devtensor.core.spec import normalize_dim
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.out import into, into_exactly
-from devtensor.functions.results import aminmax as aminmax_result
-from devtensor.functions.results import max as max_result
-from devtensor.functions.results import min as min_result
-from devtensor.ops import elementwise
 from devtensor.ops import reduce as ops
 from devtensor.ops.compare import isnan, ne, where
 from devtensor.ops.create import cast
-from devtensor.ops.gathering import gather
-from devtensor.ops.shape import as_shape
-from devtensor.ops.sort import one_of_all
 
 __all__ = [
     "all",
     "amax",
     "amin",
-    "aminmax",
     "any",
-    "argmax",
-    "argmin",
     "count_nonzero",
     "logsumexp",
-    "max",
     "mean",
-    "min",
     "nanmean",
     "nansum",
     "prod",
@@ -121,8 +109,16 @@ def _reducer(
 
 sum = _reducer(ops.sum, "sum", "Sum over `dim`.", typed=True, default=UNNAMED, by_out=True)
 mean = _reducer(ops.mean, "mean", "Mean over `dim`.", typed=True, default=UNNAMED)
+
+
+def _sum_without_nan(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    """Autocast, which widens sums, leaves this one in its dtype."""
+    with dtypes_kept():
+        return ops.sum(_without_nan(input), dim, keepdim)
+
+
 nansum = _reducer(
-    lambda input, dim, keepdim: ops.sum(_without_nan(input), dim, keepdim),
+    _sum_without_nan,
     "nansum",
     "Sum over `dim` of what is not NaN.",
     typed=True,
@@ -157,7 +153,7 @@ def nanmean(
     return _nanmean(input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims, out=out)
 
 
-def _some(name: str, input: Tensor, dim: Any) -> Any:
+def not_of_nothing(name: str, input: Tensor, dim: Any) -> Any:
     """The dim, which must hold something.
 
     Errors: IndexingError naming it; ShapeError for nothing at all.
@@ -177,13 +173,13 @@ def _some(name: str, input: Tensor, dim: Any) -> Any:
 
 
 amax = _reducer(
-    lambda input, dim, keepdim: ops.amax(input, _some("amax", input, dim), keepdim),
+    lambda input, dim, keepdim: ops.amax(input, not_of_nothing("amax", input, dim), keepdim),
     "amax",
     "Largest value over `dim`.",
     write=into_exactly,
 )
 amin = _reducer(
-    lambda input, dim, keepdim: ops.amin(input, _some("amin", input, dim), keepdim),
+    lambda input, dim, keepdim: ops.amin(input, not_of_nothing("amin", input, dim), keepdim),
     "amin",
     "Smallest value over `dim`.",
     write=into_exactly,
@@ -257,97 +253,6 @@ def _without_nan(input: Tensor) -> Tensor:
     return where(isnan(input), 0.0, input) if input.dtype.category == FLOAT else input
 
 
-def _place(choose: Callable, name: str) -> Callable:
-    """argmax or argmin: along a dim, or of all elements seen in one dim."""
-
-    def place(
-        input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None
-    ) -> Tensor:
-        dim = either(dim, axis)
-        if input.dtype.category == BOOL:
-            raise DTypeError(f"[{name}] does not support bool input; got {describe(input)}; use .int()")
-        if not input.shape.numel() and (dim is None or not input.shape[dim]):
-            raise IndexingError(
-                f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}"
-            )
-        if dim is not None:
-            return choose(input, dim, keepdim)
-        found = choose(as_shape(input, (input.shape.numel(),)), 0)
-        return as_shape(found, (1,) * input.array.ndim) if keepdim else found
-
-    return named(
-        place,
-        name,
-        f"{ops.__dict__[name].__doc__.splitlines()[0]} Without `dim`, of all elements in C order.",
-    )
-
-
-argmax = _place(ops.argmax, "argmax")
-argmin = _place(ops.argmin, "argmin")
-
-
-def _extreme(name: str, whole: Callable, choose: Callable, pair: Callable, result: Any) -> Callable:
-    """max or min in its three forms: of all, along a dim with the places, of two tensors."""
-
-    def extreme(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None, axis: int |
-        None = None, keepdims: bool = False, out: Tensor | None = None,
-    ) -> Any:  # fmt: skip
-        other = dim if isinstance(dim, Tensor) else other
-        if not isinstance(input, Tensor):
-            raise ArgumentTypeError(f"[{name}] got {describe(input)} and {describe(dim)}; it takes tensors")
-        if other is not None:
-            return into(out, pair(input, other))
-        dim = either(dim, axis)
-        if dim is None:
-            without_dim(name, None, keepdim or keepdims)
-            _some(name, input, None)
-            return into(out, one_of_all(input, name) if input._requires_grad else whole(input, None, False))
-        place = normalize_dim(name, dim, input.array.ndim)
-        _not_empty(name, input, input.shape[place] if input.array.ndim else 1)
-        if not input._requires_grad and not current().layers and not input.kind.device.under:
-            keepdim = keepdim or keepdims
-            return into_exactly(out, result(whole(input, place, keepdim), choose(input, place, keepdim)))
-        return into_exactly(out, _chosen(input, dim, keepdim or keepdims, choose, result))
-
-    return named(
-        extreme,
-        name,
-        f"{name}(input): of all elements; {name}(input, dim): values and places along dim; "
-        f"{name}(input, other): element by element.",
-    )
-
-
-def _not_empty(name: str, input: Tensor, count: int) -> None:
-    if not count:
-        raise IndexingError(f"[{name}] Expected reduction dim to have non-zero size, got {describe(input)}")
-
-
-def _chosen(input: Tensor, dim: int, keepdim: bool, choose: Callable, result: Any) -> Any:
-    """Values taken at the places chosen, so that the gradient goes to one element only, as PyTorch's does."""
-    places = choose(input, dim, True)
-    values = gather(input, places, dim)
-    if keepdim or not input.array.ndim:
-        return result(values, places)
-    at = normalize_dim("gather", dim, input.array.ndim)
-    shape = (*input.array.shape[:at], *input.array.shape[at + 1 :])
-    return result(as_shape(values, shape), as_shape(places, shape))
-
-
-max = _extreme("max", ops.amax, ops.argmax, elementwise.maximum, max_result)
-min = _extreme("min", ops.amin, ops.argmin, elementwise.minimum, min_result)
-
-
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Smallest and largest value, of all or along a dim."""
-    _some("aminmax", input, dim)
-    return aminmax_result(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
-
-
 METHODS: dict[str, Callable] = {
-    f.__name__: f
-    for f in (
-        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero,
-        logsumexp, max, mean, min, nanmean, nansum, prod, sum,
-    )
-}  # fmt: skip
+    f.__name__: f for f in (all, amax, amin, any, count_nonzero, logsumexp, mean, nanmean, nansum, prod, sum)
+}

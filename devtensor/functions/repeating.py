@@ -12,7 +12,8 @@ from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.selecting import values_are_free
 from devtensor.ops.create import arange, cast
 from devtensor.ops.index import index_select
-from devtensor.ops.reduce import amin, cumsum
+from devtensor.ops.reduce import amin
+from devtensor.ops.scans import cumsum
 from devtensor.ops.shape import as_shape, expand, fresh_shape
 from devtensor.ops.sort import searchsorted
 

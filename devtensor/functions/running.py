@@ -15,6 +15,7 @@ from devtensor.functions.formats import in_order
 from devtensor.functions.out import into
 from devtensor.functions.reducing import as_type, either, in_asked
 from devtensor.ops import reduce as ops
+from devtensor.ops import scans
 from devtensor.ops.create import cast, copy
 from devtensor.ops.join import cat
 from devtensor.ops.numbers import logaddexp
@@ -32,7 +33,7 @@ def cumsum(
 ) -> Tensor:
     """Running sum along `dim`, in `dtype` or that of `out`."""
     dtype = out.dtype if dtype is None and isinstance(out, Tensor) else dtype
-    return into(out, as_type(in_asked(ops.cumsum, input, either(dim, axis), dtype), dtype))
+    return into(out, as_type(in_asked(scans.cumsum, input, either(dim, axis), dtype), dtype))
 
 
 def cumprod(
@@ -40,7 +41,7 @@ def cumprod(
 ) -> Tensor:
     """Running product along `dim`, in `dtype` or that of `out`."""
     dtype = out.dtype if dtype is None and isinstance(out, Tensor) else dtype
-    return into(out, as_type(in_asked(ops.cumprod, input, either(dim, axis), dtype), dtype))
+    return into(out, as_type(in_asked(scans.cumprod, input, either(dim, axis), dtype), dtype))
 
 
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:

@@ -207,7 +207,8 @@ def chances(shape: tuple, p: Any, dtype: DType, device: Device, generator: Gener
 def normal(
     mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, **facts: Any
 ) -> Tensor:
-    """Normal numbers with mean and standard deviation given as numbers or tensors.
+    """Normal numbers with mean and standard deviation given as numbers or tensors, in the dtype of the first
+    tensor among these.
 
     Shapes: size, or what mean and std broadcast to
     Errors: ArgumentError for a negative std.
@@ -217,7 +218,8 @@ def normal(
     if size is not None or given is None:
         return randn(() if size is None else size, generator=generator, **facts) * std + mean
     shape = tuple((mean + std).array.shape)
-    return randn(shape, generator=generator, dtype=given.dtype, device=given.device) * std + mean
+    drawn = randn(shape, generator=generator, dtype=given.dtype, device=given.device) * std + mean
+    return drawn if drawn.dtype is given.dtype else cast(drawn, given.dtype)
 
 
 def check_std(std: Any) -> None:

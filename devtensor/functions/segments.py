@@ -13,6 +13,7 @@ from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.scattering import scatter_reduce
 from devtensor.functions.selecting import values_are_free
 from devtensor.ops import reduce as reductions
+from devtensor.ops import scans
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import arange, cast, full
 from devtensor.ops.shape import as_shape, expand, getitem
@@ -82,7 +83,7 @@ def _segments(
         )
     given = cast(given, int64)
     if lengths is not None:
-        return given, reductions.cumsum(given, -1)
+        return given, scans.cumsum(given, -1)
     ends = getitem(given, (..., slice(1, None)))
     return ends - getitem(given, (..., slice(0, -1))), ends  # type: ignore[operator]
 

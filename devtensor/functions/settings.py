@@ -8,6 +8,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
+from devtensor.backend.wishes import wishes
 from devtensor.core import dtype as dtypes
 from devtensor.core.device import Device, default_device
 from devtensor.core.dtype import INTEGER, DType, as_dtype, default_dtype
@@ -133,13 +134,13 @@ def set_num_interop_threads(num: int) -> None:
     _interop_was_set[0], _threads["interop"] = True, num
 
 
-_deterministic = {"on": False, "warn_only": False}
+_warn_only = [False]
 DEBUG_MODES = ("default", "warn", "error")
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Kept and given back; kernels give the same result every time as it is, but for sums by index on
-    CUDA.
+    """Whether sums by index on CUDA are taken in the same order every time, at the cost of a sort; all other
+    kernels give the same result every time as it is. So nothing is refused, and there is nothing to warn of.
 
     Errors: ArgumentTypeError unless both are bools.
     """
@@ -148,17 +149,17 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
             raise ArgumentTypeError(
                 f"[use_deterministic_algorithms] {name} must be bool, not {type(value).__name__}"
             )
-    _deterministic.update(on=mode, warn_only=warn_only)
+    wishes.deterministic, _warn_only[0] = mode, warn_only
 
 
 def are_deterministic_algorithms_enabled() -> bool:
     """What `use_deterministic_algorithms` was told."""
-    return _deterministic["on"]
+    return wishes.deterministic
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """What `use_deterministic_algorithms` was told of warnings."""
-    return _deterministic["warn_only"]
+    return _warn_only[0]
 
 
 def set_deterministic_debug_mode(debug_mode: int | str) -> None:
@@ -181,7 +182,7 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
 
 def get_deterministic_debug_mode() -> int:
     """0 for "default", 1 for "warn", 2 for "error"."""
-    return 0 if not _deterministic["on"] else 1 if _deterministic["warn_only"] else 2
+    return 0 if not wishes.deterministic else 1 if _warn_only[0] else 2
 
 
 PRECISIONS = ("highest", "high", "medium")

@@ -20,6 +20,7 @@ from devtensor.ops import shape as ops
 from devtensor.ops.create import copy
 from devtensor.ops.shape import getitem
 from devtensor.ops.strided import bits_as
+from devtensor.ops.windows import unfold as unfold_windows
 
 __all__ = [
     "broadcast_to",
@@ -281,8 +282,8 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of `size` elements at every `step` along a dimension; the window is the last dim; a view."""
     if not self.array.ndim:
         normalize_dim("unfold", dimension, 0)
-        return getitem(ops.unfold(getitem(self, (None,)), 0, size, step), (0,))
-    return ops.unfold(self, dimension, size, step)
+        return getitem(unfold_windows(getitem(self, (None,)), 0, size, step), (0,))
+    return unfold_windows(self, dimension, size, step)
 
 
 METHODS: dict[str, Callable] = {

@@ -12,7 +12,7 @@ from devtensor.core import inplace
 from devtensor.core.arguments import is_scalar
 from devtensor.core.device import Device, resolve
 from devtensor.core.dtype import FLOAT, DType, as_dtype
-from devtensor.core.errors import ArgumentTypeError, AutogradError, ShapeError
+from devtensor.core.errors import ArgumentError, ArgumentTypeError, AutogradError, ShapeError
 from devtensor.core.holding import held
 from devtensor.core.layout import is_in_format, suggested_format
 from devtensor.core.spec import normalize_dim
@@ -184,8 +184,25 @@ def cpu(self: Tensor, *, memory_format: Any = None) -> Tensor:
 
 
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
-    """The tensor on a CUDA device, the current one if none is named."""
-    return to(self, resolve("cuda" if device is None else device), non_blocking=non_blocking)
+    """The tensor on a CUDA device, the current one if none is named.
+
+    Errors: ArgumentError for a device of another type.
+    """
+    place = cuda_device("cuda", device)
+    return to(self, place, non_blocking=non_blocking, memory_format=memory_format)
+
+
+def cuda_device(name: str, device: Any) -> Device:
+    """The CUDA device that a device, its text or its number names; None: the current one.
+
+    Errors: ArgumentError for a device of another type.
+    """
+    place = resolve("cuda" if device is None else device)
+    if place.type != "cuda":
+        raise ArgumentError(
+            f"[{name}] Invalid device, must be cuda device; got {place}, for which there is to()"
+        )
+    return place
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:

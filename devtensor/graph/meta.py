@@ -9,7 +9,7 @@ from typing import Any
 
 from devtensor.core.device import Device
 from devtensor.core.dtype import DTYPES
-from devtensor.core.errors import DeviceError
+from devtensor.core.errors import DeviceError, Unsupported
 from devtensor.core.op import OPS, Op
 from devtensor.core.placement import ELEMENTWISE
 from devtensor.core.spec import Spec, contiguous_strides, is_contiguous
@@ -136,7 +136,7 @@ class MetaBackend:
     def download(self, array: MetaArray) -> memoryview:
         if self.target is not None:
             return memoryview(b"")
-        raise DeviceError(
+        raise Unsupported(
             "[meta] Cannot copy out of meta tensor; no data! Use .to_empty() to make it on a device"
         )
 

@@ -46,7 +46,10 @@ def dlpack(
     asked: dict[str, Any] = {} if max_version is None else {"max_version": max_version}
     if here[0] != 1 and stream is not None:
         asked["stream"] = stream
-    return array.__dlpack__(**asked)
+    place = self.kind.device
+    with place.backend.on(place.index or 0):
+        # The library looks for the stream that wrote the memory among those of the current device.
+        return array.__dlpack__(**asked)
 
 
 def dlpack_device(self: Tensor) -> tuple[int, int]:
@@ -95,7 +98,28 @@ class _Capsule:
         return self.capsule
 
     def __dlpack_device__(self) -> tuple[int, int]:
+        return device_in(self.capsule)
+
+
+# The names of capsules that are not taken yet, and the bytes before their tensor: in a capsule of version 1
+# these are the version, the manager, its deleter and flags. A tensor begins with an address and the device.
+BEFORE_TENSOR = {b"dltensor": 0, b"dltensor_versioned": 32}
+
+
+def device_in(capsule: Any) -> tuple[int, int]:
+    """Where a capsule says that its memory lies; the host for one that was taken."""
+    import ctypes
+
+    name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
+    address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    name = name_of(capsule)
+    if name not in BEFORE_TENSOR:
         return 1, 0
+    place = address_of(capsule, name) + BEFORE_TENSOR[name] + ctypes.sizeof(ctypes.c_void_p)
+    number, index = (ctypes.c_int32 * 2).from_address(place)
+    return number, index
 
 
 def _writable(array: Any) -> Any:
@@ -116,7 +140,6 @@ def _taken_in(ext_tensor: Any) -> Tensor:
             raise ExportError("[from_dlpack] Can't export tensors that require gradient, use tensor.detach()")
         return share(ext_tensor)
     if type(ext_tensor).__name__ == "PyCapsule":
-        # A capsule alone does not say where its memory lies: the host's.
         ext_tensor = _Capsule(ext_tensor)
     if not hasattr(ext_tensor, "__dlpack_device__"):
         raise ArgumentTypeError(f"[from_dlpack] {type(ext_tensor).__name__} has no __dlpack__; give an array")

@@ -15,7 +15,7 @@ from devtensor.functions.out import into, into_exactly
 from devtensor.linalg import results
 from devtensor.linalg.results import NOT_POSITIVE, ZERO_PIVOT, all_into, require_solved
 from devtensor.ops import decompositions as ops
-from devtensor.ops import reduce
+from devtensor.ops import reduce, spectra
 from devtensor.ops.compare import isfinite, where
 from devtensor.ops.create import full
 from devtensor.ops.matrices import adjoint, columns, identity_like, rows
@@ -81,7 +81,7 @@ def _eigen(A: Tensor) -> tuple:
         raise LinAlgError(
             f"[linalg_eig] {describe(A)}: input tensor should not contain infs or NaNs; clean it"
         )
-    return ops.linalg_eig(A)
+    return spectra.linalg_eig(A)
 
 
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
@@ -89,7 +89,7 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
 
     Shapes: A (*B, N, N) -> eigenvalues (*B, N), eigenvectors (*B, N, N)
     """
-    return all_into(out, ops.linalg_eigh(A, _is_upper(UPLO)), results.linalg_eigh)
+    return all_into(out, spectra.linalg_eigh(A, _is_upper(UPLO)), results.linalg_eigh)
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
@@ -97,7 +97,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
 
     Shapes: A (*B, N, N) -> (*B, N)
     """
-    return into_exactly(out, ops.linalg_eigh(A, _is_upper(UPLO))[0])
+    return into_exactly(out, spectra.linalg_eigh(A, _is_upper(UPLO))[0])
 
 
 def _is_upper(triangle: str) -> bool:
@@ -113,7 +113,7 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out
     matrices
     """
     _check_driver(driver, A)
-    return all_into(out, ops.linalg_svd(A, full_matrices), results.linalg_svd)
+    return all_into(out, spectra.linalg_svd(A, full_matrices), results.linalg_svd)
 
 
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
@@ -122,7 +122,7 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     Shapes: A (*B, M, N) -> (*B, min(M, N))
     """
     _check_driver(driver, A)
-    return into_exactly(out, ops.linalg_svd(A, False)[1])
+    return into_exactly(out, spectra.linalg_svd(A, False)[1])
 
 
 def _check_driver(driver: str | None, A: Tensor) -> None:

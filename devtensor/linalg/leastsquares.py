@@ -12,11 +12,11 @@ from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import in_columns
 from devtensor.functions.out import into
 from devtensor.linalg import results
-from devtensor.ops import decompositions, reduce
+from devtensor.ops import reduce, spectra
 from devtensor.ops.compare import gt
 from devtensor.ops.create import full
 from devtensor.ops.determinants import pseudoinverse
-from devtensor.ops.elementwise import maximum
+from devtensor.ops.extremes import maximum
 from devtensor.ops.linalg import transposed
 from devtensor.ops.parts import abs, as_real
 from devtensor.ops.shape import as_shape
@@ -28,13 +28,21 @@ def pinv(
 ) -> Tensor:  # fmt: skip
     """The pseudoinverse; singular values up to max(atol, rtol * the largest) count as 0.
 
+    Within autocast it has the dtype of products, since its last step is one, unless it goes into `out`.
+
     Shapes: A (*B, M, N) -> (*B, N, M)
     """
     rtol = rcond if rtol is None else rtol
     if not A.shape.numel() and A.array.ndim > 1:
-        return into(out, transposed(A) * 1)
-    atol, rtol = tolerances(A, atol, rtol)
-    return into(out, pseudoinverse(A, atol, rtol, hermitian))
+        made = transposed(A) * 1
+    else:
+        made = pseudoinverse(A, *tolerances(A, atol, rtol), hermitian)
+    return _product(made) if out is None else into(out, made)
+
+
+@one_op("lower", "linalg_pinv_product")
+def _product(made: Tensor) -> Tensor:
+    return made
 
 
 def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
@@ -70,7 +78,7 @@ def matrix_rank(
     atol, rtol = tolerances(A, atol, rtol)
     if not A.shape.numel():
         return into(out, full(tuple(A.array.shape[:-2]), 0, int64, A.device))
-    values = abs(decompositions.linalg_eigh(A)[0]) if hermitian else decompositions.linalg_svd(A, False)[1]
+    values = abs(spectra.linalg_eigh(A)[0]) if hermitian else spectra.linalg_svd(A, False)[1]
     values = values.detach()
     limit = maximum(_beside(rtol) * reduce.amax(values, -1, True), _beside(atol))
     return into(out, reduce.sum(gt(values, limit), -1))
@@ -83,7 +91,7 @@ def _beside(limit: Any) -> Any:
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
-@one_op(name="linalg_lstsq")
+@one_op("float32", "linalg_lstsq")
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """The X for which A X is nearest to B.
 
@@ -103,7 +111,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     solution = in_columns(pinv(A, rtol=0.0 if driver == "gels" else limit) @ right)
     nothing = full((0,), 0, A.dtype.to_real(), A.device)
     rank = full((0,), 0, int64, A.device) if driver == "gels" else matrix_rank(A, rtol=limit)
-    values = decompositions.linalg_svd(A, False)[1].detach() if driver in ("gelsd", "gelss") else nothing
+    values = spectra.linalg_svd(A, False)[1].detach() if driver in ("gelsd", "gelss") else nothing
     # Nothing is cut out of the solution, so that autograd takes it for a result too.
     residuals = as_real(as_shape(solution, (solution.shape.numel(),))[:0])
     if height > width and driver != "gelsy":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from devtensor.core.errors import ArgumentError, ShapeError
 from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.sampling import randn
-from devtensor.ops import decompositions, reduce
+from devtensor.ops import decompositions, reduce, spectra
 from devtensor.ops.create import cast
 from devtensor.ops.matrices import adjoint
 
@@ -24,7 +24,7 @@ def svd_lowrank(
     wide = height < width
     A = adjoint(A) if wide else A
     space = _range(A, count, rounds)
-    small, values, turned = decompositions.linalg_svd(adjoint(space) @ A, False)
+    small, values, turned = spectra.linalg_svd(adjoint(space) @ A, False)
     left, right = space @ small, adjoint(turned)
     return (right, values, left) if wide else (left, values, right)
 

@@ -14,7 +14,7 @@ from devtensor.functions.out import into, into_exactly
 from devtensor.linalg import results
 from devtensor.linalg.results import all_into
 from devtensor.linalg.solutions import check_square, inv_ex
-from devtensor.ops import decompositions, determinants, lengths, reduce
+from devtensor.ops import determinants, lengths, reduce, spectra
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import cast, full
 from devtensor.ops.shape import as_shape, permute
@@ -165,7 +165,7 @@ def _smallest(x: Tensor, dim: int, keepdim: bool) -> Tensor:
 
 def _over_singular_values(x: Tensor, function: Any, first: int, second: int, keepdim: bool) -> Tensor:
     rest = [d for d in range(x.array.ndim) if d not in (first, second)]
-    values = decompositions.linalg_svd(permute(x, (*rest, first, second)), False)[1]
+    values = spectra.linalg_svd(permute(x, (*rest, first, second)), False)[1]
     found = function(values, -1, False)
     if not keepdim:
         return found
@@ -224,10 +224,10 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
 
 
 def _singular_ratio(A: Tensor, smallest_first: bool) -> Tensor:
-    values = decompositions.linalg_svd(A, False)[1]
+    values = spectra.linalg_svd(A, False)[1]
     return values[..., -1] / values[..., 0] if smallest_first else values[..., 0] / values[..., -1]
 
 
 def _singular_sums(A: Tensor) -> Tensor:
-    values = decompositions.linalg_svd(A, False)[1]
+    values = spectra.linalg_svd(A, False)[1]
     return reduce.sum(values, -1) * reduce.sum(1 / values, -1)

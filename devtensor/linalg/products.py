@@ -16,7 +16,7 @@ from devtensor.functions.products import cross_product
 from devtensor.linalg.factors import constant_of
 from devtensor.linalg.solutions import check_square, inv
 from devtensor.ops import linalg as ops
-from devtensor.ops import reduce, solvers
+from devtensor.ops import reduce, scans, solvers
 from devtensor.ops.create import full
 from devtensor.ops.join import cat
 from devtensor.ops.matrices import identity_like
@@ -191,4 +191,4 @@ def powers(x: Tensor, count: int) -> Tensor:
     if count < 2:
         return ones[..., :count]
     wide = expand(as_shape(x, (*shape, 1)), (*shape, count - 1))
-    return cat(ones, reduce.cumprod(wide, -1), dim=len(shape))
+    return cat(ones, scans.cumprod(wide, -1), dim=len(shape))

@@ -11,13 +11,14 @@ from devtensor.core.op import HOLOMORPHIC, OWN, Dim, composite
 from devtensor.core.placement import IN_ROWS, LIKE_FIRST
 from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, same_shape
 from devtensor.ops.compare import where
-from devtensor.ops.elementwise import maximum, minimum
 from devtensor.ops.error_functions import erf
 from devtensor.ops.examples import case, fails, singles
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.functions import exp, expm1, log1p, tanh
 from devtensor.ops.hyperbolic import sigmoid
 from devtensor.ops.parts import abs as _abs
 from devtensor.ops.shape import getitem
+from devtensor.ops.slopes import at_places, relu_gradient, slope
 from devtensor.ops.softmax import one_floating
 
 
@@ -28,7 +29,21 @@ def no_truths(op: str, operands: Any, params: tuple) -> Types:
 
 
 # What runs inside must not widen them: under autocast an activation keeps its input's dtype.
-activation = partial(composite, dtype=only_floating, shape=broadcast, amp="widest", inplace=True)
+activation = partial(composite, dtype=only_floating, shape=broadcast, inplace=True)
+
+
+@composite(dtype=numeric, shape=broadcast, inplace=True)
+def relu(input):
+    """`input` where it is positive, else 0; NaN stays NaN.
+
+    Shapes: input (*S) -> (*S)
+    Source: the gradient at 0 is 0, as in PyTorch.
+    """
+    return maximum(input, 0)
+
+
+relu.vjp(input=lambda g, out: relu_gradient(g, out))
+relu.examples(singles(apart=0.1))
 
 
 def _phi(input: Any) -> Any:
@@ -49,7 +64,7 @@ def _gelu_gradient(g: Any, input: Any, approximate: str) -> Any:
     return g * ((inner + 1 + input * (1 - inner * inner) * slope) * 0.5)
 
 
-@composite(dtype=only_floating, shape=same_shape, amp="widest", placement=LIKE_FIRST)
+@composite(dtype=only_floating, shape=same_shape, placement=LIKE_FIRST)
 def gelu(input, approximate="none"):
     """`input` times the probability that a standard normal lies below it.
 
@@ -63,7 +78,7 @@ def gelu(input, approximate="none"):
     return input * ((_gelu_inner(input) + 1) * 0.5)
 
 
-@composite(dtype=one_floating, shape=same_shape, amp="widest")
+@composite(dtype=one_floating, shape=broadcast, amp="widest")
 def gelu_gradient(grad_output, input, approximate="none"):
     """The gradient of a GELU's input, from that of its output.
 
@@ -75,6 +90,7 @@ def gelu_gradient(grad_output, input, approximate="none"):
 @gelu_gradient.examples
 def _(make):
     yield case(make(3, 4), make(3, 4))
+    yield case(make(2, 0), make(2, 0))
     yield case(make(3, 4), make(3, 4), approximate="tanh")
     yield case(make(4, 3, layout="transposed"), make(4, 3))
     yield case(make(), make())
@@ -85,9 +101,17 @@ gelu.examples(singles())
 gelu.examples(lambda make: iter([case(make(3, 4), approximate="tanh")]))
 
 
-def _silu_gradient(g: Any, input: Any) -> Any:
+@slope(complex=HOLOMORPHIC)
+def silu_gradient(grad_output, input):
+    """The gradient of a SiLU's input, from that of its output.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
     gate = sigmoid(input)
-    return g * (gate * (input * (1 - gate) + 1))
+    return grad_output * (gate * (input * (1 - gate) + 1))
+
+
+silu_gradient.examples(at_places())
 
 
 @activation(complex=HOLOMORPHIC)
@@ -99,8 +123,22 @@ def silu(input):
     return input * sigmoid(input)
 
 
-silu.vjp(input=_silu_gradient)
+silu.vjp(input=lambda g, input: silu_gradient(g, input))
 silu.examples(singles())
+
+
+@slope()
+def elu_gradient(grad_output, input, alpha=1.0, scale=1.0, input_scale=1.0):
+    """The gradient of an ELU's input, from that of its output.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
+    below = grad_output * exp(minimum(input, 0) * input_scale) * (scale * alpha * input_scale)
+    return where(input <= 0, below, grad_output * scale)
+
+
+elu_gradient.examples(at_places(apart=0.1))
+elu_gradient.examples(at_places(apart=0.1, alpha=1.7, scale=1.1, input_scale=0.6))
 
 
 @activation()
@@ -114,13 +152,23 @@ def elu(input, alpha=1.0, scale=1.0, input_scale=1.0):
     return where(input <= 0, below, input * scale)
 
 
-elu.vjp(
-    input=lambda g, input, alpha, scale, input_scale: where(
-        input <= 0, g * exp(minimum(input, 0) * input_scale) * (scale * alpha * input_scale), g * scale
-    )
-)
+elu.vjp(input=lambda g, input, alpha, scale, input_scale: elu_gradient(g, input, alpha, scale, input_scale))
 elu.examples(singles(apart=0.1))
 elu.examples(lambda make: iter([case(make(3, 4, apart=0.1), alpha=1.7, scale=1.1, input_scale=0.6)]))
+
+
+@slope()
+def softplus_gradient(grad_output, input, beta=1.0, threshold=20.0):
+    """The gradient of a softplus' input, from that of its output.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
+    scaled = input * beta
+    return where(scaled > threshold, grad_output, grad_output * sigmoid(scaled))
+
+
+softplus_gradient.examples(at_places())
+softplus_gradient.examples(at_places(beta=2.0, threshold=1.5))
 
 
 @activation(amp="float32", inplace=False)
@@ -134,9 +182,7 @@ def softplus(input, beta=1.0, threshold=20.0):
     return where(scaled > threshold, input, smooth)
 
 
-softplus.vjp(
-    input=lambda g, input, beta, threshold: where(input * beta > threshold, g, g * sigmoid(input * beta))
-)
+softplus.vjp(input=lambda g, input, beta, threshold: softplus_gradient(g, input, beta, threshold))
 softplus.examples(singles())
 softplus.examples(lambda make: iter([case(make(3, 4), beta=2.0, threshold=1.5)]))
 
@@ -154,9 +200,17 @@ logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
 logsigmoid.examples(singles())
 
 
-def _mish_gradient(g: Any, input: Any) -> Any:
+@slope()
+def mish_gradient(grad_output, input):
+    """The gradient of a mish's input, from that of its output.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
     inner = tanh(-logsigmoid(-input))
-    return g * (inner + input * sigmoid(input) * (1 - inner * inner))
+    return grad_output * (inner + input * sigmoid(input) * (1 - inner * inner))
+
+
+mish_gradient.examples(at_places())
 
 
 @activation()
@@ -169,7 +223,7 @@ def mish(input):
     return input * tanh(-logsigmoid(-input))
 
 
-mish.vjp(input=_mish_gradient)
+mish.vjp(input=lambda g, input: mish_gradient(g, input))
 mish.examples(singles())
 
 
@@ -204,7 +258,7 @@ def _halved(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return (*shape[:dim], shape[dim] // 2, *shape[dim + 1 :])
 
 
-@composite(dtype=only_floating, shape=_halved, amp="widest", eager=True)
+@composite(dtype=only_floating, shape=_halved, eager=True)
 def glu(input, dim: Dim = -1):
     """The first half of `input` along `dim` times the sigmoid of the second.
 

@@ -10,8 +10,9 @@ from devtensor.core.op import Plain, composite
 from devtensor.core.placement import PICTURES
 from devtensor.core.rules import index64, only_floating
 from devtensor.ops.create import arange
-from devtensor.ops.elementwise import floor_divide, minimum
+from devtensor.ops.elementwise import floor_divide
 from devtensor.ops.examples import case, fails
+from devtensor.ops.extremes import minimum
 from devtensor.ops.gathering import gather
 from devtensor.ops.join import cat
 from devtensor.ops.norm import in_dtype

@@ -10,8 +10,8 @@ from devtensor.core.op import HOLOMORPHIC, composite
 from devtensor.core.rules import TENSOR, broadcast, floating, only_floating, promoted
 from devtensor.core.tensor import Tensor
 from devtensor.ops.compare import where
-from devtensor.ops.elementwise import maximum, minimum
 from devtensor.ops.examples import case, fails
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.parts import abs
 
 
@@ -60,7 +60,7 @@ def _(make):
     yield fails(make(3), make(4), 0.5, error=r"\(3,\).*\(4,\).*broadcast")
 
 
-@composite(dtype=only_floating, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
+@composite(dtype=only_floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
 def add_scaled(input, other, alpha):
     """`input` plus `alpha` times `other`, rounded once where the backend has a kernel.
 
@@ -70,7 +70,7 @@ def add_scaled(input, other, alpha):
     return input + other * alpha
 
 
-@composite(dtype=only_floating, shape=broadcast, amp="widest", inplace=True, complex=HOLOMORPHIC)
+@composite(dtype=only_floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
 def sub_scaled(input, other, alpha):
     """`input` less `alpha` times `other`, rounded once where the backend has a kernel.
 

@@ -12,7 +12,7 @@ from devtensor.ops.create import cast, zeros_like_spec
 from devtensor.ops.examples import case, fails, mask, pairs, singles
 
 
-@primitive(dtype=promoted, shape=broadcast, amp="widest", complex=MOVED)
+@primitive(dtype=promoted, shape=broadcast, complex=MOVED)
 def where(condition: Mask, input, other):
     """`input` where `condition` holds, else `other`.
 
@@ -36,8 +36,8 @@ def _(make):
     yield fails(make(3), make(3), make(3), error="condition.*needs bool")
 
 
-comparison = partial(primitive, dtype=boolean, shape=broadcast, amp="widest")
-derived = partial(composite, dtype=boolean, shape=broadcast, amp="widest")
+comparison = partial(primitive, dtype=boolean, shape=broadcast)
+derived = partial(composite, dtype=boolean, shape=broadcast)
 
 
 @comparison(operator="==", complex=OWN)

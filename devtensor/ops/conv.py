@@ -12,7 +12,8 @@ from devtensor.core.placement import CONVOLVED
 from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.linear import one_numeric
-from devtensor.ops.shape import as_shape, fold, getitem, pad, permute, unfold
+from devtensor.ops.shape import as_shape, getitem, permute
+from devtensor.ops.windows import fold, pad, unfold
 
 Sizes = tuple[int, ...]
 

@@ -10,8 +10,8 @@ from devtensor.core.op import Index, Plain, composite
 from devtensor.core.rules import only_floating
 from devtensor.ops.compare import eq, ge, gt, le, logical_and, lt, ne, where
 from devtensor.ops.create import arange, cast, full, zeros_like_spec
-from devtensor.ops.elementwise import maximum
 from devtensor.ops.examples import case, fails, index
+from devtensor.ops.extremes import maximum
 from devtensor.ops.functions import exp, log
 from devtensor.ops.gathering import gather, scatter_add
 from devtensor.ops.join import cat

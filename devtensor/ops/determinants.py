@@ -9,16 +9,9 @@ from devtensor.core.op import OWN, Plain, Raw, composite
 from devtensor.core.state import current, no_grad
 from devtensor.ops.compare import eq, gt, le, where
 from devtensor.ops.create import arange, cast
-from devtensor.ops.decompositions import (
-    linalg_eigh,
-    linalg_lu_factor_ex,
-    linalg_svd,
-    order_of_rows,
-    put_rows,
-    unit_lower,
-)
-from devtensor.ops.elementwise import maximum
+from devtensor.ops.decompositions import linalg_lu_factor_ex, order_of_rows, put_rows, unit_lower
 from devtensor.ops.examples import case, fails
+from devtensor.ops.extremes import maximum
 from devtensor.ops.functions import log
 from devtensor.ops.linalg import matmul
 from devtensor.ops.matrices import (
@@ -34,6 +27,7 @@ from devtensor.ops.parts import abs, conjugate, imag, sgn
 from devtensor.ops.reduce import amax, any, prod, sum
 from devtensor.ops.shape import as_shape, diagonal, expand
 from devtensor.ops.solvers import linalg_solve_ex
+from devtensor.ops.spectra import linalg_eigh, linalg_svd
 
 
 def _batch(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
@@ -148,7 +142,7 @@ def _turned(op: str, inputs: Any, params: tuple) -> tuple[int, ...]:
     return (*batch, columns, rows)
 
 
-@composite(dtype=field, shape=_turned, eager=True, complex=OWN, amp="float32")
+@composite(dtype=field, shape=_turned, eager=True, complex=OWN)
 def pseudoinverse(A, atol: Raw, rtol: Raw, hermitian: Plain = False):
     """The inverse on the space where A acts: singular values up to `atol`, or `rtol` times the largest, count
     as 0.

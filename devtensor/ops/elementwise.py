@@ -10,15 +10,13 @@ from devtensor.core.dtype import bool_, float32, int64
 from devtensor.core.errors import DTypeError
 from devtensor.core.holding import HALVES
 from devtensor.core.op import HOLOMORPHIC, composite, primitive
-from devtensor.core.rules import Types, broadcast, floating, numeric, only_floating, promoted
-from devtensor.ops.compare import eq, isfinite, logical_and, logical_not, logical_or, ne, where
+from devtensor.core.rules import Types, broadcast, floating, numeric, promoted
+from devtensor.ops.compare import eq, isfinite, logical_and, ne, where
 from devtensor.ops.create import cast, copy, full_of
 from devtensor.ops.examples import pairs, singles
-from devtensor.ops.functions import log, sqrt
+from devtensor.ops.functions import log
 
-elementwise = partial(primitive, shape=broadcast, amp="widest", inplace=True)
-function = partial(primitive, shape=broadcast, inplace=True)
-combined = partial(composite, shape=broadcast, amp="widest", inplace=True, rounding=4)
+elementwise = partial(primitive, shape=broadcast, inplace=True)
 derived = partial(composite, shape=broadcast, inplace=True, rounding=4)
 
 
@@ -90,7 +88,7 @@ def floor_divide(input, other):
     """
 
 
-@composite(dtype=numeric, shape=broadcast, amp="widest")
+@composite(dtype=numeric, shape=broadcast)
 def div_floor(input, other):
     """Quotient of `input` and `other`, rounded down: `floor_divide` with a derivative.
 
@@ -100,7 +98,7 @@ def div_floor(input, other):
     return floor_divide(input, other)
 
 
-@composite(dtype=numeric, shape=broadcast, amp="widest")
+@composite(dtype=numeric, shape=broadcast)
 def div_trunc(input, other):
     """Quotient of `input` and `other`, rounded towards zero.
 
@@ -133,7 +131,7 @@ for _op in (div_floor, div_trunc):
     _op.examples(pairs(low=-9, high=9, right_apart=0.9))
 
 
-@combined(dtype=numeric, operator="%")
+@derived(dtype=numeric, operator="%")
 def remainder(input, other):
     """Remainder of `input` divided by `other`, with the divisor's sign.
 
@@ -191,89 +189,7 @@ pow.vjp(input=_pow_input, other=_pow_other)
 pow.examples(pairs(left_low=0.3, left_high=2.0, right_low=0.5, right_high=3.0))
 
 
-@elementwise(dtype=floating)
-def atan2(input, other):
-    """Angle of the point (other, input), in radians.
-
-    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
-    """
-
-
-def _angle_slope(part, input, other):
-    """One part of a point over its squared distance from the origin; 0 in the origin itself."""
-    squared = input * input + other * other
-    return part / where(eq(squared, 0), 1.0, squared)
-
-
-atan2.vjp(
-    input=lambda g, input, other: g * _angle_slope(other, input, other),
-    other=lambda g, input, other: g * -_angle_slope(input, input, other),
-)
-atan2.examples(pairs(apart=0.3))
-
-
-def _size(value: Any) -> Any:
-    """How far a tensor's elements, or a number, are from 0."""
-    return maximum(value, -value) if hasattr(value, "array") else abs(value)
-
-
-@combined(dtype=only_floating)
-def hypot(input, other):
-    """Length of the hypotenuse: sqrt(input^2 + other^2) without overflow in between.
-
-    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
-    """
-    first, second = _size(input), _size(other)
-    larger, smaller = maximum(first, second), minimum(first, second)
-    ratio = smaller / where(eq(larger, 0), 1.0, larger)
-    endless = logical_or(eq(first, math.inf), eq(second, math.inf))
-    return where(endless, math.inf, larger * sqrt(ratio * ratio + 1))
-
-
-hypot.vjp(input=lambda g, input, out: g * (input / out), other=lambda g, other, out: g * (other / out))
-hypot.examples(pairs(apart=0.3))
-
-
-def _share(g: Any, winner: Any, tie: Any) -> Any:
-    """The whole gradient where this input won, half of it where both are equal."""
-    return where(tie, g / 2, where(winner, g, 0.0))
-
-
-@elementwise(dtype=promoted)
-def maximum(input, other):
-    """The larger of `input` and `other`; NaN if either is.
-
-    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
-    Source: equal values share the gradient evenly, as in PyTorch.
-    """
-
-
-maximum.vjp(
-    input=lambda g, input, other: _share(g, logical_not(input < other), eq(input, other)),
-    other=lambda g, input, other: _share(g, logical_not(input > other), eq(input, other)),
-)
-maximum.examples(pairs())
-
-
-@combined(dtype=promoted)
-def minimum(input, other):
-    """The smaller of `input` and `other`; NaN if either is.
-
-    Shapes: input (*A), other (*B) -> broadcast(*A, *B)
-    Source: equal values share the gradient evenly, as in PyTorch.
-    """
-    # The sum is for NaN alone, which no comparison finds.
-    return where(input < other, input, where(other <= input, other, input + other))
-
-
-minimum.vjp(
-    input=lambda g, input, other: _share(g, logical_not(input > other), eq(input, other)),
-    other=lambda g, input, other: _share(g, logical_not(input < other), eq(input, other)),
-)
-minimum.examples(pairs())
-
-
-@function(dtype=numeric, operator="-u", complex=HOLOMORPHIC)
+@elementwise(dtype=numeric, operator="-u", complex=HOLOMORPHIC)
 def neg(input):
     """`input` with its sign changed.
 
@@ -297,7 +213,7 @@ def sign(input):
     return cast(input > 0, input.kind.dtype) - cast(input < 0, input.kind.dtype)
 
 
-@function(dtype=numeric)
+@elementwise(dtype=numeric)
 def floor(input):
     """`input` rounded down; integers stay.
 
@@ -323,7 +239,7 @@ def trunc(input):
     return where(input < 0, ceil(input), floor(input))
 
 
-@function(dtype=numeric)
+@elementwise(dtype=numeric)
 def round(input):
     """`input` rounded to the nearest integer, halves to the even one; integers stay.
 
@@ -342,7 +258,7 @@ def _counted(op: str, operands: Any, params: tuple) -> Types:
     return Types(int64, int64) if types.out is bool_ else types
 
 
-@derived(dtype=_counted, complex=HOLOMORPHIC)
+@derived(dtype=_counted, amp="float32", complex=HOLOMORPHIC)
 def square(input):
     """`input` times itself.
 
@@ -353,17 +269,3 @@ def square(input):
 
 square.vjp(input=lambda g, input: g * (input * 2))
 square.examples(singles())
-
-
-@composite(dtype=numeric, shape=broadcast, inplace=True)
-def relu(input):
-    """`input` where it is positive, else 0; NaN stays NaN.
-
-    Shapes: input (*S) -> (*S)
-    Source: the gradient at 0 is 0, as in PyTorch.
-    """
-    return maximum(input, 0)
-
-
-relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))
-relu.examples(singles(apart=0.1))

@@ -8,8 +8,9 @@ from typing import Any
 from devtensor.core.dtype import float32, float64
 from devtensor.ops.compare import isfinite, isinf, isnan, where
 from devtensor.ops.create import cast, full
-from devtensor.ops.elementwise import ceil, floor, maximum, minimum, trunc
+from devtensor.ops.elementwise import ceil, floor, trunc
 from devtensor.ops.elementwise import round as rint
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.functions import cos, exp, expm1, log, log1p, sin, sqrt
 from devtensor.ops.hyperbolic import cosh, sinh, tan
 from devtensor.ops.numbers import copysign as with_sign

@@ -16,7 +16,8 @@ from devtensor.ops.create import cast, copy
 from devtensor.ops.examples import case
 from devtensor.ops.join import cat
 from devtensor.ops.parts import as_real, conj, real
-from devtensor.ops.shape import flip, getitem, pad
+from devtensor.ops.shape import flip, getitem
+from devtensor.ops.windows import pad
 
 # A transform's adjoint goes the other way with the same factor, which that way has the opposite name.
 OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}

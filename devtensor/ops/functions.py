@@ -9,6 +9,7 @@ from devtensor.core.op import HOLOMORPHIC, composite, primitive
 from devtensor.core.rules import broadcast, floating
 from devtensor.ops.create import full_of
 from devtensor.ops.examples import singles
+from devtensor.ops.slopes import tanh_gradient
 
 # PyTorch's CUDA list keeps those that leave float16's range, or lose its digits, in float32.
 function = partial(primitive, dtype=floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC)
@@ -178,7 +179,7 @@ def tanh(input):
     """
 
 
-tanh.vjp(input=lambda g, out: g * (1 - out * out))
+tanh.vjp(input=lambda g, out: tanh_gradient(g, out))
 
 
 for _op in (exp, exp2, expm1, sin, cos, atan, tanh):

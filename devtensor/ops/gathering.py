@@ -12,7 +12,8 @@ from devtensor.core.rules import same
 from devtensor.ops.create import arange, copy, full, zeros_like_spec
 from devtensor.ops.examples import case, fails, index
 from devtensor.ops.index import index_get, index_put, with_a_dim
-from devtensor.ops.shape import as_shape, getitem, pad
+from devtensor.ops.shape import as_shape, getitem
+from devtensor.ops.windows import pad
 
 
 def _check_gather(op: str, source: Any, places: Any, dim: int) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 from devtensor.core.op import HOLOMORPHIC, composite
 from devtensor.core.rules import broadcast, floating
 from devtensor.ops.compare import eq, where
-from devtensor.ops.elementwise import atan2, minimum
 from devtensor.ops.examples import singles
+from devtensor.ops.extremes import minimum
 from devtensor.ops.functions import cos, exp, expm1, log, log1p, rsqrt, sin, sqrt, tanh
 from devtensor.ops.parts import abs, complex, conj, imag, real
+from devtensor.ops.plane import atan2
+from devtensor.ops.slopes import sigmoid_gradient
 
 function = partial(composite, dtype=floating, shape=broadcast, inplace=True, complex=HOLOMORPHIC, rounding=4)
 wide = partial(function, amp="float32")
@@ -178,7 +180,7 @@ def sigmoid(input):
     return 1 / (exp(-input) + 1)
 
 
-sigmoid.vjp(input=lambda g, out: g * (out * (1 - out)))
+sigmoid.vjp(input=lambda g, out: sigmoid_gradient(g, out))
 
 for _op in (sinh, cosh, asinh, sigmoid):
     _op.examples(singles())

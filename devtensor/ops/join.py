@@ -35,7 +35,7 @@ def _split_gradient(g: Any, like: Any, dim: int) -> tuple:
     return tuple(parts)
 
 
-@primitive(dtype=promoted, shape=_joined, amp="widest", eager=True, complex=MOVED, placement=JOINED)
+@primitive(dtype=promoted, shape=_joined, eager=True, complex=MOVED, placement=JOINED)
 def cat(*tensors, dim: Dim = 0):
     """Tensors one after the other along `dim`.
 

@@ -1,4 +1,4 @@
-"""Lengths of vectors and standard deviations: roots whose gradient is 0, not NaN, where they are 0."""
+"""Lengths, distances and standard deviations: roots whose gradient is 0, not NaN, where they are 0."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 
 from devtensor.core.op import OWN, Dims, Plain, composite
 from devtensor.core.rules import only_floating, real_of, reduced
+from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.compare import eq, isnan, logical_or, ne, where
 from devtensor.ops.create import cast
-from devtensor.ops.examples import case, reductions
+from devtensor.ops.examples import case, fails, reductions
+from devtensor.ops.extremes import maximum
 from devtensor.ops.functions import sqrt
+from devtensor.ops.linalg import matmul, transposed
 from devtensor.ops.parts import abs, sgn
-from devtensor.ops.reduce import amax, amin, mean, spread, sum, var, widened
+from devtensor.ops.reduce import amax, amin, mean, spread, sum, sum_to, var, widened
 
 
 @composite(dtype=real_of(only_floating), shape=reduced, amp="float32", complex=OWN)
@@ -111,3 +114,40 @@ def _(make):
     yield case(make(2, 3, 4), dim=(0, 2))
     yield case(make(2, 3, 4), dim=-1, keepdim=True, correction=0)
     yield case(make(4, 3, layout="transposed"), dim=0)
+
+
+def _pairs(op, inputs, params):
+    left, right = (operand.shape for operand in inputs)
+    return (*broadcast_shapes(op, [left[:-2], right[:-2]]), left[-2], right[-2])
+
+
+@composite(dtype=only_floating, shape=_pairs, amp="float32")
+def distances(x1, x2):
+    """The distance between every row of one and every row of the other, by one matrix product.
+
+    Shapes: x1 (*B, N, D), x2 (*B, M, D) -> (*B, N, M)
+    Source: |a - b|^2 = a a + b b - 2 a b, which is off by some units in the last place of the lengths; the
+    gradient of equal rows is 0.
+    """
+    squares = sum(x1 * x1, -1, True) + transposed(sum(x2 * x2, -1, True))
+    return sqrt(maximum(squares - matmul(x1, transposed(x2)) * 2, 0))
+
+
+def _from_pairs(g: Any, x1: Any, x2: Any, out: Any) -> Any:
+    """Along the lines to all rows of the other; to those that are equal there is none."""
+    share = where(eq(out, 0), 0.0, g / out)
+    return sum_to(x1 * sum(share, -1, True) - matmul(share, x2), tuple(x1.array.shape))
+
+
+distances.vjp(
+    x1=_from_pairs,
+    x2=lambda g, x1, x2, out: _from_pairs(transposed(g), x2, x1, transposed(out)),
+)
+
+
+@distances.examples
+def _(make):
+    yield case(make(3, 2, distinct=True), make(4, 2, distinct=True, low=3, high=9))
+    yield case(make(2, 1, 3, 4), make(5, 2, 4, low=3, high=9))
+    yield case(make(0, 3), make(2, 3))
+    yield fails(make(2, 3, 4), make(3, 3, 4), error="broadcast")

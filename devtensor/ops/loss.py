@@ -12,8 +12,9 @@ from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.activation import logsigmoid
 from devtensor.ops.combine import clamp
 from devtensor.ops.compare import eq, where
-from devtensor.ops.elementwise import maximum, square
+from devtensor.ops.elementwise import square
 from devtensor.ops.examples import case, fails
+from devtensor.ops.extremes import maximum
 from devtensor.ops.functions import exp, log, log1p
 from devtensor.ops.parts import abs as _abs
 from devtensor.ops.reduce import mean as _mean

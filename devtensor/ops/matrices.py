@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from devtensor.core.rules import Operand, Types
 from devtensor.core.spec import Spec
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import arange, cast
+from devtensor.ops.examples import case, fails
 from devtensor.ops.linalg import transposed
 from devtensor.ops.parts import conjugate
 from devtensor.ops.shape import as_shape, getitem
@@ -115,3 +116,22 @@ def rows(x: Any, start: Any, stop: Any) -> Any:
 def adjoint(x: Any) -> Any:
     """The conjugated transpose of each matrix."""
     return conjugate(transposed(x))
+
+
+def any_matrices(make: Any) -> Iterator[Any]:
+    """Examples for an op that takes matrices apart: tall, wide, in batches, empty."""
+    yield case(make(4, 3, distinct=True))
+    yield case(make(2, 3, 3, distinct=True))
+    yield case(make(2, 5, distinct=True))
+    yield case(make(3, 4, layout="transposed", distinct=True))
+    yield case(make(0, 3))
+    yield fails(make(3), error="at least 2 dimensions")
+
+
+def smallest_squares(make: Any) -> Iterator[Any]:
+    """Examples of one number by one: of larger ones only one triangle is read, or the order is free."""
+    for dtype in ("float32", "float64"):
+        yield case(make(1, 1, low=1, high=2, dtype=dtype))
+        yield case(make(2, 1, 1, low=1, high=2, dtype=dtype))
+        yield case(make(0, 0, dtype=dtype))
+    yield fails(make(2, 3), error="batches of square matrices")

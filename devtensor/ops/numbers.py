@@ -13,8 +13,9 @@ from devtensor.core.placement import Placement
 from devtensor.core.rules import Types, broadcast, floating, integral, numeric, only_floating, promoted
 from devtensor.core.spec import contiguous_strides
 from devtensor.ops.compare import eq, ge, isinf, isnan, logical_and, logical_or, lt, ne, where
-from devtensor.ops.elementwise import floor_divide, maximum, minimum, mul, round
+from devtensor.ops.elementwise import floor_divide, mul, round
 from devtensor.ops.examples import pairs, singles
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.functions import cos, exp, exp2, log1p, reciprocal, sin
 from devtensor.ops.hyperbolic import sigmoid
 from devtensor.ops.parts import abs, as_real, real

@@ -12,10 +12,11 @@ from devtensor.core.rules import broadcast, complex_of, floating, numeric, parts
 from devtensor.core.spec import broadcast_shapes
 from devtensor.ops.compare import eq, isnan, where
 from devtensor.ops.create import cast, copy, full_of
-from devtensor.ops.elementwise import atan2, hypot, sign, square
+from devtensor.ops.elementwise import sign, square
 from devtensor.ops.examples import case, fails, singles
 from devtensor.ops.functions import cos, sin
 from devtensor.ops.join import cat
+from devtensor.ops.plane import atan2, hypot
 from devtensor.ops.shape import expand, getitem
 
 function = partial(composite, shape=broadcast, inplace=True, complex=OWN, rounding=4)

@@ -9,11 +9,25 @@ from devtensor.core.op import composite
 from devtensor.core.rules import numeric
 from devtensor.ops.activation import activation
 from devtensor.ops.compare import where
-from devtensor.ops.elementwise import maximum, minimum, sign
+from devtensor.ops.elementwise import sign
 from devtensor.ops.examples import case, fails, singles
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.parts import abs as _abs
 from devtensor.ops.shape import as_shape, per_channel
+from devtensor.ops.slopes import at_places, slope
 from devtensor.ops.softmax import one_floating
+
+
+@slope()
+def leaky_relu_gradient(grad_output, input, negative_slope=0.01):
+    """The gradient where `input` is positive, else `negative_slope` times it.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
+    return where(input > 0, grad_output, grad_output * negative_slope)
+
+
+leaky_relu_gradient.examples(at_places(apart=0.1))
 
 
 @activation()
@@ -25,8 +39,20 @@ def leaky_relu(input, negative_slope=0.01):
     return where(input > 0, input, input * negative_slope)
 
 
-leaky_relu.vjp(input=lambda g, input, negative_slope: where(input > 0, g, g * negative_slope))
+leaky_relu.vjp(input=lambda g, input, negative_slope: leaky_relu_gradient(g, input, negative_slope))
 leaky_relu.examples(singles(apart=0.1))
+
+
+@slope()
+def hardtanh_gradient(grad_output, input, min_val=-1.0, max_val=1.0):
+    """The gradient where `input` is between two bounds or NaN, else 0.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
+    return where(input <= min_val, 0.0, where(input >= max_val, 0.0, grad_output))
+
+
+hardtanh_gradient.examples(at_places(min_val=-0.5, max_val=1.3))
 
 
 @activation(dtype=numeric)
@@ -42,9 +68,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0):
     return maximum(minimum(input, max_val), min_val)
 
 
-hardtanh.vjp(
-    input=lambda g, input, min_val, max_val: where(input <= min_val, 0.0, where(input >= max_val, 0.0, g))
-)
+hardtanh.vjp(input=lambda g, input, min_val, max_val: hardtanh_gradient(g, input, min_val, max_val))
 hardtanh.examples(singles())
 hardtanh.examples(lambda make: iter([case(make(3, 4), min_val=0.0, max_val=0.5)]))
 
@@ -62,6 +86,19 @@ hardsigmoid.vjp(input=lambda g, input: where(_abs(input) < 3, g / 6, 0.0))
 hardsigmoid.examples(singles(low=-5, high=5))
 
 
+@slope()
+def hardswish_gradient(grad_output, input):
+    """The gradient of a hardswish's input, from that of its output.
+
+    Shapes: grad_output (*S), input (*S) -> (*S)
+    """
+    between = grad_output * (input / 3 + 0.5)
+    return where(input <= -3, 0.0, where(input < 3, between, grad_output))
+
+
+hardswish_gradient.examples(at_places())
+
+
 @activation()
 def hardswish(input):
     """`input` times its hardsigmoid.
@@ -71,7 +108,7 @@ def hardswish(input):
     return input * hardsigmoid(input)
 
 
-hardswish.vjp(input=lambda g, input: where(input <= -3, 0.0, where(input < 3, g * (input / 3 + 0.5), g)))
+hardswish.vjp(input=lambda g, input: hardswish_gradient(g, input))
 hardswish.examples(singles(low=-5, high=5))
 
 

@@ -216,7 +216,7 @@ def _average_geometry(shape: Sizes, size: Sizes, stride: Sizes, padding: Sizes, 
     return spatial, counts, _overhang(spatial, size, stride, padding, near, counts)
 
 
-@composite(dtype=only_floating, shape=_mean_shape, amp="widest", eager=True, placement=PICTURES)
+@composite(dtype=only_floating, shape=_mean_shape, eager=True, placement=PICTURES)
 def avg_pool(
     input,
     size: Plain,

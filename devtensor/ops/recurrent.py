@@ -7,8 +7,8 @@ from typing import Any
 from devtensor.core.errors import OptionError
 from devtensor.core.op import Plain, composite
 from devtensor.core.rules import only_floating
+from devtensor.ops.activation import relu
 from devtensor.ops.compare import gt, where
-from devtensor.ops.elementwise import relu
 from devtensor.ops.examples import case, fails
 from devtensor.ops.functions import tanh
 from devtensor.ops.hyperbolic import sigmoid

@@ -17,7 +17,6 @@ from devtensor.core.rules import (
     promoted,
     real_of,
     reduced,
-    same_shape,
 )
 from devtensor.ops.compare import bitwise_not, eq, isinf, ne, where
 from devtensor.ops.create import cast
@@ -25,6 +24,7 @@ from devtensor.ops.examples import along_a_dim, case, reductions
 from devtensor.ops.functions import exp, log
 from devtensor.ops.join import cat
 from devtensor.ops.parts import imag, real
+from devtensor.ops.scans import cumprod
 from devtensor.ops.shape import as_shape, expand, flip, getitem, inverse, permute
 
 
@@ -197,56 +197,6 @@ def argmin(input, dim: Dim, keepdim=False):
 for _op in (argmax, argmin):
     _op.vjp(None)
     _op.examples(along_a_dim(distinct=True))
-
-
-@primitive(dtype=accumulated, shape=same_shape, amp="float32", complex=HOLOMORPHIC)
-def cumsum(input, dim: Dim):
-    """Running sum along `dim`.
-
-    Shapes: input (*S) -> (*S)
-    """
-
-
-cumsum.vjp(input=lambda g, dim: flip(cumsum(flip(g, (dim,)), dim), (dim,)) if g.array.ndim else g)
-cumsum.examples(along_a_dim())
-
-
-def _cumprod_gradient(g: Any, input: Any, out: Any, dim: int) -> Any:
-    """The product of what stands before, times what later products owe to this factor.
-
-    With o[i] = g[i] + input[i+1] * o[i+1] nothing is divided, so that factors of 0 are no matter.
-    Source: the recurrence in doubling steps (Hillis and Steele, 1986).
-    """
-    if not g.array.ndim or not g.array.shape[dim]:
-        return g
-    size = g.array.shape[dim]
-
-    def part(values: Any, start: int, stop: int) -> Any:
-        return getitem(values, (*(slice(None),) * dim, slice(start, stop)))
-
-    first = part(input, 0, 1)
-    before = cat(first * 0 + 1, part(out, 0, size - 1), dim=dim)
-    factors, owed, step = cat(part(input, 1, size), first, dim=dim), g, 1
-    while step < size:
-        stop = size - step
-        head = part(factors, 0, stop)
-        owed = cat(part(owed, 0, stop) + head * part(owed, step, size), part(owed, stop, size), dim=dim)
-        factors = cat(head * part(factors, step, size), part(factors, stop, size), dim=dim)
-        step *= 2
-    # PyTorch's formula divides products by the factor, which leaves NaN of an infinite one.
-    return before * owed + where(eq(before, 0), 0.0, input * 0)
-
-
-@primitive(dtype=accumulated, shape=same_shape, amp="float32", complex=HOLOMORPHIC)
-def cumprod(input, dim: Dim):
-    """Running product along `dim`.
-
-    Shapes: input (*S) -> (*S)
-    """
-
-
-cumprod.vjp(input=_cumprod_gradient)
-cumprod.examples(along_a_dim(apart=0.3))
 
 
 @composite(dtype=real_of(only_floating), shape=reduced, complex=OWN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.core.op import Dim, composite
+from devtensor.core.op import Dim, Plain, composite
 from devtensor.core.rules import Types, only_floating, same, same_shape
 from devtensor.ops.examples import along_a_dim, case
 from devtensor.ops.functions import exp, log
@@ -52,13 +52,16 @@ def _total(g: Any, dim: int) -> Any:
 
 
 @composite(dtype=one_floating, shape=same_shape, amp="widest")
-def softmax_gradient(grad_output, output, dim: Dim = -1):
-    """The gradient of a softmax's input, from that of its output: output * (grad_output - their dot product).
+def softmax_gradient(grad_output, output, dim: Dim = -1, scale: Plain = 1.0):
+    """The gradient of what a softmax of `scale` times it gave `output`, from that of the output.
+
+    It is scale * output * (grad_output - their dot product).
 
     Shapes: grad_output (*S), output (*S) -> (*S)
     """
     weighted = grad_output * output
-    return weighted - output * _total(weighted, dim)
+    slope = weighted - output * _total(weighted, dim)
+    return slope if scale == 1.0 else slope * scale
 
 
 @softmax_gradient.examples
@@ -68,10 +71,33 @@ def _(make):
     yield case(make(4, 3, layout="transposed"), make(4, 3, layout="sliced"), dim=0)
     yield case(make(), make())
     yield case(make(2, 0), make(2, 0), dim=1)
+    yield case(make(2, 3), make(2, 3), dim=0, scale=0.25)
+    yield case(make(2, 3), make(2, 3), scale=-2.0)
+
+
+@composite(dtype=one_floating, shape=same_shape, amp="widest")
+def log_softmax_gradient(grad_output, output, dim: Dim = -1):
+    """The gradient of a log_softmax's input, from that of its output.
+
+    It is grad_output - exp(output) * the sum of grad_output.
+
+    Shapes: grad_output (*S), output (*S) -> (*S)
+    """
+    return grad_output - exp(output) * _total(grad_output, dim)
+
+
+@log_softmax_gradient.examples
+def _(make):
+    logarithms = {"low": -4.0, "high": 0.0}
+    yield case(make(2, 3), make(2, 3, **logarithms))
+    yield case(make(2, 3, 4), make(2, 3, 4, **logarithms), dim=1)
+    yield case(make(4, 3, layout="transposed"), make(4, 3, layout="sliced", **logarithms), dim=0)
+    yield case(make(), make(**logarithms))
+    yield case(make(2, 0), make(2, 0), dim=1)
 
 
 softmax.vjp(input=lambda g, out, dim: softmax_gradient(g, out, dim))
-log_softmax.vjp(input=lambda g, out, dim: g - exp(out) * _total(g, dim))
+log_softmax.vjp(input=lambda g, out, dim: log_softmax_gradient(g, out, dim))
 for _op in (softmax, log_softmax):
     _op.examples(along_a_dim())
     _op.examples(lambda make: iter([case(make(2, 3, low=-90, high=90)), case(make(2, 0), dim=1)]))

@@ -46,21 +46,56 @@ def _(make):
     yield case(make(0, 3), dim=0)
 
 
-def _in_order(source: Any) -> Any:
-    return sort(as_shape(source, (source.shape.numel(),)), 0, False)[0]
+def _part(op, inputs, params):
+    dim, first, last = params[:3]
+    shape = inputs[0].shape
+    if shape:
+        shape = (*shape[:dim], last - first, *shape[dim + 1 :])
+    return [shape, shape]
+
+
+@composite(dtype=(promoted, index64), shape=_part, placement=LIKE_FIRST)
+def ranked(input, dim: Dim, first: Plain, last: Plain, descending: Plain = False):
+    """The values that rank from `first` to before `last` along `dim`, and the places they came from.
+
+    Shapes: input (..., S, ...) -> values (..., last - first, ...), indices (..., last - first, ...)
+    """
+    found = sort(input, dim, descending)
+    if not input.array.ndim:
+        return found
+    part = (*(slice(None),) * dim, slice(first, last))
+    return tuple(copy(getitem(each, part)) for each in found)
+
+
+ranked.vjp(input=lambda g, second, like, dim: _back(g, second, like, dim))
+
+
+@ranked.examples
+def _(make):
+    yield case(make(9, distinct=True), dim=0, first=0, last=3)
+    yield case(make(3, 8, distinct=True), dim=-1, first=2, last=5, descending=True)
+    yield case(make(7, 2, layout="transposed", distinct=True), dim=0, first=6, last=7)
+    yield case(make(2, 600, distinct=True), dim=1, first=299, last=300)
+    yield case(make(600, distinct=True), dim=0, first=0, last=4, descending=True)
+    yield case(make(), dim=0, first=0, last=1)
+    yield case(make(4, 0), dim=0, first=1, last=2)
+    yield case(make(4, 3), dim=1, first=2, last=2)
 
 
 def _median(source: Any) -> Any:
     """The middle of all, the lower of two; NaN if there is one."""
-    values = _in_order(source)
-    count = values.array.shape[0]
-    found, last = getitem(values, ((count - 1) // 2,)), getitem(values, (count - 1,))
-    return where(isnan(last), last, found) if source.kind.dtype.is_floating_point else copy(found)
+    line = as_shape(source, (source.shape.numel(),))
+    middle = (line.array.shape[0] - 1) // 2
+    found = as_shape(ranked(line, 0, middle, middle + 1)[0], ())
+    if not source.kind.dtype.is_floating_point:
+        return found
+    largest = amax(line, 0)
+    return where(isnan(largest), largest, found)
 
 
 def _known_median(source: Any) -> Any:
     """The middle of all that are not NaN, the lower of two."""
-    values = _in_order(source)
+    values = sort(as_shape(source, (source.shape.numel(),)), 0, False)[0]
     count = sum(cast(logical_not(isnan(values)), int64), 0, True)
     middle = where(count > 0, (count - 1) // 2, 0)
     return as_shape(gather(values, middle, 0), ())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devtensor.functions.creation import zeros_like
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import UpdateRule, no_steps, settings
 
 
@@ -35,3 +36,8 @@ class Adadelta(UpdateRule):
         delta = (s.acc_delta + h.eps).sqrt() / (s.square_avg + h.eps).sqrt() * g
         s.acc_delta.mul_(h.rho).add_((delta * delta).mul_(1 - h.rho))
         return delta * h.lr
+
+
+Adadelta.list_op = StepOp(Adadelta, "square_avg acc_delta", "rho eps weight_decay maximize").tried_with(
+    {}, {"weight_decay": 0.1, "maximize": True}, {"rho": 0.5, "eps": 0.1}, {"rho": 0.0}, {"rho": 1.0}
+)

@@ -29,7 +29,6 @@ class Adagrad(UpdateRule):
         lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0, eps=1e-10, foreach=None
     )
     settings: Mapping[str, Any] = settings("maximize differentiable fused")
-    scales = False
     written = "lr lr_decay eps weight_decay initial_accumulator_value foreach maximize differentiable fused"
 
     def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -58,6 +57,6 @@ class Adagrad(UpdateRule):
         return (g / (s.sum.sqrt() + h.eps)).mul_(h.factors[0])
 
 
-Adagrad.list_op = StepOp(Adagrad, "sum step", "lr_decay eps weight_decay maximize").tried_with(
+Adagrad.list_op = StepOp(Adagrad, "sum", "lr_decay eps weight_decay maximize").tried_with(
     {}, {"lr_decay": 0.1, "weight_decay": 0.1, "maximize": True}
 )

@@ -71,7 +71,7 @@ class Adam(UpdateRule):
 
 Adam.list_op = StepOp(
     Adam,
-    "exp_avg exp_avg_sq step max_exp_avg_sq",
+    "exp_avg exp_avg_sq max_exp_avg_sq",
     "betas eps weight_decay amsgrad decoupled_weight_decay maximize",
 ).tried_with(
     {},

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.functions.creation import zeros_like
 from devtensor.optim.hyperparameters import bias_correction
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import UpdateRule, no_steps, settings
 
 
@@ -33,3 +34,8 @@ class Adamax(UpdateRule):
         s.exp_avg.add_((g - s.exp_avg).mul_(1 - beta1))
         s.exp_inf.mul_(beta2).maximum_(g.abs().add_(h.eps))
         return (s.exp_avg / s.exp_inf).mul_(length)
+
+
+Adamax.list_op = StepOp(Adamax, "exp_avg exp_inf", "betas eps weight_decay maximize").tried_with(
+    {}, {"weight_decay": 0.1, "maximize": True}, {"betas": (0.0, 0.3), "eps": 1.5, "step": 0.0}
+)

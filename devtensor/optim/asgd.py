@@ -9,6 +9,7 @@ from devtensor.core.dtype import float64
 from devtensor.functions.creation import zeros_like
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import UpdateRule, no_steps, number
 
 
@@ -50,3 +51,11 @@ class ASGD(UpdateRule):
         s.ax.copy_(where(s.mu == 1, p, s.ax + (p - s.ax) * s.mu))
         s.eta.copy_(following)
         s.mu.copy_(mu)
+
+
+ASGD.list_op = StepOp(ASGD, "ax", "lambd alpha t0 weight_decay maximize", counts="step eta mu").tried_with(
+    {},
+    {"weight_decay": 0.1, "maximize": True, "lambd": 0.2, "t0": 1.0},
+    {"alpha": 1.5, "lambd": 0.1, "t0": 2.0, "mu": 1.0},
+    {"step": 0.0, "eta": 0.0, "mu": 1.0},
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.functions.creation import zeros_like
 from devtensor.optim.hyperparameters import bias_correction
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import UpdateRule, no_steps, number, settings
 
 
@@ -57,3 +58,16 @@ class NAdam(UpdateRule):
         now = now / (s.mu_product - 1)
         ahead = ahead / (s.mu_product * following - 1)
         return (g * now).add_(s.exp_avg * ahead).div_((s.exp_avg_sq.sqrt() / scale).add_(h.eps))
+
+
+NAdam.list_op = StepOp(
+    NAdam,
+    "exp_avg exp_avg_sq",
+    "betas eps weight_decay momentum_decay decoupled_weight_decay maximize",
+    counts="step mu_product",
+).tried_with(
+    {},
+    {"weight_decay": 0.1, "maximize": True, "momentum_decay": 0.5},
+    {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.7, 0.9)},
+    {"step": 0.0, "mu_product": 1.0, "betas": (0.5, 0.0)},
+)

@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.functions.creation import zeros_like
 from devtensor.ops.compare import where
 from devtensor.optim.hyperparameters import bias_correction
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import UpdateRule, no_steps, settings
 
 
@@ -51,3 +52,14 @@ class RAdam(UpdateRule):
         s.exp_avg.add_((g - s.exp_avg).mul_(1 - beta1))
         s.exp_avg_sq.mul_(beta2).add_((g * g).mul_(1 - beta2))
         return s.exp_avg * where(trusted, scaled / (s.exp_avg_sq.sqrt() + h.eps), plain)
+
+
+RAdam.list_op = StepOp(
+    RAdam, "exp_avg exp_avg_sq", "betas eps weight_decay decoupled_weight_decay maximize"
+).tried_with(
+    {},
+    {"weight_decay": 0.1, "maximize": True, "step": 20.0},
+    {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.7, 0.99), "step": 20.0},
+    {"step": 0.0, "betas": (0.0, 0.0)},
+    {"step": 20.0, "betas": (0.9, 0.6)},
+)

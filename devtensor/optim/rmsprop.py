@@ -58,5 +58,5 @@ class RMSprop(UpdateRule):
 
 
 RMSprop.list_op = StepOp(
-    RMSprop, "square_avg momentum_buffer grad_avg step", "alpha eps weight_decay momentum centered maximize"
+    RMSprop, "square_avg momentum_buffer grad_avg", "alpha eps weight_decay momentum centered maximize"
 ).tried_with({}, {"momentum": 0.9, "weight_decay": 0.1}, {"centered": True, "eps": 1e-2, "maximize": True})

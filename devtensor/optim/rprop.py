@@ -10,6 +10,7 @@ from devtensor.functions.creation import zeros_like
 from devtensor.ops.compare import where
 from devtensor.ops.create import cast
 from devtensor.optim.hyperparameters import pair_of
+from devtensor.optim.list_steps import StepOp
 from devtensor.optim.update_rule import UpdateRule, no_steps, settings
 
 
@@ -49,3 +50,8 @@ class Rprop(UpdateRule):
         kept = where(against, 0.0, g)
         s.prev.copy_(kept)
         return kept.sign() * size
+
+
+Rprop.list_op = StepOp(Rprop, "prev step_size", "etas step_sizes maximize").tried_with(
+    {}, {"maximize": True, "step": 0.0}, {"etas": (0.2, 3.0), "step_sizes": (1.2, 4.0)}
+)

@@ -75,12 +75,11 @@ class SGD(UpdateRule):
         return (g + s.momentum_buffer * h.momentum if h.nesterov else s.momentum_buffer) * h.lr
 
 
-SGD.list_op = StepOp(
-    SGD, "momentum_buffer step", "momentum dampening weight_decay nesterov maximize"
-).tried_with(
+SGD.list_op = StepOp(SGD, "momentum_buffer", "momentum dampening weight_decay nesterov maximize").tried_with(
     {},
     {"weight_decay": 0.1, "maximize": True},
     {"momentum": 0.9, "weight_decay": 0.1},
     {"momentum": 0.9, "nesterov": True, "maximize": True},
     {"momentum": 0.9, "dampening": 0.5},
+    {"momentum": 0.9, "dampening": 0.5, "step": 0.0},
 )

@@ -69,8 +69,6 @@ class UpdateRule(Optimizer):
 
     # The same step over lists of tensors, for which devices may have a kernel.
     list_op: Any = None
-    # Whether `fused` optimizers divide by a GradScaler's scale and skip by its flag.
-    scales: bool = True
     real_only: bool = False
 
     defaults: Mapping[str, Any] = {}
@@ -98,7 +96,7 @@ class UpdateRule(Optimizer):
         if "betas" in values:
             values["betas"] = tuple(_to_scalar(beta) for beta in values["betas"])
         super().__init__(params, {name: values[name] for name in self.written.split() or values})
-        if values.get("fused") and self.scales:
+        if values.get("fused"):
             self._step_supports_amp_scaling = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -171,7 +169,7 @@ class UpdateRule(Optimizer):
         scale = getattr(self, "grad_scale", None)
         for kind, (ps, gs, kept) in grouped([p for p, _ in found], [g for _, g in found], states):
             factor = None if scale is None else scale.to(kind.device)
-            if op is None or h.differentiable or not op.stepped(ps, gs, kept, h, factor):
+            if op is None or h.differentiable or not op.stepped(ps, gs, kept, slots, h, factor):
                 for p, g, state in zip(ps, gs, kept, strict=True):
                     self.advance(p, g, state, h, factor)
 

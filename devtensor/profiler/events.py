@@ -108,6 +108,19 @@ class Average:
 
 
 SORTABLE = ("cpu_time_total", "self_cpu_time_total", "cpu_time", "count", "cpu_memory_usage")
+"""What can be sorted by; names of a device's times and memory mean the host's, for none are counted apart."""
+
+
+def sorted_by(name: str) -> str:
+    """The number that a name of PyTorch's, of the host or a device, sorts by.
+
+    Errors: ArgumentError for what cannot be sorted by.
+    """
+    found = name.replace("cuda", "cpu").replace("device", "cpu")
+    found = found.removeprefix("self_") if found.endswith("memory_usage") else found
+    if found not in SORTABLE:
+        raise ArgumentError(f"[table] sort_by is {name!r}; needs one of {', '.join(SORTABLE)}")
+    return found
 
 
 class Averages(list):
@@ -126,9 +139,8 @@ class Averages(list):
 
         Errors: ArgumentError for what cannot be sorted by.
         """
-        if sort_by is not None and sort_by not in SORTABLE:
-            raise ArgumentError(f"[table] sort_by is {sort_by!r}; needs one of {', '.join(SORTABLE)}")
-        rows = sorted(self, key=lambda each: -getattr(each, sort_by)) if sort_by else list(self)
+        number = sorted_by(sort_by) if sort_by else None
+        rows = sorted(self, key=lambda each: -getattr(each, number)) if number else list(self)
         total = sum(each.self_cpu_time_total for each in self) or 1.0
         width = min(max([4, *(len(each.key) for each in self)]), max_name_column_width)
         heads = ("Self CPU %", "Self CPU", "CPU total", "CPU time avg", "# of Calls", "CPU Mem")

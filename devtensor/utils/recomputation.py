@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from devtensor.amp.autocast import AutocastLayer, autocast
+from devtensor.amp.autocast_mode import autocast
+from devtensor.amp.layer import AutocastLayer
 from devtensor.amp.settings import is_autocast_cache_enabled
 from devtensor.autograd.function import Function
 from devtensor.autograd.graph import saved_tensors_hooks

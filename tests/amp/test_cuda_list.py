@@ -71,11 +71,16 @@ LOWER = {
     "vecdot": lambda x, y: dt.linalg.vecdot(x, y),
     "linear": lambda x, y: F.linear(x, y),
     "conv2d": lambda x, y: F.conv2d(image(x), image(y)),
+    "conv2d with a wider bias": lambda x, y: F.conv2d(image(x), image(x), y[0, :1]),
+    "conv_transpose2d with a wider bias": lambda x, y: F.conv_transpose2d(image(x), image(x), y[0, :1]),
     "conv_transpose1d": lambda x, y: F.conv_transpose1d(x[None], y[:, :, None]),
     "prelu": lambda x, y: F.prelu(x, y[0, :1]),
     "attention": lambda x, y: F.scaled_dot_product_attention(x[None], y[None], x[None]),
+    "attention with a mask": lambda x, y: F.scaled_dot_product_attention(y[None], y[None], y[None], x),
 }
-METHODS = "acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan sum prod norm"
+METHODS = (
+    "acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan sum prod norm square"
+)
 LOSSES = (
     "mse_loss l1_loss smooth_l1_loss huber_loss poisson_nll_loss hinge_embedding_loss soft_margin_loss "
     "binary_cross_entropy_with_logits cross_entropy"
@@ -104,6 +109,11 @@ WIDE = {
     "pdist": lambda x, y: F.pdist(x),
     "renorm": lambda x, y: x.renorm(2, 0, 1.0),
     "interpolate": lambda x, y: F.interpolate(image(x), 8),
+    "interpolate, no size new": lambda x, y: F.interpolate(image(x), 4),
+    "bilinear images": lambda x, y: F.interpolate(image(x), 8, mode="bilinear"),
+    "bicubic images": lambda x, y: F.interpolate(image(x), 8, mode="bicubic"),
+    "linear signals": lambda x, y: F.interpolate(x[None], 8, mode="linear"),
+    "multilabel_soft_margin_loss": lambda x, y: F.multilabel_soft_margin_loss(x, y),
     "kl_div": lambda x, y: F.kl_div(x, y, reduction="sum"),
     "cosine_embedding_loss": lambda x, y: F.cosine_embedding_loss(x, y, (x[0] > 0).int()),
     "triplet_margin_loss": lambda x, y: F.triplet_margin_loss(x, y, x),
@@ -124,6 +134,22 @@ WIDEST = {
     "index_put": lambda x, y: x.index_put((dt.tensor(INDEX, device=x.device),), y),
     "tensordot": lambda x, y: dt.tensordot(x, y),
     "scatter_add": lambda x, y: x.scatter_add(0, (x * 0).long(), y),
+}
+BINARY = "add sub mul div floor_divide fmod remainder maximum minimum hypot rsub fmax fmin"
+# What is not in the list: of a tensor and a number beside it promotion decides, and numbers widen nothing.
+KEPT = {
+    **{name: getattr(dt, name) for name in BINARY.split()},
+    "div, rounded": lambda x, y: dt.div(x, y, rounding_mode="trunc"),
+    "add, scaled": lambda x, y: dt.add(x, y, alpha=2),
+    "where": lambda x, y: dt.where(x > 0.5, x, y),
+    "a number first": lambda x, y: y * x,
+    "in place": lambda x, y: x.clone().mul_(y),
+    "polynomial": lambda x, y: dt.special.chebyshev_polynomial_t(x, y),
+    "area": lambda x, y: F.interpolate(image(x), 2, mode="area"),
+    "nansum": lambda x, y: x.nansum(),
+    "nanmean": lambda x, y: x.nanmean(),
+    "gelu": lambda x, y: F.gelu(x),
+    "adaptive_avg_pool2d": lambda x, y: F.adaptive_avg_pool2d(image(x), 2),
 }
 
 
@@ -155,6 +181,25 @@ def test_a_device_that_follows_the_list(follower, name, call, kind):
             assert call(half, wide).dtype is dt.float32
             assert call(wide, half).dtype is dt.float32
         assert call(wide.double(), wide.double()).dtype is dt.float64
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_not_in_the_list_is_promoted_as_elsewhere(follower, name):
+    """So a half tensor times a float32 number, such as a learnt temperature, stays half."""
+    half, number = square(dt.float16, follower), square(dt.float32, follower)[0, 0]
+    with autocast(follower, dtype=dt.float16):
+        assert KEPT[name](half, number).dtype is dt.float16
+        assert KEPT[name](half.float(), number).dtype is dt.float32
+
+
+def test_any_halves_are_joined(follower):
+    """PyTorch's list for CUDA does not name cat and stack, which promote by themselves."""
+    half, other = square(dt.float16, follower), square(dt.bfloat16, follower)
+    with autocast(follower, dtype=dt.float16):
+        for join in (dt.cat, dt.stack):
+            assert join([half, other]).dtype is dt.float32
+            assert join([other, other]).dtype is dt.bfloat16
+            assert join([half, half.float()]).dtype is dt.float32
 
 
 def test_losses_of_probabilities_are_refused(follower):

@@ -283,6 +283,19 @@ def test_float16_gradients_are_refused_and_nothing_is_unscaled():
     assert p.grad.item() == 2.0
 
 
+def test_parameters_are_tensors():
+    class Numbers:
+        param_groups = ({"params": [3]},)
+
+        def step(self):
+            raise AssertionError("no step")
+
+    scaler = GradScaler("cpu")
+    scaler.scale(dt.zeros(()))
+    with pytest.raises(AssertionError, match="expected parameters to be tensors; got int"):
+        scaler.unscale_(Numbers())
+
+
 def test_bad_arguments():
     with pytest.raises(AssertionError, match="growth factor must be > 1"):
         GradScaler("cpu", growth_factor=1.0)
@@ -309,6 +322,17 @@ def test_disabled_scaler_does_nothing():
     assert optimizer.param_groups[0]["params"][0].tolist() != start
     assert (scaler.get_scale(), scaler.state_dict()) == (1.0, {})
     scaler.load_state_dict({})
+
+
+def test_a_disabled_scaler_has_no_numbers_to_ask_for():
+    scaler = GradScaler("cpu", growth_factor=0.5, enabled=False)
+    for name in ("get_growth_factor", "get_backoff_factor", "get_growth_interval", "_get_scale_async"):
+        with pytest.raises(AttributeError, match="'GradScaler' object has no attribute"):
+            getattr(scaler, name)()
+    scaler.set_growth_interval(5)
+    restored = pickle.loads(pickle.dumps(scaler))
+    assert vars(restored) == {"_device": "cpu", "_enabled": False, "_growth_interval": 5}
+    assert (restored.get_growth_interval(), restored._get_growth_tracker()) == (5, 0)
 
 
 def test_state_dict_round_trip():
@@ -344,13 +368,15 @@ def test_scale_may_be_set():
     )
 
 
-def test_schedule_after_a_skipped_first_step_is_silent():
+def test_schedule_after_a_skipped_first_step_says_so():
+    """As in PyTorch: where the flag is read, the optimizer's step was not called."""
     scaler, optimizer, p = ready()
     schedule_ = optim.lr_scheduler.StepLR(optimizer, 1)
     p.grad.mul_(float("nan"))
     scaler.step(optimizer)
     scaler.update()
-    schedule_.step()
+    with pytest.warns(UserWarning, match=r"before `optimizer.step\(\)`"):
+        schedule_.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
 
 

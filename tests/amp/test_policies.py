@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -125,8 +127,82 @@ def test_the_other_half_type_is_not_joined(join, half):
         assert join([x, x.double()]).dtype is dt.float64
         assert join([x.long(), x.long()]).dtype is dt.int64
         # What only uses joining inside takes them.
+        assert dt.block_diag(other, other).dtype is other.dtype
+        assert dt.cummax(other, 0)[0].dtype is other.dtype
         assert dt.nn.functional.pad(other[None, None, None], (1,) * 6, mode="circular").dtype is other.dtype
     assert join([other, other]).dtype is other.dtype
+
+
+MIXED = {
+    "conv1d": lambda x, y, b: F.conv1d(x[None], y[:, :, None], b),
+    "conv2d": lambda x, y, b: F.conv2d(image(x), image(y), b[:1]),
+    "conv3d": lambda x, y, b: F.conv3d(image(x)[None], image(y)[None], b[:1]),
+    "conv_tbc": lambda x, y, b: F.conv_tbc(x[:, None], y[None], b),
+    "conv_transpose1d": lambda x, y, b: F.conv_transpose1d(x[None], y[:, :, None], b),
+    "conv_transpose2d": lambda x, y, b: F.conv_transpose2d(image(x), image(y), b[:1]),
+    "linear": F.linear,
+    "addmm": lambda x, y, b: dt.addmm(b, x, y),
+    "attention": lambda x, y, b: F.scaled_dot_product_attention(x[None], y[None], x[None], attn_mask=b),
+    # Taken for truths, masks of numbers would hide all places here, and none there.
+    "attention beside zeros": lambda x, y, b: F.scaled_dot_product_attention(
+        x[None], y[None], x[None], b * 0
+    ),
+    "attention bent": lambda x, y, b: F.scaled_dot_product_attention(
+        x[None], y[None], x[None], dt.arange(4, device=b.device).to(b.dtype) * 2 - 8
+    ),
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("name", MIXED)
+def test_every_input_of_a_product_may_have_another_dtype(name, half):
+    """Input, weight and bias or mask: each of three dtypes, in all 27 ways."""
+    wanted = MIXED[name](square("float32"), square("float32"), square("float32")[0]).numpy()
+    for given in product(("float32", *HALVES), repeat=3):
+        x, y, b = map(square, given)
+        with autocast("cpu", dtype=getattr(dt, half)):
+            found = MIXED[name](x, y, b[0])
+        assert found.dtype.name == half, given
+        np.testing.assert_allclose(found.float().numpy(), wanted, rtol=5e-2, err_msg=str(given))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_weights_of_attention_beside_a_mask_are_lowered(half):
+    heads = dt.nn.MultiheadAttention(4, 2, batch_first=True)
+    x = square("float32")[None]
+    with autocast("cpu", dtype=getattr(dt, half)):
+        found, weights = heads(x, x, x, attn_mask=dt.zeros(4, 4))
+        same, plain = heads(x, x, x)
+    assert {t.dtype.name for t in (found, weights, same, plain)} == {half}
+    np.testing.assert_allclose(weights.detach().float().numpy(), plain.detach().float().numpy(), atol=1e-2)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_the_last_step_of_a_pseudoinverse_is_a_product(half):
+    x = square("float32") + dt.eye(4)
+    wanted, into, nothing = np.linalg.pinv(x.double().numpy()), dt.empty(4, 4), dt.empty(2, 0, 3)
+    x.requires_grad_()
+    with autocast("cpu", dtype=getattr(dt, half)):
+        found, wide = dt.linalg.pinv(x), dt.pinverse(x.detach())
+        dt.linalg.pinv(x.detach(), out=into)
+        assert dt.linalg.pinv(nothing).dtype is found.dtype
+        with pytest.raises(RuntimeError, match="Low precision dtypes not supported"):
+            dt.linalg.pinv(x.detach().to(getattr(dt, half)))
+    found.float().sum().backward()
+    assert [found.dtype.name, wide.dtype.name, x.grad.dtype.name] == [half, "float32", "float32"]
+    np.testing.assert_allclose(found.detach().double().numpy(), wanted, atol=2e-2)
+    for exact in (wide, into):
+        np.testing.assert_allclose(exact.double().numpy(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_pairs_of_dims_need_one_dtype(half):
+    x, y = square(half), square("float32")
+    for enabled in (True, False):
+        with autocast("cpu", dtype=getattr(dt, half), enabled=enabled):
+            for pairs in (dt.tensordot, dt.inner):
+                with pytest.raises(RuntimeError, match="both inputs should have the same dtype"):
+                    pairs(x, y)
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from devtensor_numpy.compile import machine, objects
-from devtensor_numpy.compile.casts import BODIES, TYPE, Casts, casts, check, text
+from devtensor_numpy.compile.casts import TYPE, Casts, casts, check, compiled, text
 from devtensor_numpy.compile.machine import Code, Unavailable
 from half_runs import HALF_TYPES, borders, every, need_machine_code, specials
 
@@ -54,12 +54,18 @@ def test_casts_are_exact(fast, name):
 
 @pytest.mark.parametrize("name", HALF_TYPES)
 def test_casts_are_exact_on_any_processor(fast, name, folder, monkeypatch):
-    """The same text for a processor without any extension."""
+    """The text for a processor without any extension, and that of conversions by their bits on this one."""
+    both_ways(compiled(""), name)
     plain = machine.processor()
     plain = machine.Processor(plain.triple, "", "", plain.version)
     monkeypatch.setattr(machine, "processor", lambda: plain)
-    code = Code("casts", text())
-    both_ways(code.functions(dict.fromkeys(BODIES, TYPE)), name)
+    both_ways(compiled(""), name)
+
+
+def test_the_processor_s_own_conversions_are_taken_where_there_are_any():
+    assert "fptrunc" in text("+sse2,+f16c,-avx") and "fpext" in text("+f16c")
+    for features in ("", "-f16c,+avx", "+f16cx"):
+        assert "fptrunc" not in text(features) and "fpext" not in text(features)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 15, 16, 17, 31, 33, 64, 127, 1000])
@@ -178,7 +184,7 @@ def test_an_old_llvmlite_is_told(fast, monkeypatch):
 
 def test_functions_that_are_not_there_are_refused(fast, folder):
     with pytest.raises(Unavailable, match="no function absent"):
-        Code("casts", text()).functions({"absent": ctypes.CFUNCTYPE(None)})
+        Code("casts", text("")).functions({"absent": ctypes.CFUNCTYPE(None)})
 
 
 PROCESS = """

@@ -89,12 +89,88 @@ def test_a_half_type_becomes_the_other(way):
     assert cpu.kernels["cast"](x, "bfloat16").tobytes() == expected.tobytes()
 
 
+WHOLE = {"int8": 100, "uint8": 100, "int32": 30000, "int64": 30000, "float64": 30000, "complex64": 30000}
+"""Dtypes, and the largest numbers that both they and the half types hold here."""
+
+
+@pytest.mark.parametrize("other", [*WHOLE, "bool"])
+@pytest.mark.parametrize("layout", ["rows", "turned", "every other", "expanded"])
+def test_casts_between_half_types_and_others(way, dtype, other, layout, monkeypatch):
+    half, limit = HALF_TYPES[dtype], WHOLE.get(other, 1)
+    x = rng.integers(0 if other == "uint8" else -limit, limit + 1, (20, 30, 40)).astype(np.float32)
+    x.flat[:3] = (-0.0, 0.0, np.nan) if other in ("bool", "float64", "complex64") else 0
+    x = LAYOUTS[layout]((x / 4 if other == "float64" else x).astype(half))
+    expected = x.astype(np.float32).astype(other)
+    for large in (False, True):
+        if large:
+            everything_is_large(monkeypatch)
+        found = cpu.kernels["cast"](x, other)
+        assert found.dtype == other and np.array_equal(found, expected, equal_nan=True)
+        back = cpu.kernels["cast"](found, dtype)
+        same(back, expected.real.astype(np.float32).astype(half))
+        assert back.strides == np.empty_like(x, order="C" if layout == "expanded" else "K").strides
+
+
+def test_float64_is_rounded_by_way_of_float32(way, dtype, monkeypatch):
+    """As PyTorch does: a number just above the middle of two halves may become the lower one."""
+    half = HALF_TYPES[dtype]
+    unit = float(np.finfo(np.float16).eps) if dtype == "float16" else 2.0**-7
+    x = np.array([1 + unit / 2 + 2.0**-40, -1 - unit / 2 - 2.0**-40, 1 + unit / 2 + 2.0**-20, 1e300, 0.1])
+    with np.errstate(all="ignore"):
+        expected = x.astype(np.float32).astype(half)
+        assert expected[0] == 1 and expected[2] > 1
+        same(cpu.kernels["cast"](x, dtype), expected)
+        same(cpu.kernels["cast"](x[:1].reshape(()), dtype), expected[:1].reshape(()))
+        everything_is_large(monkeypatch)
+        same(cpu.kernels["cast"](x, dtype), expected)
+
+
+@pytest.mark.parametrize("value", [0, 1.5, -0.1, 1e-7, 1e5, np.inf, -np.inf, np.nan, True])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_numbers_that_fill(dtype, value):
+    half = HALF_TYPES[dtype]
+    number = np.array(value, np.float32).astype(half)
+    same(cpu.kernels["full"]((3, 4), value, dtype), np.broadcast_to(number, (3, 4)))
+    same(cpu.kernels["full"]((), value, dtype), number)
+    x = np.ones((2, 3), half)
+    found = kernel_of("pad", dtype)(x, ((1, 0), (0, -1)), value)
+    same(found, np.stack([np.broadcast_to(number, 2), x[0, :2], x[0, :2]]))
+
+
+def test_writing_into_arrays_of_any_layout(dtype):
+    half = HALF_TYPES[dtype]
+    source = (rng.integers(-8, 9, (6, 5, 9)) / 4).astype(half)
+    source[0, 0, :3] = np.nan, np.inf, -0.0
+    write = kernel_of("write", dtype)
+    for lay in LAYOUTS.values():
+        if lay is LAYOUTS["expanded"]:
+            continue
+        target = lay(np.zeros((6, 5, 9), half))
+        assert write(target, lay(source)) is target
+        assert np.ascontiguousarray(target).tobytes() == np.ascontiguousarray(lay(source)).tobytes()
+        write(target, source[1, 1, 1:2])
+        assert (target == source[1, 1, 1]).all()
+
+
+def test_nll_loss_reads_what_it_needs_and_rounds_once(dtype):
+    half = HALF_TYPES[dtype]
+    logs, weight = rng.normal(size=(3000, 4)).astype(half), rng.uniform(0.5, 2, 4).astype(half)
+    target = rng.integers(0, 4, 3000)
+    each = -logs.astype(np.float64)[np.arange(3000), target] * weight.astype(np.float64)[target]
+    run = kernel_of("nll_loss", dtype)
+    found = run(logs, target, weight, "mean", -100)
+    assert found.dtype == half
+    expected = each.sum() / weight.astype(np.float64)[target].sum()
+    assert abs(float(found) - expected) <= abs(expected) * (2.0**-11 if dtype == "float16" else 2.0**-8)
+    same(run(logs, target, weight, "none", -100), each.astype(np.float32).astype(half))
+
+
 # name -> arguments besides the first array; the arrays are drawn by `operands`.
 UNARY = {*elementwise.UNARY, *elementwise.ROUNDINGS, "sigmoid", "rsqrt", "sign", "erf", "erfc"} - {
     "bitwise_not"
 }
 BINARY = {*elementwise.BINARY, *elementwise.DIVISIONS, "pow"} - {
-    name for name in elementwise.BINARY if name.startswith("bitwise") or name in ("gcd", "nextafter")
+    name for name in elementwise.BINARY if name.startswith("bitwise") or name == "gcd"
 }
 CASES = {
     **{name: () for name in sorted(UNARY)},
@@ -105,7 +181,9 @@ CASES = {
     "amin": (None, False),
     "argmax": (1, False),
     "argmin": (2, True),
+    "ranked": (2, 1, 4, True),
     "sort": (1, True),
+    "extreme_places": (1, True),
     "sum": ((0,), False),
     "prod": ((2,), True),
     "mean": ((0, 1), False),
@@ -122,6 +200,7 @@ def operands(half):
     x = (rng.integers(-8, 9, (6, 5, 9)) / 4).astype(half)
     yield x
     yield np.abs(x)
+    yield -np.abs(x) - np.array(0.5, half)
     x = x.copy()
     x[0, 0, :4] = [-0.0, np.inf, -np.inf, 0.0]
     yield x
@@ -171,6 +250,21 @@ def test_large_arrays_give_what_small_ones_do_with_partners(way, dtype, name, mo
     everything_is_large(monkeypatch)
     for (x, y), wanted in zip(pairs, expected, strict=True):
         same(kernel(x, y), wanted)
+
+
+def test_what_overflows_is_written_once_where_that_raises(way, dtype, monkeypatch):
+    """NumPy, made to raise, does so before anything is written, or not at all."""
+    everything_is_large(monkeypatch)
+    for size in (3, 300, 200_000):
+        x = np.full(size, 3.0, HALF_TYPES[dtype])
+        x[-1] = 0
+        with np.errstate(all="raise"):
+            try:
+                kernel_of("div", dtype)(np.ones_like(x), x, x)
+            except FloatingPointError:
+                assert (x[:-1] == 3).all()
+                continue
+        assert np.isinf(x[-1]) and (x[:-1] == np.float32(1 / 3).astype(x.dtype)).all()
 
 
 @pytest.mark.parametrize("name", ["add", "maximum", "le", "neg", "logical_and", "exp"])

@@ -13,9 +13,10 @@ from devtensor.core.op import OPS
 from devtensor.core.tensor import spec_of
 from devtensor_numpy import choosing, depthwise, pool, row_norms
 from devtensor_numpy.devices import NumpyBackend
-from devtensor_numpy.index import refuse_outside, sort
+from devtensor_numpy.index import refuse_outside
 from devtensor_numpy.losses import cross_entropy
 from devtensor_numpy.random import Source
+from devtensor_numpy.sorting import sort
 from kernel_runs import cpu
 
 rng = np.random.default_rng(5)

@@ -9,7 +9,7 @@ import pytest
 
 from devtensor.backend import arraylib
 from devtensor.backend.arraylib import recurrent
-from devtensor_numpy import activations, lstm, random, row_norms, row_sums
+from devtensor_numpy import activations, lstm, random, row_norms, row_sums, slopes
 
 rng = np.random.default_rng(7)
 LIBRARY = arraylib.Library(np)
@@ -98,6 +98,25 @@ def test_silu(count):
     np.testing.assert_allclose(activations.silu(x), x / (1 + np.exp(-x)), rtol=1e-14)
     turned = np.broadcast_to(x[:5], (3, 5)).T
     assert activations.silu(turned).tolist() == (turned / (1 + np.exp(-turned))).tolist()
+
+
+@pytest.mark.parametrize("count", [5, 200_000])
+def test_gradient_of_silu(count):
+    g, x = rng.normal(0, 5, (2, count))
+    gate = 1 / (1 + np.exp(-x))
+    wanted = g * (gate * (x * (1 - gate) + 1))
+    np.testing.assert_allclose(slopes.silu_gradient(g, x), wanted, rtol=1e-13, atol=1e-15)
+    turned = slopes.silu_gradient(g[::2].copy(), x[::2])
+    np.testing.assert_allclose(turned, wanted[::2], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("slope", [0.01, -0.5, 2.0])
+@pytest.mark.parametrize("count", [5, 200_000])
+def test_gradient_of_leaky_relu(slope, count):
+    g, x = rng.normal(size=(2, count)).astype(np.float32)
+    x[:4] = [np.nan, np.inf, -np.inf, 0.0]
+    wanted = np.where(x > 0, g, g * np.float32(slope))
+    np.testing.assert_array_equal(slopes.leaky_relu_gradient(g, x, slope), wanted)
 
 
 SIZES = [(6, 2, 3), (40, 16, 8), (5, 1, 200), (4, 3, 1), (2, 2, 3)]

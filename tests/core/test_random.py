@@ -125,6 +125,17 @@ def test_fork_rng_puts_everything_back():
     assert torch.rand(4).tolist() == expected
 
 
+@pytest.mark.parametrize("mean", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("std", ["float16", "bfloat16", "float32", "float64"])
+def test_normal_numbers_have_the_dtype_of_their_mean(mean, std):
+    torch.manual_seed(0)
+    centre = torch.full((2000,), 3.0, dtype=getattr(torch, mean))
+    width = torch.full((1,), 0.5, dtype=getattr(torch, std))
+    found = torch.normal(centre, width)
+    assert found.dtype is centre.dtype and torch.normal(3.0, width).dtype is width.dtype
+    assert abs(found.double().mean() - 3.0) < 0.05 and abs(found.double().std() - 0.5) < 0.05
+
+
 def test_seeds():
     assert torch.manual_seed(-1).initial_seed() == 2**64 - 1
     assert torch.seed() == torch.initial_seed()

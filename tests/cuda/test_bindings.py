@@ -14,7 +14,7 @@ import pytest
 from cuda.test_cupy_names import ROOT, cupy_python
 
 BINDINGS = ROOT / "tests" / "standin" / "cupy_backends"
-MODULES = ["cuda.api.driver", "cuda.libs.nvrtc"]
+MODULES = ["cuda.api.driver", "cuda.libs.nvrtc", "cuda.libs.nvtx"]
 LOOK = """
 import importlib, json, sys
 told = {}
@@ -38,7 +38,7 @@ def offered(module: str) -> dict[str, list[str]]:
 def parameters_in(told: str) -> list[str]:
     """The parameters' names in the line that Cython writes of a function."""
     inside = told.splitlines()[0].partition("(")[2].rpartition(")")[0]
-    return [part.split()[-1] for part in inside.split(",") if part.strip()]
+    return [part.partition("=")[0].split()[-1] for part in inside.split(",") if part.strip()]
 
 
 def test_the_bindings_are_cupy_s():
@@ -62,5 +62,9 @@ def test_the_bindings_are_cupy_s():
 
 
 def test_the_stand_in_offers_what_is_used():
-    used = {"cuda.api.driver": {"launchKernel"}, "cuda.libs.nvrtc": {"compileProgram", "getCUBIN"}}
+    used = {
+        "cuda.api.driver": {"launchKernel"},
+        "cuda.libs.nvrtc": {"compileProgram", "getCUBIN"},
+        "cuda.libs.nvtx": {"Mark", "RangeEnd", "RangePop", "RangePush", "RangeStart"},
+    }
     assert all(names <= set(offered(module)) for module, names in used.items())

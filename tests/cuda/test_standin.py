@@ -32,6 +32,11 @@ SOME_OPS = [
     "rnn_layer",
     "erf",
     "overwrite",
+    "floor_divide",
+    "remainder",
+    "fmod",
+    "sqrt",
+    "argmax",
 ]
 
 needs_compiler = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""Cases of the kernels over single arrays: casts, random words, rows, windows, scattered rows."""
+"""Cases of the kernels over single arrays: casts, random words, windows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from cuda_sources.running import Case
 from cuda_sources.tensor_cases import DTYPES, TOLERANCE, draw
-
-ROW_SHAPES = {"warp": (7, 45), "block": (3, 530)}
+from devtensor.backend.arraylib.random import UNIFORM_BITS
 
 
 def telling_values(dtype: str) -> np.ndarray:
@@ -65,122 +64,14 @@ def philox_cases() -> Iterator[Case]:
         out = np.zeros(count, np.uint64)
         values = [np.array([seed, offset]), out, count]
         yield Case(f"philox {seed} {offset}", "philox_words", values, count, [(out, words)])
-
-
-def softmax(x: np.ndarray, queries: int, scale: float) -> np.ndarray:
-    """In float64, later keys masked if there are `queries`."""
-    scores = x.astype(np.float64) * scale
-    if queries:
-        later = np.arange(x.shape[1]) > (np.arange(x.shape[0]) % queries)[:, None]
-        scores[later] = -np.inf
-    parts = np.exp(scores - scores.max(1, keepdims=True))
-    return parts / parts.sum(1, keepdims=True)
-
-
-def row_cases(kind: str, dtype: str) -> Iterator[Case]:
-    rows, columns = ROW_SHAPES[kind]
-    near = dict(tolerance=TOLERANCE[dtype] * 2, size=0.05)
-    x, g = draw(dtype, rows, columns, seed=1), draw(dtype, rows, columns, seed=2)
-    for queries, scale in [(0, 1.0), (3, 0.25)]:
-        out, entry = np.zeros_like(x), f"{kind}_softmax_{dtype}"
-        values = [x, out, rows, columns, queries, scale]
-        yield Case(f"{entry} {queries}", entry, values, rows, [(out, softmax(x, queries, scale))], **near)
-    y, result, entry = (
-        softmax(x, 0, 1.0).astype(x.dtype),
-        np.zeros_like(x),
-        f"{kind}_softmax_backward_{dtype}",
-    )
-    wide, upstream = y.astype(np.float64), g.astype(np.float64)
-    wanted = 0.5 * wide * (upstream - (wide * upstream).sum(1, keepdims=True))
-    yield Case(entry, entry, [y, g, result, rows, columns, 0.5], rows, [(result, wanted)], **near)
-    yield from other_softmaxes(kind, dtype)
-    for weight, bias in [(draw(dtype, columns, seed=3), draw(dtype, columns, seed=4)), (None, None)]:
-        yield layer_norm_case(kind, dtype, x, weight, bias)
-        yield layer_norm_backward_case(kind, dtype, x, g, weight)
-
-
-def other_softmaxes(kind: str, dtype: str) -> Iterator[Case]:
-    """Logarithms, and shares of rows of which some hold nothing but minus infinity."""
-    rows, columns = ROW_SHAPES[kind]
-    x = draw(dtype, rows, columns, seed=5)
-    logarithms = np.log(softmax(x, 0, 1.0))
-    hidden, shares = x.copy(), softmax(x, 0, 1.0)
-    hidden[1], shares[1] = -np.inf, 0
-    for name, given, wanted in [("log_softmax", x, logarithms), ("safe_softmax", hidden, shares)]:
-        out, entry = np.zeros_like(given), f"{kind}_{name}_{dtype}"
-        size = 1.0 if name == "log_softmax" else 0.05
-        values = [given, out, rows, columns, 0, 1.0]
-        yield Case(entry, entry, values, rows, [(out, wanted)], TOLERANCE[dtype] * 2, size)
-
-
-def along_cases(dtype: str) -> Iterator[Case]:
-    """Softmaxes along the middle one of three dims."""
-    outer, columns, inner = 3, 5, 7
-    near = TOLERANCE[dtype] * 2
-    x, g = draw(dtype, outer, columns, inner, seed=1), draw(dtype, outer, columns, inner, seed=2)
-    rows = outer * inner
-
-    by_row = softmax(x.swapaxes(1, 2).reshape(rows, columns), 0, 1.0)
-    shares = by_row.reshape(outer, inner, columns).swapaxes(1, 2)
-    hidden, safe = x.copy(), shares.copy()
-    hidden[1, :, 2], safe[1, :, 2] = -np.inf, 0
-    forms = [
-        ("softmax", x, shares, 0.05), ("safe_softmax", hidden, safe, 0.05),
-        ("log_softmax", x, np.log(shares), 1.0),
-    ]  # fmt: skip
-    for name, given, wanted, size in forms:
-        out, entry = np.zeros_like(x), f"along_{name}_{dtype}"
-        values = [given, out, rows, columns, inner]
-        yield Case(entry, entry, values, rows, [(out, wanted)], near, size)
-    y, result, entry = shares.astype(x.dtype), np.zeros_like(x), f"along_softmax_backward_{dtype}"
-    wide, upstream = y.astype(np.float64), g.astype(np.float64)
-    wanted = wide * (upstream - (wide * upstream).sum(1, keepdims=True))
-    values = [y, g, result, rows, columns, inner]
-    yield Case(entry, entry, values, rows, [(result, wanted)], near, 0.05)
-
-
-def layer_norm_case(kind: str, dtype: str, x: np.ndarray, weight: Any, bias: Any) -> Case:
-    wide, eps = x.astype(np.float64), 1e-5
-    mean, scale = wide.mean(1), 1 / np.sqrt(wide.var(1) + eps)
-    wanted = (wide - mean[:, None]) * scale[:, None]
-    if weight is not None:
-        wanted = wanted * weight.astype(np.float64) + bias.astype(np.float64)
-    out, means, scales = np.zeros_like(x), np.zeros(len(x)), np.zeros(len(x))
-    entry = f"{kind}_layer_norm_{dtype}"
-    values = [x, weight, bias, out, means, scales, *x.shape, eps]
-    expected = [(out, wanted), (means, mean), (scales, scale)]
-    return Case(f"{entry} {weight is None}", entry, values, len(x), expected, TOLERANCE[dtype] * 2)
-
-
-def layer_norm_backward_case(kind: str, dtype: str, x: np.ndarray, g: np.ndarray, weight: Any) -> Case:
-    wide, eps = x.astype(np.float64), 1e-5
-    mean, scale = wide.mean(1, keepdims=True), 1 / np.sqrt(wide.var(1, keepdims=True) + eps)
-    standard, upstream = (wide - mean) * scale, g.astype(np.float64)
-    if weight is not None:
-        upstream = upstream * weight.astype(np.float64)
-    along = (upstream * standard).mean(1, keepdims=True)
-    wanted = (upstream - upstream.mean(1, keepdims=True) - standard * along) * scale
-    out, means, scales = np.zeros_like(x), np.zeros(len(x)), np.zeros(len(x))
-    entry = f"{kind}_layer_norm_backward_{dtype}"
-    values = [g, x, weight, out, means, scales, *x.shape, eps]
-    expected = [(out, wanted), (means, mean[:, 0]), (scales, scale[:, 0])]
-    return Case(f"{entry} {weight is None}", entry, values, len(x), expected, TOLERANCE[dtype] * 2)
-
-
-def row_part_cases(dtype: str) -> Iterator[Case]:
-    rows, columns, chunk, chunks = 11, 37, 4, 3
-    g, x = draw(dtype, rows, columns, seed=1), draw(dtype, rows, columns, seed=2)
-    means, scales = np.linspace(-1, 1, rows), np.linspace(0.5, 2, rows)
-    standard = (x.astype(np.float64) - means[:, None]) * scales[:, None]
-    terms, wide = g.astype(np.float64) * standard, np.float64 if dtype == "float64" else np.float32
-    wanted = np.add.reduceat(terms, range(0, rows, chunk))
-    parts, near = np.zeros((chunks, columns), wide), 1e-13 if dtype == "float64" else 2e-6
-    entry = f"layer_norm_weight_parts_{dtype}"
-    values = [g, x, means, scales, parts, rows, columns, chunk]
-    yield Case(entry, entry, values, parts.size, [(parts, wanted)], near)
-    given, out, entry = wanted.astype(wide), np.zeros(columns, x.dtype), f"sum_of_parts_{dtype}"
-    expected = [(out, given.astype(np.float64).sum(0))]
-    yield Case(entry, entry, [given, out, chunks, columns], columns, expected, TOLERANCE[dtype])
+        for dtype, bits in UNIFORM_BITS.items():
+            numbers = (words >> np.uint64(64 - bits)).astype(np.float64) * 2.0**-bits
+            made = np.zeros(count, DTYPES[dtype])
+            entry = f"philox_uniform_{dtype}"
+            yield Case(
+                f"{entry} {seed} {offset}", entry, [values[0], made, count], count,
+                [(made, numbers.astype(made.dtype))],
+            )  # fmt: skip
 
 
 WINDOW_KERNELS = (
@@ -276,29 +167,10 @@ def depthwise_gradient_case(
     return Case(entry, entry, [g, weight, out, *work], out.size, [(out, wanted)], near)
 
 
-def add_rows_case(dtype: str) -> Case:
-    rows, size, skipped = draw(dtype, 90, 5), 6, 2
-    index = np.random.default_rng(3).integers(0, size, 90)
-    index[[0, 89]] = -1, size
-    sums = np.ones((size, 5), np.float64 if dtype == "float64" else np.float32)
-    wanted = np.ones((size, 5))
-    kept = (index >= 0) & (index < size) & (index != skipped)
-    np.add.at(wanted, index[kept], rows[kept].astype(np.float64))
-    near = 1e-13 if dtype == "float64" else 2e-6
-    entry = f"add_rows_{dtype}"
-    values = [rows, index, sums, 90, 5, size, skipped]
-    return Case(entry, entry, values, rows.size, [(sums, wanted)], near)
-
-
 def cases() -> Iterator[Case]:
     """All of them."""
     yield from cast_cases()
     yield from philox_cases()
     for dtype in DTYPES:
-        for kind in ROW_SHAPES:
-            yield from row_cases(kind, dtype)
-        yield from along_cases(dtype)
-        yield from row_part_cases(dtype)
         for name, geometry in product(WINDOW_KERNELS, GEOMETRIES):
             yield window_case(name, dtype, geometry)
-        yield add_rows_case(dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 
 import pytest
 
@@ -118,6 +119,22 @@ def test_a_folder_that_cannot_be_written_only_costs_time(monkeypatch, tmp_path):
         assert asked == [b"1", b"2"]
 
 
+def test_a_place_that_cannot_be_read_only_costs_time_and_leaves_no_drafts(monkeypatch, tmp_path):
+    monkeypatch.setenv(cubins.FOLDER, str(tmp_path))
+    place = tmp_path / cubins.key_of(TINY, 80, (), (12, 9))
+    (place / "taken").mkdir(parents=True)
+    compiler = Counted()
+    assert [cubins.cubin(TINY, 80, (), compiler, lambda: (12, 9)) for _ in range(2)] == [b"1", b"2"]
+    assert [*tmp_path.iterdir()] == [place]
+
+
+def test_a_user_without_a_home_keeps_nothing(monkeypatch):
+    for variable in (cubins.FOLDER, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert cubins.cache_folder() is None
+
+
 def test_the_folder_follows_the_users_settings(monkeypatch, tmp_path):
     monkeypatch.delenv(cubins.FOLDER, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -143,6 +160,9 @@ def test_entries_are_read_from_the_text():
         SOURCES.of("set")
     with pytest.raises(TypeError, match=re.escape("[set] 1 arguments are given; needs 2: pointer, int32")):
         packed(TINY.entries["set"], [0])
+    for wrong in (1.5, 2**31):
+        with pytest.raises(struct.error):
+            packed(TINY.entries["set"], [0, wrong])
 
 
 def test_a_table_names_every_chunk():

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from cuda_sources.all_cases import cases_by_entry
+from cuda_sources.list_faults import LIST_FAULTS
+from cuda_sources.planting import Fault
 from cuda_sources.running import PLAIN, POISON, check
 from cudashim.build import HostBuild, KernelError, compiler_missing, need
 from cudashim.hostsim import HostSim
-from devtensor_cupy.compile import SOURCES
 from devtensor_cupy.compile.registry import Launch, Source, source
 
 ORDERS = ["forward", "reverse", "shuffled"]
-ENTRY_TEXT = re.compile(r'extern "C" __global__ void (\w+)\(.*?\n\}\n', re.DOTALL)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler() -> Iterator[None]:
     need("g++", compiler_missing())
     yield
-
-
-@dataclass(frozen=True)
-class Fault:
-    """In a source's text, `right` is replaced by `wrong`; a kernel's cases must show it."""
-
-    name: str
-    entry: str
-    right: str
-    wrong: str
-
-    def planted(self) -> Source:
-        home = SOURCES.of(self.entry)
-        assert home.text.count(self.right) >= 1, f"{self.name}: the text to be replaced is gone"
-        text = home.text.replace(self.right, self.wrong)
-        alone = ENTRY_TEXT.sub(lambda found: found[0] if found[1] == self.entry else "", text)
-        return Source(home.name, alone, {self.entry: home.entries[self.entry]})
 
 
 FAULTS = [
@@ -55,18 +36,6 @@ FAULTS = [
         "block_layer_norm_float32",
         "__syncthreads();  // The parts of an earlier call have been read.",
         "",
-    ),
-    Fault(
-        "a barrier before reading one thread's factors is removed",
-        "multi_adam_float32",
-        "    __syncthreads();\n    W length",
-        "    W length",
-    ),
-    Fault(
-        "a barrier stands where not all threads come",
-        "multi_square_sums_float32",
-        "double total = block_sum((double)sum);",
-        "double total = threadIdx.x < 128 ? block_sum((double)sum) : 0;",
     ),
     Fault(
         "a row of minus infinity is divided by nothing",
@@ -101,6 +70,102 @@ FAULTS = [
         "* (W)widen(gradient[k])",
     ),
     Fault(
+        "a mask is read as if it had one head",
+        "warp_masked_softmax_float32",
+        "head / heads * by_batch + head % heads * by_head",
+        "head / heads * by_batch",
+    ),
+    Fault(
+        "what a mask of bools hides is seen",
+        "block_masked_softmax_float16",
+        "[place] ? (W)0 : lowest<W>()",
+        "[place] ? lowest<W>() : (W)0",
+    ),
+    Fault(
+        "later keys are seen",
+        "warp_masked_softmax_float64",
+        "causal && query + 1 < columns ? query + 1 : columns",
+        "columns",
+    ),
+    Fault(
+        "a query sees up to the one before it",
+        "block_masked_softmax_float32",
+        "causal && query + 1 < columns ? query + 1 : columns",
+        "causal && query < columns ? query : columns",
+    ),
+    Fault("scores are not scaled", "warp_masked_softmax_bfloat16", "x * (W)scale + of_mask", "x + of_mask"),
+    Fault(
+        "a masked row that sees nothing is divided by nothing",
+        "warp_masked_softmax_float32",
+        "if (kind) sum = total_of<SAFE_SHARES>(sum);",
+        "",
+    ),
+    Fault(
+        "a gradient is not scaled", "warp_softmax_backward_float32", "* (g - sum) * (W)scale", "* (g - sum)"
+    ),
+    Fault(
+        "a logarithm is taken for a share",
+        "block_log_softmax_backward_float32",
+        "g - exp(y) * sum",
+        "g - y * sum",
+    ),
+    Fault(
+        "a logarithm along another dim is taken for a share",
+        "along_log_softmax_backward_float64",
+        "- exp((W)widen(out[k])) * sum",
+        "- (W)widen(out[k]) * sum",
+    ),
+    Fault("rows of RMS norm are centred", "warp_rms_norm_float32", "if (norm != RMS)", "if (true)"),
+    Fault(
+        "the gradient of RMS norm is centred", "block_rms_norm_backward_float64", "norm == RMS ? (W)0 : ", ""
+    ),
+    Fault(
+        "each group has the weights of the first",
+        "warp_group_norm_bfloat16",
+        "row % by.groups * (columns / by.inner) + channel",
+        "channel",
+    ),
+    Fault(
+        "a group's weights are those of its numbers",
+        "block_group_norm_backward_float32",
+        "(unsigned int)k / (unsigned int)by.inner",
+        "(unsigned int)k % (unsigned int)by.inner",
+    ),
+    Fault(
+        "a sample's channels are sought in the first",
+        "channel_moments_float32",
+        "(sample * channels + channel) * inner",
+        "channel * inner",
+    ),
+    Fault(
+        "a barrier before the channel's next sum is removed",
+        "channel_moments_float64",
+        "__syncthreads();  // The parts of an earlier call have been read.",
+        "",
+    ),
+    Fault(
+        "numbers beside each other are channels", "batch_norm_float32", "i / inner % channels", "i % channels"
+    ),
+    Fault(
+        "the variance has the weight's gradient",
+        "channel_batch_norm_backward_float16",
+        "-scale * inverse * inverse * product / 2",
+        "inverse * product",
+    ),
+    Fault(
+        "the variance's share is halved",
+        "moments_backward_float32",
+        "apart * 2 * by_variance",
+        "apart * by_variance",
+    ),
+    Fault(
+        "each sample has the statistics of the first",
+        "channel_group_sums_float32",
+        "sample * groups + group",
+        "group",
+    ),
+    Fault("a running statistic is added to", "running_average_float64", "(W)(1 - momentum)", "(W)1"),
+    Fault(
         "bfloat16 is cut off instead of rounded",
         "cast_float32_to_bfloat16",
         "bits += 0x7fffu + (bits >> 16 & 1u);",
@@ -117,42 +182,10 @@ FAULTS = [
         "float16 is cut off instead of rounded", "cast_float32_to_float16", "cvt.rn.f16.f32", "cvt.rz.f16.f32"
     ),
     Fault(
-        "the inf check sees the value before it is rounded",
-        "multi_unscale_float16",
-        """gradient[i] = result;
-        good = good && is_finite(widen(result));""",
-        """good = good && is_finite(widen(gradient[i]) * factor);
-        gradient[i] = result;""",
-    ),
-    Fault(
-        "the inf check lets NaN pass",
-        "multi_unscale_float32",
-        "x - x == 0",
-        "!(x > 3e38 || x < -3e38)",
-    ),
-    Fault(
-        "the inf check forgets all but a thread's last value",
-        "multi_unscale_float64",
-        "good = good && is_finite(widen(result));",
-        "good = is_finite(widen(gradient[piece.begin]));",
-    ),
-    Fault(
-        "the last element is left out",
-        "multi_clip_float32",
-        "end < size ? end : size",
-        "end < size ? end : size - 1",
-    ),
-    Fault(
-        "one element too many is written",
-        "multi_clip_float32",
-        "end < size ? end : size",
-        "end < size ? end : size + 1",
-    ),
-    Fault(
         "a column too many is read",
-        "warp_softmax_float32",
-        ": columns;\n        W peak",
-        ": columns + 1;\n        W peak",
+        "warp_masked_softmax_float32",
+        ": columns;\n        auto score",
+        ": columns + 1;\n        auto score",
     ),
     Fault(
         "a packet too many is read and written",
@@ -180,7 +213,7 @@ FAULTS = [
     ),
     Fault(
         "the last chunk of rows reads on behind the last row",
-        "layer_norm_weight_parts_float32",
+        "norm_weight_parts_float32",
         "begin + chunk < rows ? begin + chunk : rows",
         "begin + chunk",
     ),
@@ -194,43 +227,56 @@ FAULTS = [
         "weight[(first + filter) * window + place]",
         "weight[first * window + place]",
     ),
-    Fault("a skipped step moves the parameters", "multi_sgd_float32", "found && *found != 0.0f", "false"),
-    Fault(
-        "a learning rate on the device is not looked at",
-        "multi_adam_float32",
-        "given.lr_at ? *given.lr_at : given.lr",
-        "given.lr",
-    ),
-    Fault("a scale that is not finite is taken", "scale_adapt", "if (is_finite(grown)) ", ""),
-    Fault("good steps are counted on for ever", "scale_adapt", "count = 0;\n    }\n    *", "}\n    *"),
-    Fault("a gradient is left scaled", "multi_sgd_float32", "*gradient = rounded<T>(found);", ""),
-    Fault(
-        "a slot is written to a wrong place",
-        "multi_adagrad_float32",
-        "sums[i] = rounded<T>(sum)",
-        "gradients[i] = rounded<T>(sum)",
-    ),
-    Fault("the mean is not taken from the squares", "multi_rmsprop_float64", "square -= mean * mean;", ""),
-    Fault("the largest square is forgotten", "multi_adam_float64", "peaks[i] = rounded<T>(square);", ""),
-    Fault("the norm goes to a wrong place", "norm_of_sums", "if (norm) *norm", "if (norm) norm[1]"),
-    Fault("a skipped step is counted", "steps_advance", "found && *found != 0.0f", "false"),
     Fault(
         "half of a butterfly is left out", "warp_layer_norm_float32", "step = LANES / 2", "step = LANES / 4"
     ),
     Fault("the offset's lane is forgotten", "philox_words", "(long long)(offset & 3)", "0"),
+    Fault("one bit too many is taken", "philox_uniform_bfloat16", "word >> (64 - 8)", "word >> (64 - 9)"),
     Fault("padding is read", "image_to_columns_float32", "y >= 0 && y < height && ", ""),
-    Fault("atomics are left out of the index check", "add_rows_float32", "|| target < 0 ", ""),
     Fault(
-        "rows are added without atomics",
-        "add_rows_float32",
-        "atomicAdd(sums + target * columns + i % columns, (WIDE(T))widen(rows[i]));",
-        "sums[target * columns + i % columns] += (WIDE(T))widen(rows[i]);",
+        "a place that is not there is written to",
+        "add_elements_float32",
+        "index < 0 || index >= axes.sizes[k]",
+        "index < 0",
     ),
     Fault(
-        "the flag is written without atomics",
-        "multi_unscale_float32",
-        "atomicExch(found, 1.0f)",
-        "*found = 1.0f",
+        "a place before the first is written to",
+        "add_elements_float64",
+        "index < 0 || index >= axes.sizes[k]",
+        "index >= axes.sizes[k]",
+    ),
+    Fault(
+        "indices do not count from the end",
+        "find_targets",
+        "if (index < 0) index += axes.sizes[k];",
+        "",
+    ),
+    Fault("a number beside halves is read as one", "add_scaled_float16", "in_float32 ? ", "false ? "),
+    Fault("the fourth array is left out", "addcdiv_bfloat16", "if constexpr (inputs > 3)", "if (false)"),
+    Fault("NaN passes as a limit", "clamp_float32", "a > b || a != a ? a : b", "a > b ? a : b"),
+    Fault("a gelu's slope lacks its density", "gelu_gradient_float32", "+ y * density(y)", ""),
+    Fault("a thread goes on too far ahead", "silu_float32", "first += AHEAD * apart", "first += 8 * apart"),
+    Fault("one element too many is written", "lerp_float16", "apart >= count", "apart > count"),
+    Fault("the wrong side is bent", "leaky_relu_gradient_float16", "y > 0 ? x :", "y < 0 ? x :"),
+    Fault(
+        "values are added without atomics",
+        "add_elements_float32",
+        "atomicAdd(sums + target, (WIDE(T))widen(values[at.at[1]]));",
+        "sums[target] += (WIDE(T))widen(values[at.at[1]]);",
+    ),
+    Fault("the last index is forgotten", "add_elements_int64", "k < 6 && indices.of[k]", "k < 1"),
+    Fault("all dims but the last are forgotten", "add_elements_bfloat16", ".at[k] += step", ".at[k] = step"),
+    Fault(
+        "every value of a place adds up all of them",
+        "add_sorted_float32",
+        "|| (i && targets[i - 1] == target)",
+        "",
+    ),
+    Fault(
+        "the last value is left out",
+        "add_sorted_float16",
+        "k < count && targets",
+        "k + 1 < count && targets",
     ),
 ]
 
@@ -245,7 +291,7 @@ def shows(planted: Source, entry: str, order: str, guard: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.parametrize("fault", [*FAULTS, *LIST_FAULTS], ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_planted_fault_is_found(fault):
     planted = fault.planted()
     assert any(shows(planted, fault.entry, order, guard) for order in ORDERS for guard in (POISON, PLAIN))

@@ -14,7 +14,7 @@ from cuda_sources.tensor_cases import pieces
 from cudashim.build import compiler_missing, need
 from cudashim.hostsim import HostSim
 from devtensor_cupy.compile import SOURCES
-from devtensor_cupy.compile.multi_steps import DECOUPLED, MAXIMIZE, NESTEROV
+from devtensor_cupy.compile.steps import AMSGRAD, DECOUPLED, MAXIMIZE, NESTEROV
 
 SIZES, STEPS, CHUNK, SCALE, LARGEST, LR = (7, 300, 520), 4, 256, 1024.0, 2.0, 0.05
 SKIPPED_STEP = 2
@@ -25,7 +25,7 @@ SETTINGS: list[tuple[str, Any, dict[str, Any], list[float], int]] = [
     ("sgd", dt.optim.SGD, dict(momentum=0.9, nesterov=True, maximize=True), [0.9, 0, 0], NESTEROV | MAXIMIZE),
     ("sgd", dt.optim.SGD, dict(momentum=0.9, dampening=0.5), [0.9, 0.5, 0], 0),
     ("adam", dt.optim.Adam, dict(weight_decay=0.1), [0.9, 0.999, 1e-8, 0.1], 0),
-    ("adam", dt.optim.Adam, dict(amsgrad=True), [0.9, 0.999, 1e-8, 0], 0),
+    ("adam", dt.optim.Adam, dict(amsgrad=True), [0.9, 0.999, 1e-8, 0], AMSGRAD),
     ("adam", dt.optim.AdamW, dict(weight_decay=0.1), [0.9, 0.999, 1e-8, 0.1], DECOUPLED),
 ]
 
@@ -69,18 +69,18 @@ def by_the_runtime(optimizer: Any, options: dict[str, Any]) -> list[list[np.ndar
 class KernelStep:
     """The same by kernels alone: no number is read by the host until the end of a step."""
 
-    def __init__(self, runtime: HostSim, rule: str, settings: list[float], flags: int, amsgrad: bool) -> None:
+    def __init__(self, runtime: HostSim, rule: str, settings: list[float], flags: int) -> None:
         self.runtime, self.rule, self.stream = runtime, rule, runtime.stream()
         self.held = Held(runtime, self.stream, 0)
-        self.arguments, self.amsgrad = [*settings, flags], amsgrad
+        self.arguments: list[Any] = [*settings, flags]
         self.values, self.g = beginning(), [np.zeros(size, np.float32) for size in SIZES]
         self.slots = [[np.zeros(size, np.float32) for size in SIZES] for _ in range(3)]
         self.steps = [np.zeros(1, np.float32) for _ in SIZES]
         self.kernels = {name: runtime.load(SOURCES.of(name)) for name in self.names()}
 
     def names(self) -> list[str]:
-        per_dtype = ["multi_unscale", "multi_square_sums", "multi_clip", f"multi_{self.rule}"]
-        return [f"{name}_float32" for name in per_dtype] + ["norm_of_sums", "steps_advance"]
+        per_dtype = ["multi_unscale", "multi_norm_parts", "multi_clip", f"multi_{self.rule}"]
+        return [f"{name}_float32" for name in per_dtype] + ["norm_of_parts", "steps_advance"]
 
     def launch(self, name: str, blocks: int, *values: Any) -> None:
         entry = name if name in self.kernels else f"{name}_float32"
@@ -95,15 +95,15 @@ class KernelStep:
         blocks = len(pieces(table))
         found, inverse = np.zeros(1, np.float32), np.array([1 / SCALE], np.float32)
         sums, norm = np.zeros(blocks), np.zeros(1, np.float32)
-        addresses = np.array([self.held.address(step) for step in self.steps])
-        peaks = self.slots[2] if self.amsgrad else []
-        slots = {"sgd": [self.slots[0], self.steps], "adam": [*self.slots[:2], self.steps, peaks]}
-        everything = Table([self.values, self.g, *slots[self.rule]], CHUNK)
+        peaks = self.slots[2] if self.arguments[-1] & AMSGRAD else []
+        slots = {"sgd": [self.slots[0]], "adam": [*self.slots[:2], peaks]}[self.rule]
+        everything = Table([self.values, self.g, *slots, self.steps], CHUNK)
+        counts = len(everything.lists) - 1
         self.launch("multi_unscale", blocks, table, inverse, found)
-        self.launch("multi_square_sums", blocks, table, sums)
-        self.launch("norm_of_sums", 1, sums, blocks, norm, None)
+        self.launch("multi_norm_parts", blocks, table, 2.0, sums)
+        self.launch("norm_of_parts", 1, table, sums, 2.0, norm, None)
         self.launch("multi_clip", blocks, table, norm, None, LARGEST)
-        self.launch("steps_advance", 1, addresses, len(SIZES), found)
+        self.launch("steps_advance", 1, everything, counts, None, LR, found)
         self.launch(f"multi_{self.rule}", blocks, everything, None, LR, found, None, *self.arguments)
         self.runtime.synchronize(self.stream)
         return [self.held.back(value) for value in self.values]
@@ -113,7 +113,7 @@ class KernelStep:
 @pytest.mark.parametrize(("rule", "optimizer", "options", "settings", "flags"), SETTINGS)
 def test_a_step_of_kernels_is_a_step_of_the_runtime(rule, optimizer, options, settings, flags, threads):
     wanted = by_the_runtime(optimizer, options)
-    kernels = KernelStep(HostSim(threads=threads), rule, settings, flags, "amsgrad" in options)
+    kernels = KernelStep(HostSim(threads=threads), rule, settings, flags)
     got = [kernels.step(gradients(step)) for step in range(STEPS)]
     for step in range(STEPS):
         for ours, theirs in zip(got[step], wanted[step], strict=True):

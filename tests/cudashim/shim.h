@@ -5,12 +5,19 @@
 #include <cstring>
 #include <utility>
 
+using std::erfc;
 using std::exp;
+using std::expm1;
+using std::fabs;
+using std::log;
+using std::log1p;
 using std::pow;
 using std::sqrt;
+using std::tanh;
 
 #define __global__
 #define __device__ static
+#define METHOD  // `static` means something else there.
 // What is local to a thread of the host lies in one piece, with nothing else in it: so it can be poisoned.
 #define __shared__ static thread_local __attribute__((used))
 #define __syncthreads() shim::block_barrier(__LINE__)

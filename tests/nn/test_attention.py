@@ -25,6 +25,7 @@ from devtensor.nn.attention.flex_attention import (
     noop_mask,
     or_masks,
 )
+from devtensor.ops.attention import masked_softmax
 
 RNG = np.random.default_rng(0)
 Q, K, V = (RNG.normal(size=shape) for shape in ((3, 2, 4), (5, 2, 4), (5, 2, 4)))
@@ -43,6 +44,39 @@ def numbers(value) -> np.ndarray:
 def softmax(x):
     powers = np.exp(x - x.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5,), (3, 1), (2, 3, 5), (2, 1, 1)])
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_a_mask_of_numbers_is_learnt_whatever_it_repeats_along(shape, is_causal):
+    q, k, v = (tensor(x.swapaxes(0, 1)) for x in (Q, K, V))
+    mask = tensor(RNG.normal(size=shape), requires_grad=True)
+
+    def run(mask, query):
+        weights = masked_softmax(query @ k.mT, mask, is_causal, 0.5)
+        return weights @ v
+
+    q.requires_grad_()
+    assert gradcheck(run, (mask, q)) and gradgradcheck(run, (mask, q))
+    half = mask.detach().bfloat16().requires_grad_()
+    run(half, q.detach()).sum().backward()
+    assert half.grad.dtype is devtensor.bfloat16 and half.grad.shape == half.shape
+
+
+def test_dropped_attention_computes_halves_in_float32_and_refuses_mixed_dtypes():
+    q, k, v = (tensor(x.swapaxes(0, 1)).half() * 100 for x in (Q, K, V))
+    devtensor.manual_seed(0)
+    dropped = F.scaled_dot_product_attention(q, k, v, dropout_p=0.5)
+    devtensor.manual_seed(0)
+    wide = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=0.5)
+    assert dropped.dtype is devtensor.float16
+    assert devtensor.equal(dropped, wide.half())
+    with pytest.raises(RuntimeError, match=r"same dtype, but got devtensor\.float16, devtensor\.float32"):
+        F.scaled_dot_product_attention(q, k.float(), v, dropout_p=0.5)
+    with devtensor.autocast("cpu", dtype=devtensor.bfloat16):
+        assert (
+            F.scaled_dot_product_attention(q.float(), k.float(), v, dropout_p=0.5).dtype is devtensor.bfloat16
+        )
 
 
 def expected(layer, q, k, v, added=0.0):
@@ -460,3 +494,15 @@ def test_a_mask_beside_is_causal_hides_what_either_hides():
     both = devtensor.ones(4, 4, dtype=devtensor.bool).tril() & mask
     found = F.scaled_dot_product_attention(*given, attn_mask=mask, is_causal=True)
     devtensor.testing.assert_close(found, F.scaled_dot_product_attention(*given, attn_mask=both))
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+@pytest.mark.parametrize("shape", [(4,), (4, 4), (2, 4, 4), (2, 2, 4, 4), (4, 1)])
+def test_masks_of_halves_are_numbers_to_add(half, shape):
+    given = [devtensor.randn(2, 2, 4, 3).to(getattr(devtensor, half)) for _ in range(3)]
+    for mask in (devtensor.zeros(shape), devtensor.randn(shape) * 3):
+        mask = mask.to(getattr(devtensor, half))
+        found = F.scaled_dot_product_attention(*given, attn_mask=mask)
+        wide = F.scaled_dot_product_attention(*(x.float() for x in given), attn_mask=mask.float())
+        assert found.dtype.name == half
+        np.testing.assert_allclose(numbers(found.float()), numbers(wide), atol=0.05)

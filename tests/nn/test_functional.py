@@ -166,6 +166,15 @@ def test_values(name):
     np.testing.assert_allclose(numbers(call()), expected(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])
+def test_rms_norm_takes_the_eps_of_what_it_is_computed_in(dtype):
+    x = devtensor.full((1, 4), 2.0**-13, dtype=dtype)
+    norm = F.rms_norm(x, (4,))
+    assert norm.dtype is x.dtype
+    # The root of 2**-26 + 2**-23 is three times the number.
+    np.testing.assert_allclose(numbers(norm.real), 1 / 3, rtol=2.0**-8)
+
+
 def test_old_flags_of_a_reduction():
     with pytest.warns(UserWarning, match="reduction='sum'"):
         found = F.mse_loss(tensor(X), tensor(Y), size_average=False)
@@ -288,3 +297,20 @@ def test_a_target_that_is_no_class_is_refused():
 def test_a_target_out_of_bounds_names_the_loss_first():
     with pytest.raises(IndexError, match=r"^\[cross_entropy\] Target 7 is out of bounds for 3 classes"):
         F.cross_entropy(devtensor.zeros(2, 3), devtensor.tensor([0, 7]))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("given", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("bias", ["float64", "float32", "bfloat16", "int64"])
+def test_the_bias_of_a_transposed_convolution_follows_lines_and_planes(dims, given, bias):
+    function = getattr(F, f"conv_transpose{dims}d")
+    ones = devtensor.ones(1, 2, *(3,) * dims, dtype=getattr(devtensor, given))
+    added = devtensor.tensor([1, 2]).to(getattr(devtensor, bias))
+    if given != bias and (dims == 3 or given == "bfloat16"):
+        with pytest.raises(RuntimeError, match="bias type"):
+            function(ones, ones.expand(2, -1, *ones.shape[2:]), added)
+        return
+    found = function(ones, ones.expand(2, -1, *ones.shape[2:]), added)
+    plain = function(ones, ones.expand(2, -1, *ones.shape[2:]))
+    assert found.dtype is ones.dtype
+    assert devtensor.equal(found - plain, added.to(ones.dtype).view(2, *(1,) * dims).expand_as(plain))

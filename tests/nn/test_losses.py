@@ -183,9 +183,11 @@ def test_ctc_forgives_what_cannot_be():
     targets = devtensor.tensor([[1, 1], [2, 3]])
     strict = F.ctc_loss(x.log_softmax(-1), targets, (2, 2), (2, 2), reduction="none")
     assert strict[0].item() == math.inf and strict[1].item() < math.inf
-    F.ctc_loss(x.log_softmax(-1), targets, (2, 2), (2, 2), reduction="sum", zero_infinity=True).backward()
-    gradient = numbers(x.grad)
-    assert not gradient[:, 0].any() and np.isfinite(gradient).all() and gradient[:, 1].any()
+    logs = x.log_softmax(-1)
+    logs.retain_grad()
+    F.ctc_loss(logs, targets, (2, 2), (2, 2), reduction="sum", zero_infinity=True).backward()
+    for gradient in (numbers(logs.grad), numbers(x.grad)):
+        assert not gradient[:, 0].any() and np.isfinite(gradient).all() and gradient[:, 1].any()
 
 
 SMOOTH = {
@@ -268,3 +270,26 @@ def test_adaptive_log_softmax_is_a_distribution():
     assert layer.predict(x).tolist() == numbers(logs).argmax(1).tolist()
     with pytest.raises(ArgumentError, match="sorted in an increasing order"):
         nn.AdaptiveLogSoftmaxWithLoss(6, 12, [7, 3])
+
+
+@pytest.mark.parametrize("loss", [F.huber_loss, F.soft_margin_loss])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("given", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize("wanted", ["bfloat16", "float16", "float64"])
+def test_losses_in_the_dtype_of_their_input(loss, reduction, given, wanted):
+    x, y = (tensor(a).to(getattr(devtensor, d)).requires_grad_() for a, d in ((X, given), (SIGNS, wanted)))
+    found = loss(x, y, reduction=reduction)
+    exact = loss(x.detach().double(), y.detach().double(), reduction=reduction)
+    assert found.dtype is x.dtype
+    np.testing.assert_allclose(numbers(found.double()), numbers(exact), rtol=2e-2)
+    found.sum().backward()
+    assert [x.grad.dtype, y.grad.dtype] == [x.dtype, y.dtype]
+    with devtensor.autocast("cpu"):
+        assert loss(x, y, reduction=reduction).dtype is devtensor.float32
+        assert loss(x.double(), y, reduction=reduction).dtype is devtensor.float64
+
+
+@pytest.mark.parametrize("loss", [F.huber_loss, F.soft_margin_loss])
+def test_losses_of_integers_hold_no_fractions(loss):
+    with pytest.raises(RuntimeError, match=r"can't be cast to int64|not implemented for int64"):
+        loss(devtensor.tensor([1, 2]), devtensor.tensor([0.5, 1.0]))

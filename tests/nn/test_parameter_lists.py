@@ -65,3 +65,63 @@ def test_clipping_edge_cases():
     half.grad = devtensor.full((1000,), 100.0, dtype=devtensor.float16)
     assert nn.utils.clip_grad_norm_(half, 1.0).item() == pytest.approx(100 * 1000**0.5)
     assert half.grad.dtype is devtensor.float16
+
+
+ORDERS = [2.0, 1.0, 3.0, 0.5, 0.0, -1.0, float("inf"), float("-inf"), float("nan")]
+GRADIENTS = {
+    "finite": [[1.0, -3.0], [2.0, 0.5]],
+    "zeros": [[0.0, 0.0], [0.0]],
+    "a zero": [[0.0, 2.0], [-0.5]],
+    "nan": [[float("nan"), 1.0], [2.0]],
+    "inf": [[float("inf"), 1.0], [2.0]],
+    "complex": [[3 + 4j, 1.0], [2j]],
+    "nothing": [[], [1.0]],
+}
+
+
+def total(library, values, order):
+    """The total norm, or the class of the error."""
+    grads = [library.tensor(value, dtype=None if value else library.float32) for value in values]
+    try:
+        return library.nn.utils.get_total_norm(grads, order).item()
+    except RuntimeError:
+        return "refused"
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")  # PyTorch's, of order 0
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_total_norms_are_pytorch_s(name, order, torch):
+    wanted, found = (total(library, GRADIENTS[name], order) for library in (torch, devtensor))
+    assert found == (wanted if wanted == "refused" else pytest.approx(wanted, rel=1e-6, nan_ok=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "expected"),
+    [
+        ("nan", float("inf"), float("nan")),
+        ("nan", float("-inf"), float("nan")),
+        ("nan", 0.0, 2.0),
+        ("inf", float("-inf"), 1.0),
+        ("inf", 2.0, float("inf")),
+        ("complex", 2.0, 30**0.5),
+        ("nothing", 1.0, 1.0),
+        ("nothing", float("inf"), "refused"),
+        ("nothing", -1.0, "refused"),
+    ],
+)
+def test_total_norms_of_unusual_gradients(name, order, expected):
+    found = total(devtensor, GRADIENTS[name], order)
+    assert found == (expected if expected == "refused" else pytest.approx(expected, rel=1e-6, nan_ok=True))
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1.0, [1.0, -1.0, 0.25]), (-0.5, [-0.5] * 3), (float("inf"), [4.0, -2.0, 0.25])]
+)
+def test_clipping_by_value_keeps_nan(limit, expected):
+    params = [nn.Parameter(devtensor.zeros(4, dtype=kind)) for kind in (devtensor.float32, devtensor.float64)]
+    for param in params:
+        param.grad = devtensor.tensor([4.0, -2.0, 0.25, float("nan")], dtype=param.dtype)
+    nn.utils.clip_grad_value_(params, limit)
+    for param in params:
+        assert to_numpy(param.grad)[:3].tolist() == expected and np.isnan(to_numpy(param.grad)[3])

@@ -333,3 +333,51 @@ def test_printing():
         "  (dropout2): Dropout(p=0.1, inplace=False)\n"
         ")"
     )
+
+
+def _hooked(layer):
+    layer.linear1.register_forward_hook(lambda *call: None)
+
+
+# What keeps PyTorch from its fast path -> how a layer or its input comes to be so.
+SLOW: dict[str, dict] = {
+    "training": {"prepare": lambda layer: layer.train()},
+    "a hook": {"prepare": _hooked},
+    "switched off": {"enabled": False},
+    "gradients": {"grad": True},
+    "one sequence": {"source": SOURCE[0]},
+    "other eps": {"prepare": lambda layer: setattr(layer.norm1, "eps", 0.1)},
+    "sequence first": {"options": {"batch_first": False}},
+    "one head": {"options": {"nhead": 1}},
+    "no bias": {"options": {"bias": False}},
+    "another activation": {"options": {"activation": F.silu}},
+}
+
+
+def _under_autocast(half, options=None, prepare=None, enabled=True, grad=False, source=SOURCE):
+    layer = layer_of(nn.TransformerEncoderLayer, **(options or {})).float().eval()
+    if prepare is not None:
+        prepare(layer)
+    devtensor.backends.mha.set_fastpath_enabled(enabled)
+    try:
+        with devtensor.set_grad_enabled(grad), devtensor.autocast("cpu", dtype=getattr(devtensor, half)):
+            return layer, layer(tensor(source).float())
+    finally:
+        devtensor.backends.mha.set_fastpath_enabled(True)
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+@pytest.mark.parametrize("options", [{}, {"norm_first": True}, {"activation": "gelu"}])
+def test_where_pytorch_takes_its_fast_path_autocast_ends_in_a_half(half, options):
+    layer, found = _under_autocast(half, options)
+    wanted = Reference(layer, options.get("activation", "relu")).encoder(SOURCE)
+    assert found.dtype.name == half
+    np.testing.assert_allclose(numbers(found.double()), wanted, atol=0.1)
+    stack = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    with devtensor.inference_mode(), devtensor.autocast("cpu", dtype=half):
+        assert stack(tensor(SOURCE).float()).dtype.name == half
+
+
+@pytest.mark.parametrize("reason", SLOW)
+def test_elsewhere_it_ends_in_float32(reason):
+    assert _under_autocast("bfloat16", **SLOW[reason])[1].dtype is devtensor.float32

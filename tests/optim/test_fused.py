@@ -94,7 +94,7 @@ def test_who_divides_by_itself():
         ("SGD", True, True),
         ("Adam", True, True),
         ("AdamW", True, True),
-        ("Adagrad", True, False),
+        ("Adagrad", True, True),
         ("SGD", False, False),
         ("Adam", None, False),
     ]:

@@ -23,7 +23,6 @@ REFUSED = {
     "cuda": ["CUDAGraph", "graph", "make_graphed_callables", "use_mem_pool", "MemPool"],
     "_dynamo": ["explain", "export"],
     "utils.cpp_extension": ["load", "load_inline", "CUDAExtension", "CppExtension", "BuildExtension"],
-    "nn.parallel": ["gather", "scatter", "replicate", "parallel_apply"],
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devtensor_cupy.compile.registry import ELEMENTS, family
-from devtensor_cupy.compile.rows import FORMS
+from devtensor_cupy.compile.softmaxes import FORMS
 
 ALONG = r"""
 // Rows of numbers that lie `inner` apart: row i begins at first(i).
@@ -27,14 +27,27 @@ __device__ void softmax_along(const T* input, T* out, long long rows, long long 
 }
 template <class T>
 __device__ void softmax_backward_along(const T* out, const T* gradient, T* result, long long rows,
-                                       long long columns, long long inner) {
+                                       long long columns, long long inner, double scale) {
     typedef WIDE(T) W;
     for (long long i = global_thread(); i < rows; i += all_threads()) {
         long long begin = first(i, columns, inner), end = begin + columns * inner;
         W sum = 0;
         for (long long k = begin; k < end; k += inner) sum += (W)widen(out[k]) * (W)widen(gradient[k]);
         for (long long k = begin; k < end; k += inner) {
-            result[k] = rounded<T>((W)widen(out[k]) * ((W)widen(gradient[k]) - sum));
+            result[k] = rounded<T>((W)widen(out[k]) * ((W)widen(gradient[k]) - sum) * (W)scale);
+        }
+    }
+}
+template <class T>
+__device__ void log_softmax_backward_along(const T* out, const T* gradient, T* result, long long rows,
+                                           long long columns, long long inner) {
+    typedef WIDE(T) W;
+    for (long long i = global_thread(); i < rows; i += all_threads()) {
+        long long begin = first(i, columns, inner), end = begin + columns * inner;
+        W sum = 0;
+        for (long long k = begin; k < end; k += inner) sum += (W)widen(gradient[k]);
+        for (long long k = begin; k < end; k += inner) {
+            result[k] = rounded<T>((W)widen(gradient[k]) - exp((W)widen(out[k])) * sum);
         }
     }
 }
@@ -54,8 +67,13 @@ extern "C" __global__ void along_log_softmax_@dtype(
     softmax_along<LOGARITHMS>(input, out, rows, columns, inner);
 }
 extern "C" __global__ void along_softmax_backward_@dtype(
+    const @T* out, const @T* gradient, @T* result, long long rows, long long columns, long long inner,
+    double scale) {
+    softmax_backward_along(out, gradient, result, rows, columns, inner, scale);
+}
+extern "C" __global__ void along_log_softmax_backward_@dtype(
     const @T* out, const @T* gradient, @T* result, long long rows, long long columns, long long inner) {
-    softmax_backward_along(out, gradient, result, rows, columns, inner);
+    log_softmax_backward_along(out, gradient, result, rows, columns, inner);
 }
 """
 

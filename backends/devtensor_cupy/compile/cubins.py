@@ -22,8 +22,8 @@ def cache_folder() -> Path | None:
     chosen = os.environ.get(FOLDER)
     if chosen is not None:
         return Path(chosen) if chosen else None
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "devtensor" / "cubins"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return None if base.startswith("~") else Path(base) / "devtensor" / "cubins"
 
 
 def key_of(source: Source, arch: int, options: tuple[str, ...], version: tuple[int, int]) -> str:
@@ -39,15 +39,24 @@ def cubin(
     compile: Compile = nvrtc.compile_cubin,
     version: Callable[[], tuple[int, int]] = nvrtc.version,
 ) -> bytes:
-    """The source's cubin, compiled if nobody has before; a folder that cannot be written only costs time."""
+    """The source's cubin, compiled if nobody has before; a folder that cannot be used only costs time."""
     folder = cache_folder()
     kept = None if folder is None else folder / key_of(source, arch, options, version())
-    if kept is not None and kept.is_file():
-        return kept.read_bytes()
+    found = None if kept is None else content_of(kept)
+    if found is not None:
+        return found
     made = compile(source.text, source.name, arch, options)
     if kept is not None:
         keep(kept, made)
     return made
+
+
+def content_of(path: Path) -> bytes | None:
+    """What a file holds; None if there is none, or another user's."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def keep(path: Path, content: bytes) -> None:
@@ -55,8 +64,11 @@ def keep(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)
+    except OSError:
+        return
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         os.replace(name, path)
     except OSError:
-        return
+        Path(name).unlink(missing_ok=True)

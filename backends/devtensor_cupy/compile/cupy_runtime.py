@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,17 +20,38 @@ TO_DEVICE, TO_HOST, WITHIN = 1, 2, 3
 """cudaMemcpyKind."""
 
 
+class Bound(threading.local):
+    """The devices whose contexts this thread has."""
+
+    def __init__(self) -> None:
+        self.devices: set[int] = set()
+
+    def bind(self, device: int) -> None:
+        """Give the thread the context of the device, which is the current one.
+
+        CUDA's own functions do so by themselves. The driver's launch does not, and fails in a fresh thread.
+        """
+        cupy.cuda.runtime.memGetInfo()
+        self.devices.add(device)
+
+
+bound = Bound()
+
+
 class Kernels:
     """A loaded cubin and its kernels."""
 
     def __init__(self, source: Source, content: bytes) -> None:
         self.source = source
+        self.device = cupy.cuda.runtime.getDevice()
         self.module = cupy.cuda.Module()
         self.module.load(content)
         self.functions = {name: self.module.get_function(name) for name in source.entries}
 
     def start(self, entry: str, blocks: int, arguments: Packed, stream: Any) -> None:
         """Run a kernel on a stream of the device that this was loaded on."""
+        if self.device not in bound.devices:
+            bound.bind(self.device)
         function, threads = self.functions[entry], self.source.entries[entry].launch.threads
         driver.launchKernel(function.ptr, blocks, 1, 1, threads, 1, 1, 0, stream.ptr, arguments.address, 0)
 
@@ -79,7 +101,10 @@ class CupyRuntime:
         stream.synchronize()
 
     def upload(self, address: int, host: memoryview, stream: Any) -> None:
-        self.runtime.memcpyAsync(address, address_of(host), host.nbytes, TO_DEVICE, stream.ptr)
+        place = address_of(host)
+        self.runtime.memcpyAsync(address, place, host.nbytes, TO_DEVICE, stream.ptr)
+        if place not in self.hosts:
+            stream.synchronize()
 
     def download(self, host: memoryview, address: int, stream: Any) -> None:
         place = address_of(host)

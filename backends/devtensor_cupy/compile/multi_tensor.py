@@ -1,4 +1,4 @@
-"""Kernels over many tensors in one launch: unscaling with the inf check, the norm of all, and clipping by it.
+"""Kernels over many tensors in one launch: unscaling with the inf check, clipping by a norm and by value.
 
 The tensors come as a table in device memory (`pack_table`): where each lies and how long it is, and which
 chunk of which tensor each block takes.
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 
-from devtensor_cupy.compile.prelude import PRELUDE
-from devtensor_cupy.compile.registry import CHUNKS, ONE_BLOCK, family, source
+from devtensor_cupy.compile.registry import CHUNKS, family
 
-CHUNK = 65536
+CHUNK = 8192
+"""Elements of a block: few enough that tensors of a million busy a whole device."""
 
 TABLE = r"""
 // tensors, lists, blocks, chunk; addresses[lists][tensors]; sizes[tensors]; (tensor, begin)[blocks]
@@ -32,53 +32,56 @@ template <class T> __device__ T* tensor_at(const long long* table, int list, lon
 """
 
 SCALING = r"""
-template <class T> __device__ void unscale(const long long* table, const float* inverse, float* found) {
+// Elements of a thread that are on their way at a time: one alone would leave memory idle.
+const int AHEAD = 4;
+
+// Every element of the block's piece becomes what `value` makes of it.
+template <class T, class Value> __device__ void changed(const long long* table, Value value) {
     Piece piece = piece_of(table);
-    T* gradient = tensor_at<T>(table, 0, piece.tensor);
-    WIDE(T) factor = *inverse;
-    bool good = true;
-    for (long long i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
-        T result = rounded<T>(widen(gradient[i]) * factor);
-        gradient[i] = result;
-        good = good && is_finite(widen(result));
+    T* values = tensor_at<T>(table, 0, piece.tensor);
+    for (long long first = piece.begin + threadIdx.x; first < piece.end; first += AHEAD * blockDim.x) {
+        T now[AHEAD] = {};
+        #pragma unroll
+        for (int k = 0; k < AHEAD; ++k) {
+            long long i = first + k * blockDim.x;
+            if (i < piece.end) now[k] = values[i];
+        }
+        #pragma unroll
+        for (int k = 0; k < AHEAD; ++k) {
+            long long i = first + k * blockDim.x;
+            if (i < piece.end) values[i] = value(widen(now[k]));
+        }
     }
-    if (!good) atomicExch(found, 1.0f);
 }
 
-template <class T> __device__ void square_sums(const long long* table, double* sums) {
-    Piece piece = piece_of(table);
-    const T* values = tensor_at<T>(table, 0, piece.tensor);
-    WIDE(T) sum = 0;
-    for (long long i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
-        WIDE(T) value = widen(values[i]);
-        sum += value * value;
-    }
-    double total = block_sum((double)sum);
-    if (threadIdx.x == 0) sums[blockIdx.x] = total;
+template <class T> __device__ void unscale(const long long* table, const float* inverse, float* found) {
+    typedef WIDE(T) W;
+    W factor = *inverse;
+    bool good = true;
+    changed<T>(table, [&](W gradient) -> T {
+        T result = rounded<T>(gradient * factor);
+        good = good && is_finite(widen(result));
+        return result;
+    });
+    if (!good) atomicExch(found, 1.0f);
 }
 
 template <class T>
 __device__ void clip(const long long* table, const float* norm, const double* wide_norm, double largest) {
-    Piece piece = piece_of(table);
-    T* gradient = tensor_at<T>(table, 0, piece.tensor);
+    typedef WIDE(T) W;
     double ratio = largest / ((norm ? (double)*norm : *wide_norm) + 1e-6);
-    WIDE(T) factor = ratio > 1.0 ? 1.0 : ratio;
-    for (long long i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
-        gradient[i] = rounded<T>(widen(gradient[i]) * factor);
-    }
+    W factor = ratio > 1.0 ? 1.0 : ratio;
+    changed<T>(table, [=](W gradient) -> T { return rounded<T>(gradient * factor); });
 }
 
-"""
-
-NORM_OF_SUMS = r"""
-// The norm from all blocks' sums, in a fixed order: the same bits each time. One of the two takes it.
-extern "C" __global__ void norm_of_sums(const double* sums, long long count, float* norm, double* wide_norm) {
-    double sum = 0;
-    for (long long i = threadIdx.x; i < count; i += blockDim.x) sum += sums[i];
-    double total = block_sum(sum);
-    if (threadIdx.x) return;
-    if (norm) *norm = sqrt(total);
-    if (wide_norm) *wide_norm = sqrt(total);
+// NaN stays; all others become a limit that is below 0.
+template <class T> __device__ void clamp(const long long* table, double limit) {
+    typedef WIDE(T) W;
+    W low = -limit, high = limit;
+    changed<T>(table, [=](W gradient) -> T {
+        W raised = gradient < low ? low : gradient;
+        return rounded<T>(raised > high ? high : raised);
+    });
 }
 """
 
@@ -86,17 +89,16 @@ SCALING_ENTRIES = r"""
 extern "C" __global__ void multi_unscale_@dtype(const long long* table, const float* inverse, float* found) {
     unscale<@T>(table, inverse, found);
 }
-extern "C" __global__ void multi_square_sums_@dtype(const long long* table, double* sums) {
-    square_sums<@T>(table, sums);
-}
 extern "C" __global__ void multi_clip_@dtype(
     const long long* table, const float* norm, const double* wide_norm, double largest) {
     clip<@T>(table, norm, wide_norm, largest);
 }
+extern "C" __global__ void multi_clamp_@dtype(const long long* table, double limit) {
+    clamp<@T>(table, limit);
+}
 """
 
 MULTI_TENSOR = family("multi_tensor", TABLE + SCALING, SCALING_ENTRIES, {"multi_": CHUNKS})
-NORM = source("norm", PRELUDE + NORM_OF_SUMS, {"norm_of_sums": ONE_BLOCK})
 
 
 def pack_table(lists: Sequence[Sequence[int]], sizes: Sequence[int], chunk: int = CHUNK) -> tuple[bytes, int]:

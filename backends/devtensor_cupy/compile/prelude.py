@@ -88,6 +88,6 @@ template <class W> __device__ W block_largest(W value) {
 """
 
 
-def instance(template: str, dtype: str) -> str:
+def instance(template: str, dtype: str, types: dict[str, str] = C_TYPES) -> str:
     """A template for one dtype: `@dtype` becomes its name, `@T` the type that holds it."""
-    return template.replace("@dtype", dtype).replace("@T", C_TYPES[dtype])
+    return template.replace("@dtype", dtype).replace("@T", types[dtype])

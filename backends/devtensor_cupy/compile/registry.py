@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from devtensor_cupy.compile.prelude import C_TYPES, PRELUDE, instance
 
 ENTRY = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
-KINDS = {"long long": "int64", "int": "int32", "float": "float32", "double": "float64"}
+KINDS = {
+    "long long": "int64", "int": "int32", "float": "float32", "double": "float64", "Walk": "walk",
+    "Axes": "axes",
+}  # fmt: skip
 LARGEST_GRID = 2**31 - 1
 ENOUGH_BLOCKS = 4096
 """Grid-stride kernels gain nothing from more."""
@@ -69,7 +72,7 @@ class Source:
 
 
 def kind_of(parameter: str) -> str:
-    """The kind of a declared parameter: "pointer", or its dtype."""
+    """The kind of a declared parameter: "pointer", its dtype, or the structure that it is."""
     if "*" in parameter:
         return "pointer"
     declared = parameter.rsplit(" ", 1)[0].removeprefix("const ")

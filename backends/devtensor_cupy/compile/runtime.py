@@ -55,7 +55,7 @@ class Runtime(Protocol):
         ...
 
     def upload(self, address: int, host: memoryview, stream: Any) -> None:
-        """Copy to the device; pinned memory must stay as it is until the copy has run."""
+        """Copy to the device; pinned memory must stay as it is until then, other memory is waited for."""
         ...
 
     def download(self, host: memoryview, address: int, stream: Any) -> None:

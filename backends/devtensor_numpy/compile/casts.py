@@ -1,8 +1,4 @@
-"""Casts between the half types and float32 in machine code: by their bits, the same on every processor.
-
-Instructions that do the same exist, but not everywhere, and differ where it matters: some make subnormal
-bfloat16 zero, some change the bits of a NaN.
-"""
+"""Casts between the half types and float32 in machine code."""
 
 from __future__ import annotations
 
@@ -15,91 +11,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from devtensor_numpy.compile.conversions import NAMES, TYPES, conversions
 from devtensor_numpy.compile.machine import Code, Unavailable, processor
 
-# %x is the element read, %y the one to write.
-BODIES = {
-    "float16_up": (
-        "i16",
-        "i32",
-        """
-  %wide = zext i16 %x to i32
-  %magnitude = and i32 %wide, u0x7FFF
-  %top = and i32 %wide, u0x8000
-  %sign = shl i32 %top, 16
-  %moved = shl i32 %magnitude, 13
-  %normal = add i32 %moved, u0x38000000
-  %lifted = add i32 %moved, u0x70000000
-  %special = icmp ugt i32 %magnitude, u0x7BFF
-  %large = select i1 %special, i32 %lifted, i32 %normal
-  %placed = add i32 %moved, u0x38800000
-  %beside = bitcast i32 %placed to float
-  %apart = fsub float %beside, 0x3F10000000000000
-  %tiny = bitcast float %apart to i32
-  %subnormal = icmp ult i32 %magnitude, u0x400
-  %found = select i1 %subnormal, i32 %tiny, i32 %large
-  %y = or i32 %found, %sign
-""",
-    ),
-    "float16_down": (
-        "i32",
-        "i16",
-        """
-  %magnitude = and i32 %x, u0x7FFFFFFF
-  %high = lshr i32 %x, 16
-  %sign = and i32 %high, u0x8000
-  %kept = lshr i32 %magnitude, 13
-  %odd = and i32 %kept, 1
-  %raised = add i32 %magnitude, u0xFFF
-  %rounded = add i32 %raised, %odd
-  %moved = lshr i32 %rounded, 13
-  %normal = sub i32 %moved, u0x1C000
-  %over = icmp ugt i32 %magnitude, u0x477FEFFF
-  %bounded = select i1 %over, i32 u0x7C00, i32 %normal
-  %value = bitcast i32 %magnitude to float
-  %shifted = fadd float %value, 0.5
-  %bits = bitcast float %shifted to i32
-  %tiny = sub i32 %bits, u0x3F000000
-  %subnormal = icmp ult i32 %magnitude, u0x38800000
-  %finite = select i1 %subnormal, i32 %tiny, i32 %bounded
-  %payload = and i32 %kept, u0x3FF
-  %none = icmp eq i32 %payload, 0
-  %some = select i1 %none, i32 1, i32 %payload
-  %quiet = or i32 %some, u0x7C00
-  %nan = icmp ugt i32 %magnitude, u0x7F800000
-  %found = select i1 %nan, i32 %quiet, i32 %finite
-  %signed = or i32 %found, %sign
-  %y = trunc i32 %signed to i16
-""",
-    ),
-    "bfloat16_up": (
-        "i16",
-        "i32",
-        """
-  %wide = zext i16 %x to i32
-  %y = shl i32 %wide, 16
-""",
-    ),
-    "bfloat16_down": (
-        "i32",
-        "i16",
-        """
-  %magnitude = and i32 %x, u0x7FFFFFFF
-  %kept = lshr i32 %x, 16
-  %odd = and i32 %kept, 1
-  %raised = add i32 %x, u0x7FFF
-  %rounded = add i32 %raised, %odd
-  %finite = lshr i32 %rounded, 16
-  %sign = and i32 %kept, u0x8000
-  %quiet = or i32 %sign, u0x7FC0
-  %nan = icmp ugt i32 %magnitude, u0x7F800000
-  %found = select i1 %nan, i32 %quiet, i32 %finite
-  %y = trunc i32 %found to i16
-""",
-    ),
-}
 LOOP = """
-define void @{name}(ptr noalias nocapture readonly %source, ptr noalias nocapture %target, i64 %count) \
+define void @cast_{name}(ptr noalias nocapture readonly %source, ptr noalias nocapture %target, i64 %count) \
 nounwind "prefer-vector-width"="512" {{
 before:
   %any = icmp sgt i64 %count, 0
@@ -108,7 +24,7 @@ each:
   %i = phi i64 [ 0, %before ], [ %next, %each ]
   %from = getelementptr inbounds {read}, ptr %source, i64 %i
   %x = load {read}, ptr %from
-{body}
+  %y = call {written} @{name}({read} %x)
   %to = getelementptr inbounds {written}, ptr %target, i64 %i
   store {written} %y, ptr %to
   %next = add nuw nsw i64 %i, 1
@@ -126,12 +42,20 @@ HARD = np.array(
 )
 
 
-def text() -> str:
-    """The casts as LLVM reads them."""
-    return "".join(
-        LOOP.format(name=name, read=read, written=written, body=body)
-        for name, (read, written, body) in BODIES.items()
-    )
+def text(features: str) -> str:
+    """The casts as LLVM reads them, for a processor with these features."""
+    loops = [
+        LOOP.format(name=name, read=read, written=written)
+        for name in NAMES
+        for read, written in [TYPES[name.split("_")[1]]]
+    ]
+    return conversions(features) + "".join(loops)
+
+
+def compiled(features: str) -> dict[str, Any]:
+    """Name -> function."""
+    found = Code("casts", text(features)).functions({f"cast_{name}": TYPE for name in NAMES})
+    return {name: found[f"cast_{name}"] for name in NAMES}
 
 
 class Casts:
@@ -167,7 +91,7 @@ class Casts:
 
     def _made(self) -> dict[str, Any]:
         try:
-            made = Code("casts", text()).functions(dict.fromkeys(BODIES, TYPE))
+            made = compiled(processor().features)
             check(made)
         except Unavailable as reason:
             self.state = str(reason)

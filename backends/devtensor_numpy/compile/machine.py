@@ -60,10 +60,13 @@ def version_of(llvm: Any) -> tuple[int, ...]:
 
 @lru_cache(1)
 def processor() -> Processor:
-    """This one."""
+    """This one.
+
+    Errors: Unavailable as `binding` raises it.
+    """
+    llvm = binding()
     import llvmlite
 
-    llvm = _binding()
     triple = llvm.get_process_triple()
     if os.name == "nt":
         # LLVM's loader in memory knows ELF best, whatever the system's own format is.

@@ -233,7 +233,7 @@ def matrix_exp(lib: Library, x: Array) -> Array:
     if not x.size:
         return x.copy()
     wide = x.astype(lib.dtypes["complex128" if x.dtype.kind == "c" else "float64"])
-    norm = xp.amax(xp.sum(xp.absolute(wide), axis=-2), axis=-1)
+    norm = xp.amax(lib.total(xp.absolute(wide), axis=-2), axis=-1)
     known = xp.where(xp.isfinite(norm), norm, 0.0)
     halvings = xp.ceil(xp.log2(xp.maximum(known / PADE_REACH, 1.0)))
     result = quotient(lib, wide / xp.exp2(halvings)[..., None, None])

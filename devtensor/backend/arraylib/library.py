@@ -20,15 +20,20 @@ class Library:
 
     `host` says that reading an array's values costs nothing, so that kernels may check divisors and indices.
     `add_at(target, index, values)` adds in place, as often as an index occurs; by default NumPy's `add.at`.
+    `total` is the library's sum: on a host the reduction of its addition, where there is one, so that a
+    warning of an overflow names the kernel, not a module of the library's.
     """
 
     xp: Any
     host: bool = True
     add_at: Any = None
     dtypes: dict[str, Any] = field(init=False)
+    total: Any = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtypes", find_dtypes(self.xp))
+        reduce = getattr(self.xp.add, "reduce", None) if self.host else None
+        object.__setattr__(self, "total", reduce or self.xp.sum)
         if self.add_at is None:
             object.__setattr__(self, "add_at", self.xp.add.at)
 

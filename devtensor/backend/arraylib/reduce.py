@@ -80,7 +80,7 @@ def softmax(lib: Library, x: Array, dim: int) -> Array:
     result = shifted(lib, x, dim)
     result = lib.xp.exp(result, out=result)
     axis = dim if x.ndim else None
-    result /= lib.xp.sum(result, axis=axis, keepdims=True)
+    result /= lib.total(result, axis=axis, keepdims=True)
     return result
 
 
@@ -88,7 +88,7 @@ def log_softmax(lib: Library, x: Array, dim: int) -> Array:
     """x - log(sum(exp(x))) along `dim`, after subtracting the maximum."""
     result = shifted(lib, x, dim)
     axis = dim if x.ndim else None
-    result -= lib.xp.log(lib.xp.sum(lib.xp.exp(result), axis=axis, keepdims=True))
+    result -= lib.xp.log(lib.total(lib.xp.exp(result), axis=axis, keepdims=True))
     return result
 
 

@@ -133,7 +133,8 @@ def convolution_grad_weight(
     padded = pad_planes(lib, x, padding, padding, 0)
     seen = columns(lib, padded, window, counts, stride, dilation, groups)
     grouped = g.reshape(g.shape[0], groups, g.shape[1] // groups, math.prod(counts))
-    return lib.xp.matmul(grouped, seen.swapaxes(2, 3)).sum(axis=0, dtype=x.dtype).reshape(weight_shape)
+    parts = lib.xp.matmul(grouped, seen.swapaxes(2, 3))
+    return lib.total(parts, axis=0, dtype=x.dtype).reshape(weight_shape)
 
 
 def max_pool(

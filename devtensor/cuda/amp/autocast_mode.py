@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor import amp
-from devtensor.amp.custom_function import _cast as cast_on
+from devtensor.amp.autocast_mode import _cast as cast_on
 from devtensor.amp.older_names import warn_older
 from devtensor.core.dtype import float16
 

@@ -109,12 +109,15 @@ def flex_attention(
     output = weights.to(query.dtype) @ value.to(query.dtype)
     if return_aux is None and not return_lse:
         return output
+    return output, _beside(scores, blind, return_aux)
+
+
+def _beside(scores: Any, blind: Any, wanted: AuxRequest | None) -> Any:
+    """The logarithms of summed exponentials, minus infinity where nothing is seen, or all that is wanted."""
     lse = where(blind.squeeze(-1), -math.inf, where(blind, 0.0, scores).logsumexp(-1))
-    if return_aux is None:
-        return output, lse
-    return output, AuxOutput(
-        lse if return_aux.lse else None, scores.amax(-1) if return_aux.max_scores else None
-    )
+    if wanted is None:
+        return lse
+    return AuxOutput(lse if wanted.lse else None, scores.amax(-1) if wanted.max_scores else None)
 
 
 def _scores(query: Any, key: Any, score_mod: Any, block_mask: BlockMask | None, scale: float | None) -> Any:

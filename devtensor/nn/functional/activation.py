@@ -18,9 +18,9 @@ from devtensor.functions.activations import along
 from devtensor.ops import activation as ops
 from devtensor.ops import piecewise
 from devtensor.ops import softmax as softmaxes
+from devtensor.ops.activation import relu as _relu
 from devtensor.ops.compare import where
 from devtensor.ops.create import full
-from devtensor.ops.elementwise import relu as _relu
 from devtensor.ops.functions import log, tanh
 from devtensor.ops.gathering import scatter
 from devtensor.ops.hyperbolic import sigmoid

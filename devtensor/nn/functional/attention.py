@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.core.errors import DTypeError, OptionError, ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor, strides_of
 from devtensor.nn.functional.dropout import dropout
 from devtensor.ops.attention import attention, attention_weights
 from devtensor.ops.linalg import matmul
+from devtensor.ops.norm import in_dtype
+from devtensor.ops.reduce import widened
 
 __all__ = ["scaled_dot_product_attention"]
 
 
+@one_op("lower", name="attention")
 def scaled_dot_product_attention(
     query: Any,
     key: Any,
@@ -50,8 +54,21 @@ def scaled_dot_product_attention(
         key, value = (_shared(query, t) for t in (key, value))
     if not dropout_p:
         return attention(query, key, value, attn_mask, is_causal, scale)
-    weights = attention_weights(query, key, attn_mask, is_causal, scale)
-    return matmul(dropout(weights, dropout_p, True), value)
+    return _with_dropout(query, key, value, attn_mask, dropout_p, is_causal, scale)
+
+
+def _with_dropout(
+    query: Tensor, key: Tensor, value: Tensor, mask: Any, p: float, is_causal: bool, scale: float | None
+) -> Tensor:
+    """Attention whose weights are dropped with probability `p`; half types are computed in float32."""
+    dtypes = [t.kind.dtype for t in (query, key, value)]
+    if len(set(dtypes)) > 1:
+        raise DTypeError(
+            "[scaled_dot_product_attention] Expected query, key, and value to have the same dtype, but got "
+            f"{dtypes[0]}, {dtypes[1]} and {dtypes[2]}"
+        )
+    weights = attention_weights(widened(query), widened(key), mask, is_causal, scale)
+    return in_dtype(matmul(dropout(weights, p, True), widened(value)), dtypes[0])
 
 
 def _check(query: Any, key: Any, value: Any, mask: Any) -> None:

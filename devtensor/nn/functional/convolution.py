@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.core.dtype import bfloat16
 from devtensor.core.errors import DTypeError, ShapeError
 from devtensor.core.naming import named
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import conv as ops
 from devtensor.ops.norm import in_dtype
-from devtensor.ops.shape import getitem, pad, per_channel, permute
+from devtensor.ops.shape import getitem, per_channel, permute
+from devtensor.ops.windows import pad
 
 __all__ = [
     "conv1d",
@@ -24,10 +27,10 @@ __all__ = [
 ]
 
 
-def with_bias(output: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Add one number for each channel. Where autocast lowered the weight, the bias follows.
+def with_bias(output: Tensor, weight: Tensor, bias: Tensor | None, converted: bool = False) -> Tensor:
+    """Add one number for each channel, `converted` to the output's dtype where they may have another.
 
-    Errors: ShapeError unless there is one number for each, DTypeError if they are not of the weight's dtype.
+    Errors: ShapeError unless there is one number for each, DTypeError if they are not of the output's dtype.
     """
     if bias is None:
         return output
@@ -37,7 +40,7 @@ def with_bias(output: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             f"[conv] Given weight of size {list(weight.array.shape)}, expected bias to be 1-dimensional with "
             f"{channels} elements, but got bias of size {list(bias.array.shape)}"
         )
-    if bias.kind.dtype not in (dtype, weight.kind.dtype):
+    if bias.kind.dtype is not dtype and not converted:
         raise DTypeError(
             f"[conv] Input type ({dtype.name}) and bias type ({bias.kind.dtype.name}) should be the same"
         )
@@ -94,7 +97,7 @@ def _forward(count: int) -> Callable[..., Tensor]:
         return without_batch(with_bias(output, weight, bias), added)
 
     return named(
-        conv,
+        one_op("lower", name)(conv),
         name,
         f"Cross-correlation of `input` with `weight` over {count} spatial dim(s), plus `bias`.\n\n"
         "Shapes: input (N, C, *S) or (C, *S), weight (O, C/groups, *K), bias (O,) -> (N, O, *P) or (O, *P)\n"
@@ -162,10 +165,12 @@ def _transposed(count: int) -> Callable[..., Tensor]:
             )
         _check_transposed(name, input, weight, groups)
         output = _spread_out(input, weight, steps, around, extra, apart, groups)
-        return without_batch(with_bias(output, weight, bias), added)
+        # What adds the bias on PyTorch's CPU takes any dtype, but for volumes and bfloat16.
+        converted = count < 3 and output.kind.dtype is not bfloat16
+        return without_batch(with_bias(output, weight, bias, converted), added)
 
     return named(
-        conv_transpose,
+        one_op("lower", name)(conv_transpose),
         name,
         f"Transposed convolution over {count} spatial dim(s): the gradient of conv{count}d for its input.\n\n"
         "Shapes: input (N, O, *P) or (O, *P), weight (O, C/groups, *K), bias (C,) -> (N, C, *S) or (C, *S)\n"
@@ -178,6 +183,7 @@ conv1d, conv2d, conv3d = map(_forward, (1, 2, 3))
 conv_transpose1d, conv_transpose2d, conv_transpose3d = map(_transposed, (1, 2, 3))
 
 
+@one_op("lower")
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
     """Cross-correlation over sequences that lie time first.
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from devtensor.core.errors import ShapeError
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.activation import softmax
 from devtensor.nn.functional.attention import scaled_dot_product_attention
@@ -236,14 +237,20 @@ def _fixed(name: str, fixed: Any, projected: Any, layout: Layout) -> Any:
     return fixed.reshape(layout.batch, layout.heads, fixed.shape[1], head)
 
 
+@one_op("lower", name="baddbmm")
+def _scores(q: Any, k: Any, mask: Any) -> Any:
+    """How well queries (*B, L, E) and keys (*B, S, E) fit, plus the mask: (*B, L, S)."""
+    scores = q @ k.transpose(-2, -1)
+    return scores if mask is None else scores + mask
+
+
 def _through_heads(
     q: Any, k: Any, v: Any, mask: Any, p: float, causal: bool, weighted: bool
 ) -> tuple[Any, Any]:
     """The heads' outputs (N, heads, L, E / heads), and the weights (N, heads, L, S) where they are wanted."""
     if not weighted:
         return scaled_dot_product_attention(q, k, v, mask, p, causal), None
-    scores = (q * math.sqrt(1.0 / q.shape[-1])) @ k.transpose(-2, -1)
-    weights: Any = softmax(scores if mask is None else scores + mask, -1)
+    weights: Any = softmax(_scores(q * math.sqrt(1.0 / q.shape[-1]), k, mask), -1)
     if p > 0.0:
         weights = dropout(weights, p)
     return weights @ v, weights

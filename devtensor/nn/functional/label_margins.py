@@ -15,7 +15,7 @@ from devtensor.ops.compare import eq, where
 from devtensor.ops.create import arange, cast
 from devtensor.ops.gathering import gather
 from devtensor.ops.loss import check_reduction
-from devtensor.ops.reduce import cumsum
+from devtensor.ops.scans import cumsum
 from devtensor.ops.shape import as_shape
 
 __all__ = [
@@ -39,7 +39,8 @@ def multilabel_soft_margin_loss(
     """
     losses: Any = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))  # type: ignore[operator]
     losses = losses if weight is None else losses * weight
-    return reduced("multilabel_soft_margin_loss", losses.mean(-1), size_average, reduce, reduction)
+    means = losses.sum(-1) / losses.shape[-1]
+    return reduced("multilabel_soft_margin_loss", means, size_average, reduce, reduction)
 
 
 def _rows(op: str, input: Tensor) -> tuple[Any, bool]:

@@ -13,7 +13,7 @@ from devtensor.nn.functional.geometry import floats_only, may_look
 from devtensor.nn.functional.loss import old_reduction
 from devtensor.ops.compare import gt, where
 from devtensor.ops.create import full
-from devtensor.ops.elementwise import maximum
+from devtensor.ops.extremes import maximum
 from devtensor.ops.functions import exp, log
 from devtensor.ops.loss import check_reduction, reduce_loss
 from devtensor.ops.shape import as_shape

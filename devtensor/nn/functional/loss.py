@@ -12,6 +12,7 @@ from devtensor.nn._reduction import legacy_get_string
 from devtensor.nn.functional.geometry import may_look
 from devtensor.ops import loss as ops
 from devtensor.ops.elementwise import sub
+from devtensor.ops.norm import in_dtype
 from devtensor.ops.parts import abs
 
 __all__ = [
@@ -39,6 +40,19 @@ def _warn_of_sizes(op: str, input: Tensor, target: Tensor) -> None:
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. Please "
             "ensure they have the same size."
         )
+
+
+def as_input(op: str, losses: Tensor, input: Tensor) -> Tensor:
+    """Losses in the dtype of `input`, whatever the target's.
+
+    Errors: DTypeError for losses that this dtype cannot hold.
+    """
+    if losses.dtype.category > input.dtype.category:
+        raise DTypeError(
+            f"[{op}] result type {losses.dtype.name} can't be cast to {input.dtype.name}, the input's; "
+            "convert the input with .float() first"
+        )
+    return in_dtype(losses, input.dtype)
 
 
 def mse_loss(
@@ -117,7 +131,8 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """Half the squared distance where it is at most `delta`, else delta * (distance - delta/2).
+    """Half the squared distance where it is at most `delta`, else delta * (distance - delta/2), in the
+    dtype of `input`.
 
     Shapes: input (*A), target (*B), weight as these -> () or broadcast(*A, *B)
     """
@@ -126,7 +141,16 @@ def huber_loss(
         raise ShapeError(
             f"[huber_loss] huber_loss does not support non-positive values for delta; got {delta}"
         )
-    return _weighted(ops.huber_loss, input, target, weight, reduction, delta)
+    return _weighted(_huber, input, target, weight, reduction, delta)
+
+
+@one_op("float32", "huber_loss")
+def _huber(input: Tensor, target: Tensor, reduction: str, delta: float) -> Tensor:
+    if target.dtype is input.dtype:
+        return ops.huber_loss(input, target, reduction, delta)
+    ops.check_reduction("huber_loss", reduction)
+    losses = ops.huber_loss(input, target, "none", delta)
+    return ops.reduce_loss(as_input("huber_loss", losses, input), reduction)
 
 
 @one_op("refused")

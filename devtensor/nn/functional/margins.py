@@ -10,12 +10,12 @@ from devtensor.core.precision import one_op
 from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional.geometry import floats_only
-from devtensor.nn.functional.loss import old_reduction
+from devtensor.nn.functional.loss import as_input, old_reduction
 from devtensor.nn.functional.similarity import pairwise_distance
 from devtensor.ops.combine import clamp
 from devtensor.ops.compare import eq, where
 from devtensor.ops.create import cast
-from devtensor.ops.elementwise import minimum
+from devtensor.ops.extremes import minimum
 from devtensor.ops.functions import exp, log1p
 from devtensor.ops.loss import check_reduction, reduce_loss
 
@@ -126,12 +126,12 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
-    """log(1 + exp(-target * input)), with targets 1 and -1.
+    """log(1 + exp(-target * input)), with targets 1 and -1, in the dtype of `input`.
 
     Shapes: input (*S), target (*S) -> () or (*S)
     """
     floats_only("soft_margin_loss", input)
-    losses = log1p(exp(-target * input))  # type: ignore[operator]
+    losses = as_input("soft_margin_loss", log1p(exp(-target * input)), input)  # type: ignore[operator]
     return reduced("soft_margin_loss", losses, size_average, reduce, reduction)
 
 

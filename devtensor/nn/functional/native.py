@@ -18,8 +18,9 @@ from devtensor.nn.functional.convolution import (
 )
 from devtensor.nn.functional.padding import pad as _pad
 from devtensor.nn.functional.tables import shorten
+from devtensor.ops.batch_norm import moments
 from devtensor.ops.create import full
-from devtensor.ops.norm import in_dtype, moments
+from devtensor.ops.norm import in_dtype
 from devtensor.ops.shape import as_shape
 
 __all__ = [

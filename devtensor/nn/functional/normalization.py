@@ -12,10 +12,14 @@ from devtensor.core.tensor import Tensor, describe
 from devtensor.functions.formats import in_order
 from devtensor.nn.functional.pooling import avg_pool2d
 from devtensor.ops import norm as ops
+from devtensor.ops.batch_norm import batch_norm as batch_norm_op
+from devtensor.ops.batch_norm import moments, running_average
 from devtensor.ops.create import copy
-from devtensor.ops.elementwise import maximum
+from devtensor.ops.extremes import maximum
+from devtensor.ops.group_norm import group_norm as group_norm_op
 from devtensor.ops.lengths import vector_norm
-from devtensor.ops.shape import as_shape, pad
+from devtensor.ops.shape import as_shape
+from devtensor.ops.windows import pad
 
 __all__ = [
     "batch_norm",
@@ -27,14 +31,11 @@ __all__ = [
     "rms_norm",
 ]
 
-EPS = {
-    "float16": 2.0**-10,
-    "bfloat16": 2.0**-7,
-    "float32": 2.0**-23,
-    "float64": 2.0**-52,
-    "complex64": 2.0**-23,
-    "complex128": 2.0**-52,
+EPS: dict[str, float] = {
+    **dict.fromkeys(("float16", "bfloat16", "float32", "complex64"), 2.0**-23),
+    **dict.fromkeys(("float64", "complex128"), 2.0**-52),
 }
+"""The spacing of numbers beside 1 in the dtype that a dtype is computed in."""
 
 
 def batch_norm(
@@ -50,8 +51,7 @@ def batch_norm(
     """Each channel less its mean, over its deviation, times `weight` plus `bias`.
 
     In training the statistics are the batch's, and the running ones, if given, move towards them by
-    `momentum`;
-    else the running ones are used.
+    `momentum`; else the running ones are used.
 
     Shapes: input (N, C, *S), all others (C,) -> (N, C, *S)
     Source: Ioffe and Szegedy 2015; the running variance takes the unbiased one, as in PyTorch.
@@ -66,18 +66,18 @@ def batch_norm(
             raise ArgumentError(
                 "[batch_norm] Expected running_mean and running_var to be defined when training=False"
             )
-        return ops.batch_norm(input, running_mean, running_var, weight, bias, eps)
+        return batch_norm_op(input, running_mean, running_var, weight, bias, eps)
     if tuple(input.array.shape) == (0,):
         return copy(input)
     dims = (0, *range(2, input.array.ndim))
     count = _values_per_channel(input)
     _check_channels(input, running_mean=running_mean, running_var=running_var)
-    mean, var = ops.moments(input, dims)
+    mean, var = moments(input, dims)
     if running_mean is not None and running_var is not None:
         with no_grad():
             _move(running_mean, mean, momentum)
-            _move(running_var, var * (count / (count - 1)), momentum)
-    return ops.batch_norm(input, mean, var, weight, bias, eps)
+            _move(running_var, var, momentum, count / (count - 1))
+    return batch_norm_op(input, mean, var, weight, bias, eps)
 
 
 def _check_alike(op: str, input: Tensor, *others: Tensor | None) -> None:
@@ -108,9 +108,12 @@ def _check_channels(input: Tensor, **statistics: Tensor | None) -> None:
             )
 
 
-def _move(running: Any, found: Any, momentum: Any) -> None:
-    """Move a running statistic towards what the batch gave."""
-    moved = running * (1 - momentum) + found * momentum
+def _move(running: Any, found: Any, momentum: Any, factor: float = 1.0) -> None:
+    """Move a running statistic towards `factor` times what the batch gave."""
+    if not isinstance(momentum, Tensor):
+        write(running, running_average(running, found, momentum, factor))
+        return
+    moved = running * (1 - momentum) + found * (momentum * factor)
     write(running, ops.in_dtype(moved, running.kind.dtype))
 
 
@@ -146,7 +149,9 @@ def layer_norm(
 def rms_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
-    """The last dims over their root mean square, times `weight`; without `eps`, that of the dtype.
+    """The last dims over their root mean square, times `weight`.
+
+    Without `eps` it is that of the dtype in which the norm is computed, float32 for half types.
 
     Shapes: input (*B, *normalized_shape), weight (*normalized_shape) -> as input
     """
@@ -171,7 +176,7 @@ def group_norm(
 
     Shapes: input (N, C, *S), weight, bias (C,) -> (N, C, *S)
     """
-    return ops.group_norm(input, weight, bias, num_groups, eps)
+    return group_norm_op(input, weight, bias, num_groups, eps)
 
 
 def instance_norm(
@@ -200,10 +205,10 @@ def instance_norm(
         dims = tuple(range(2, input.array.ndim))
         count = input.shape.numel() // max(1, input.array.shape[0] * input.array.shape[1])
         with no_grad():
-            mean, var = ops.moments(input, dims)
+            mean, var = moments(input, dims)
             _move(running_mean, mean.mean(0), momentum)
-            _move(running_var, var.mean(0) * (count / max(1, count - 1)), momentum)
-    return in_order(ops.group_norm(input, weight, bias, input.array.shape[1], eps))
+            _move(running_var, var.mean(0), momentum, count / max(1, count - 1))
+    return in_order(group_norm_op(input, weight, bias, input.array.shape[1], eps))
 
 
 def local_response_norm(

@@ -13,6 +13,7 @@ from devtensor.functions.formats import channels_like, in_order
 from devtensor.ops import shape as ops
 from devtensor.ops.create import copy
 from devtensor.ops.join import cat
+from devtensor.ops.windows import pad as padded
 
 __all__ = ["pad"]
 
@@ -84,7 +85,7 @@ def _constant(input: Tensor, pairs: tuple, value: Any) -> Tensor:
             cut.append(slice(max(0, -before), size + min(after, 0)))
         input = ops.getitem(input, tuple(cut))
         full = tuple((max(0, before), max(0, after)) for before, after in full)
-    return ops.pad(input, full, held("pad", value, input.kind.dtype))
+    return padded(input, full, held("pad", value, input.kind.dtype))
 
 
 def _cut(input: Tensor, dim: int, start: int, stop: int) -> Any:

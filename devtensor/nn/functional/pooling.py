@@ -14,8 +14,9 @@ from devtensor.functions.formats import in_order
 from devtensor.nn.functional.geometry import Sizes, numbers, with_batch, without_batch
 from devtensor.ops import adaptive_pool
 from devtensor.ops import pool as ops
+from devtensor.ops.activation import relu
 from devtensor.ops.create import cast
-from devtensor.ops.elementwise import relu, sign, trunc
+from devtensor.ops.elementwise import sign, trunc
 from devtensor.ops.parts import abs as _abs
 
 __all__ = [

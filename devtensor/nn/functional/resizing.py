@@ -7,6 +7,7 @@ from typing import Any
 
 from devtensor.core.callers import warn
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, DTypeError, Unsupported
+from devtensor.core.precision import one_op
 from devtensor.core.tensor import Tensor
 from devtensor.ops.adaptive_pool import adaptive_avg_pool
 from devtensor.ops.combine import clamp
@@ -52,8 +53,16 @@ def interpolate(
     _check_mode(input, count, mode, align_corners, antialias)
     if mode == "area":
         return adaptive_avg_pool(input, sizes)
+    return _resized(input, sizes, scales, mode, bool(align_corners), antialias)
+
+
+@one_op("float32", name="interpolate")
+def _resized(
+    input: Tensor, sizes: tuple, scales: tuple, mode: str, align_corners: bool, antialias: bool
+) -> Tensor:
+    """`input` at `sizes`, in its dtype; linear and cubic weights are taken in float32 at least."""
     kind = MODES[mode][0]
-    dtype = input.kind.dtype
+    count, dtype = len(sizes), input.kind.dtype
     if 0 in (*input.array.shape[1:], *sizes):
         raise DTypeError(
             f"[interpolate] Input and output sizes should be greater than 0, but got input "
@@ -64,7 +73,7 @@ def interpolate(
         raise DTypeError(f"[interpolate] mode {mode!r} is not implemented for {dtype.name}; use .float()")
     if kind.startswith("nearest"):
         return _along_all(input, sizes, scales, kind)
-    settings = bool(align_corners), antialias
+    settings = align_corners, antialias
     if not dtype.is_floating_point:
         return _of_bytes(input, sizes, scales, kind, *settings)
     return in_dtype(_along_all(widened(input), sizes, scales, kind, *settings), dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from math import inf
 from typing import Any
 
 from devtensor.core.errors import ArgumentTypeError, DTypeError, ShapeError
@@ -13,11 +12,12 @@ from devtensor.nn.functional.geometry import may_look
 from devtensor.ops import ctc as ops
 from devtensor.ops.compare import lt, where
 from devtensor.ops.create import arange, cast, constant
-from devtensor.ops.elementwise import maximum, minimum
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.functions import exp
 from devtensor.ops.index import index_select
 from devtensor.ops.loss import check_reduction
-from devtensor.ops.reduce import amax, cumsum
+from devtensor.ops.reduce import amax
+from devtensor.ops.scans import cumsum
 from devtensor.ops.shape import as_shape
 
 __all__ = ["ctc_loss"]
@@ -121,5 +121,6 @@ def _normaliser(logs: Any, ends: Any, losses: Any, zero_infinity: bool) -> Any:
     )
     sums = where(lt(times, ends.unsqueeze(1)), exp(logs), 0.0).sum((0, 2))
     if zero_infinity:
-        sums = where(losses.detach() == inf, 0.0, sums)
+        # What cannot be counts as 0 by now; what is certain has a gradient that log_softmax turns into 0.
+        sums = where(losses.detach() == 0, 0.0, sums)
     return sums - sums.detach()

@@ -12,7 +12,7 @@ from devtensor.core.spec import broadcast_shapes
 from devtensor.core.tensor import Tensor
 from devtensor.core.transfer import HostData
 from devtensor.ops.create import cast, constant
-from devtensor.ops.elementwise import maximum
+from devtensor.ops.extremes import maximum
 from devtensor.ops.index import index_select
 from devtensor.ops.lengths import vector_norm
 from devtensor.ops.shape import expand

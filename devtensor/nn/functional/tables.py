@@ -14,7 +14,7 @@ from devtensor.functions.formats import in_order
 from devtensor.nn.functional.geometry import floats_only, may_look
 from devtensor.ops.compare import eq, gt, logical_and, lt, ne, where
 from devtensor.ops.create import arange, cast, full
-from devtensor.ops.elementwise import maximum, minimum
+from devtensor.ops.extremes import maximum, minimum
 from devtensor.ops.gathering import gather
 from devtensor.ops.index import embedding as _rows
 from devtensor.ops.index import embedding_grad
@@ -168,12 +168,15 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * as_shape(per_sample_weights, (*indices.array.shape, 1))
     kept = None if padding_idx is None else ne(indices, padding_idx)
-    if mode == "max":
-        return _largest(rows, bags, count, kept)
+    return _largest(rows, bags, count, kept) if mode == "max" else _added(rows, bags, count, kept, mode)
+
+
+def _added(rows: Any, bags: Any, count: int, kept: Any, mode: str) -> Any:
+    """The sum or the mean of each bag's rows."""
     sums = _summed(rows, bags, count, kept)
     if mode == "sum":
         return sums
-    ones = full((indices.array.shape[0], 1), 1, weight.kind.dtype, weight.kind.device)
+    ones = full((rows.array.shape[0], 1), 1, rows.kind.dtype, rows.kind.device)
     return sums / maximum(_summed(ones, bags, count, kept), 1.0)
 
 

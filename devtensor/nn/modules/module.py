@@ -14,6 +14,7 @@ from devtensor.core.errors import ArgumentTypeError
 from devtensor.core.hooks import RemovableHandle
 from devtensor.core.state import no_grad
 from devtensor.core.tensor import Tensor
+from devtensor.functions.tensors import cuda_device
 from devtensor.nn.modules.everywhere import (
     _global_backward_hooks,
     _global_backward_pre_hooks,
@@ -209,8 +210,11 @@ class Module(Hooked, Saving):
         return self._apply(convert)
 
     def cuda(self, device: Any = None) -> Self:
-        """Move all parameters and buffers to a CUDA device."""
-        return self.to("cuda" if device is None else device)
+        """Move all parameters and buffers to a CUDA device.
+
+        Errors: ArgumentError for a device of another type.
+        """
+        return self.to(cuda_device("Module.cuda", device))
 
     def xpu(self, device: Any = None) -> Self:
         """Move all parameters and buffers to an XPU device."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.amp.autocast import is_any_autocast_enabled
+from devtensor.amp.layer import is_any_autocast_enabled
 from devtensor.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from devtensor.core.tensor import Tensor
 from devtensor.nn.functional import recurrent

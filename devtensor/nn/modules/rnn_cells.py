@@ -9,7 +9,7 @@ from typing import Any
 from devtensor.core.errors import ArgumentError, OptionError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import init
-from devtensor.nn.functional import recurrent
+from devtensor.nn.functional import recurrent_cells
 from devtensor.nn.modules.fresh import parameter
 from devtensor.nn.modules.module import Module
 from devtensor.ops.create import full_of
@@ -111,7 +111,7 @@ class RNNCell(RNNCellBase):
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        functions = {"tanh": recurrent.rnn_tanh_cell, "relu": recurrent.rnn_relu_cell}
+        functions = {"tanh": recurrent_cells.rnn_tanh_cell, "relu": recurrent_cells.rnn_relu_cell}
         if self.nonlinearity not in functions:
             raise OptionError(f"[RNNCell] Unknown nonlinearity: {self.nonlinearity}; it needs tanh or relu")
         return self._step(functions[self.nonlinearity], input, None if hx is None else (hx,), False)
@@ -131,8 +131,8 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        states = None if hx is None else recurrent.state_and_cell("LSTMCell", hx)
-        return self._step(recurrent.lstm_cell, input, states, True)
+        states = None if hx is None else recurrent_cells.state_and_cell("LSTMCell", hx)
+        return self._step(recurrent_cells.lstm_cell, input, states, True)
 
 
 class GRUCell(RNNCellBase):
@@ -149,4 +149,4 @@ class GRUCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        return self._step(recurrent.gru_cell, input, None if hx is None else (hx,), False)
+        return self._step(recurrent_cells.gru_cell, input, None if hx is None else (hx,), False)

@@ -7,13 +7,14 @@ import math
 import warnings
 from typing import Any
 
-from devtensor.amp.autocast import is_any_autocast_enabled
+from devtensor.amp.layer import is_any_autocast_enabled
 from devtensor.backends import mha
 from devtensor.core.device import resolve
 from devtensor.core.dtype import as_dtype, default_dtype
 from devtensor.core.state import current
 from devtensor.core.tensor import Tensor
 from devtensor.nn.modules.container import ModuleList
+from devtensor.nn.modules.fast_path import unfit
 from devtensor.nn.modules.module import Module
 from devtensor.nn.modules.transformer_layers import TransformerEncoderLayer
 from devtensor.ops.compare import where
@@ -59,19 +60,8 @@ def _unpackable(layer: Any) -> str:
     """Why PyTorch would not pack sequences without their padding for this layer; nothing if it would."""
     if not isinstance(layer, TransformerEncoderLayer):
         return "encoder_layer was not TransformerEncoderLayer"
-    attention = layer.self_attn
-    reasons = {
-        ".norm_first was True": layer.norm_first,
-        ".self_attn.batch_first was not True(use batch_first for better inference performance)": (
-            not attention.batch_first
-        ),
-        ".self_attn._qkv_same_embed_dim was not True": not attention._qkv_same_embed_dim,
-        ".self_attn was passed bias=False": attention.in_proj_bias is None,
-        ".activation_relu_or_gelu was not True": not layer.activation_relu_or_gelu,
-        ".norm1.eps was not equal to encoder_layer.norm2.eps": layer.norm1.eps != layer.norm2.eps,
-        ".self_attn.num_heads is odd": attention.num_heads % 2 == 1,
-    }
-    return next((f"encoder_layer{reason}" for reason, holds in reasons.items() if holds), "")
+    reason = ".norm_first was True" if layer.norm_first else unfit(layer)
+    return f"encoder_layer{reason}" if reason else ""
 
 
 def warn_unless_packable(layer: Any) -> bool:

@@ -9,12 +9,14 @@ from devtensor.core.errors import ArgumentError
 from devtensor.core.tensor import Tensor
 from devtensor.nn import functional
 from devtensor.nn.functional.masks import canonical_mask, none_or_dtype
+from devtensor.nn.modules import fast_path
 from devtensor.nn.modules.activation import GELU, ReLU
 from devtensor.nn.modules.attention import MultiheadAttention
 from devtensor.nn.modules.dropout import Dropout
 from devtensor.nn.modules.linear import Linear
 from devtensor.nn.modules.module import Module
 from devtensor.nn.modules.normalization import LayerNorm
+from devtensor.ops.norm import in_dtype
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -70,7 +72,9 @@ class _Block(Module):
 class TransformerEncoderLayer(_Block):
     """Attention of a sequence to itself, then two linear maps, each added to its input and normalised.
 
-    `norm_first` normalises in front of each instead. `activation` is "relu", "gelu" or any function.
+    `norm_first` normalises in front of each instead. `activation` is "relu", "gelu" or any function. Where
+    PyTorch takes its fast path, which on the CPU it also does within autocast, the result has its dtype: the
+    one that products run in.
 
     Shapes: src (S, N, E) or (N, S, E), src_mask (S, S) or (N*nhead, S, S), src_key_padding_mask (N, S) -> as
     src
@@ -123,10 +127,16 @@ class TransformerEncoderLayer(_Block):
         )
         mask = canonical_mask(src_mask, "src_mask", None, "", src.dtype, check_other=False)
         if self.norm_first:
-            x = src + self._sa_block(self.norm1(src), mask, padding, is_causal=is_causal)
-            return x + self._ff_block(self.norm2(x))
-        x = self.norm1(src + self._sa_block(src, mask, padding, is_causal=is_causal))
-        return self.norm2(x + self._ff_block(x))
+            x = self._sum(src, self._sa_block(self.norm1(src), mask, padding, is_causal=is_causal))
+            return self._sum(x, self._ff_block(self.norm2(x)))
+        x = self.norm1(self._sum(src, self._sa_block(src, mask, padding, is_causal=is_causal)))
+        return self.norm2(self._sum(x, self._ff_block(x)))
+
+    def _sum(self, x: Tensor, block: Tensor) -> Tensor:
+        """What a block was given and what it gave, which PyTorch's fast path adds in place: in its dtype."""
+        total = x + block  # type: ignore[operator]
+        mixed = x.kind.dtype is not block.kind.dtype
+        return in_dtype(total, block.kind.dtype) if mixed and fast_path.taken(self, x) else total
 
     def _ff_block(self, x: Tensor) -> Tensor:
         return self.dropout2(self._fed_forward(x))

@@ -1,4 +1,4 @@
-"""Models on several devices by PyTorch's names: DataParallel runs on one, the others are refused."""
+"""Models on several devices of one process: DataParallel and what it is made of."""
 
 from devtensor.nn.parallel.data_parallel import DataParallel, data_parallel
 from devtensor.nn.parallel.distributed import DistributedDataParallel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
+from operator import add
 from typing import Any
 
 from devtensor.core.callers import warn
@@ -17,10 +18,9 @@ from devtensor.core.tensor import Tensor
 from devtensor.functions.joining import stack
 from devtensor.linalg.measures import vector_norm
 from devtensor.ops.create import full
-from devtensor.ops.elementwise import maximum
 from devtensor.ops.parts import abs as _abs
-from devtensor.ops.reduce import amax, widened
 from devtensor.ops.reduce import sum as _sum
+from devtensor.ops.reduce import widened
 
 
 def _as_list(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -41,35 +41,39 @@ def get_total_norm(
     """The norm of all tensors together, as of one vector; that of half types is taken and given in float32.
 
     Errors: AutogradError if `error_if_nonfinite` and it is infinite or NaN: this waits for the device.
+    ShapeError for an empty tensor where the order has no norm of nothing.
     """
-    given = _as_list(tensors)
+    given, order = _as_list(tensors), float(norm_type)
     if not given:
         return full((), 0, default_dtype(), resolve(None))
-    if norm_type == 2:
-        total = _length_of(norm_of_all(group) for _, (group,) in grouped(given))
-    else:
-        found: list[Any] = [widened(t) for t in given]
-        total = _norm_by_powers(found, norm_type) if norm_type > 0 else _norm_of_norms(found, norm_type)
+    total = _together([norm_of_all(group, order) for _, (group,) in grouped(given)], order)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise AutogradError(
-            f"[clip_grad_norm_] The total norm of order {norm_type} for gradients from `parameters` is "
+            f"[clip_grad_norm_] The total norm of order {order} for gradients from `parameters` is "
             "non-finite, so it cannot be clipped; look for what overflowed, or pass error_if_nonfinite=False"
         )
     return total
 
 
 @over_lists(lists="tensors")
-def norm_of_all(tensors: Sequence[Any]) -> Any:
-    """The Euclidean norm of all elements of tensors, of half types in float32.
+def norm_of_all(tensors: Sequence[Any], order: float) -> Any:
+    """The norm of all elements of tensors, of half types in float32; of order 0, how many are not all zeros.
 
     Shapes: tensors [(*S), ...] -> ()
     """
-    return reduce(_add, [_power_sum(widened(t), 2) for t in tensors]).sqrt()
+    found = [_abs(t) if t.is_complex() else widened(t) for t in tensors]
+    if 0 < order < math.inf:
+        return _root(reduce(add, [_power_sum(t, order) for t in found]), order)
+    return _of_norms([vector_norm(t, order) for t in found], order)
 
 
 @norm_of_all.examples
 def _(tensor: Any, number: Any) -> Iterator[tuple]:
-    yield ([tensor(3, 4), tensor(), tensor(0), tensor(5)],)
+    shapes = ((3, 4), (), (5,))
+    for order in (2.0, 1.0, 3.0, 0.5, 0.0, math.inf, -math.inf, -2.0):
+        yield [tensor(*shape) for shape in shapes], order
+    for order in (2.0, 1.0, 0.0):
+        yield [tensor(*shape) for shape in (*shapes, (0,))], order
 
 
 @over_lists(lists="gradients", numbers="norm", writes="gradients")
@@ -89,38 +93,42 @@ def _(tensor: Any, number: Any) -> Iterator[tuple]:
         yield [tensor(3, 4), tensor(), tensor(0), tensor(5)], number(norm), largest
 
 
-def _length_of(norms: Iterable[Any]) -> Any:
-    """The norm of parts whose norms are given, of several dtypes and devices in the first's."""
-    first, *others = norms
-    if not others:
-        return first
-    return reduce(_add, [n * n for n in (first, *(n.to(first.device) for n in others))]).sqrt()
+@over_lists(lists="gradients", writes="gradients")
+def clamp_all(gradients: Sequence[Any], limit: float) -> None:
+    """Keep gradients, in place, within [-limit, limit].
+
+    Shapes: gradients [(*S), ...]
+    """
+    for g in gradients:
+        g.clamp_(-limit, limit)
 
 
-def _norm_by_powers(tensors: list[Any], norm_type: float) -> Any:
-    """The norm of all elements, by powers that are summed up."""
-    device = tensors[0].kind.device
-    parts = [_power_sum(t, norm_type).to(device) for t in tensors]
-    if norm_type == math.inf:
-        return reduce(maximum, parts)
-    total: Any = reduce(_add, parts)
-    return total ** (1.0 / norm_type)
+@clamp_all.examples
+def _(tensor: Any, number: Any) -> Iterator[tuple]:
+    for limit in (0.5, 0.0, 3.0, -0.25, math.inf):
+        yield [tensor(3, 4), tensor(), tensor(0), tensor(5)], limit
 
 
-def _norm_of_norms(tensors: list[Any], norm_type: float) -> Any:
-    """The norm of the tensors' norms, which for order 0 is not that of all elements: PyTorch's choice."""
-    device = tensors[0].kind.device
-    return vector_norm(stack([vector_norm(t, norm_type).to(device) for t in tensors]), norm_type)
+def _together(norms: list[Any], order: float) -> Any:
+    """The norm of tensors of several dtypes and devices, from those of each, where the first is."""
+    if len(norms) == 1:
+        return norms[0]
+    device = norms[0].kind.device
+    found = [norm.to(device) for norm in norms]
+    return reduce(add, found) if order == 0 else _of_norms(found, order)
 
 
-def _power_sum(tensor: Any, norm_type: float) -> Any:
-    if norm_type == math.inf:
-        return amax(_abs(tensor)) if tensor.shape.numel() else _sum(tensor)
-    return _sum(tensor * tensor if norm_type == 2 else _abs(tensor) ** norm_type)
+def _of_norms(norms: list[Any], order: float) -> Any:
+    """The norm of norms, which of order 0 counts those that are not 0."""
+    return vector_norm(stack(norms), order)
 
 
-def _add(left: Any, right: Any) -> Any:
-    return left + right
+def _power_sum(tensor: Any, order: float) -> Any:
+    return _sum(tensor * tensor if order == 2 else _abs(tensor) ** order)
+
+
+def _root(total: Any, order: float) -> Any:
+    return total.sqrt() if order == 2 else total ** (1.0 / order)
 
 
 @no_grad()
@@ -147,7 +155,7 @@ def clip_grad_norm_(
     PyTorch.
     """
     given = _as_list(parameters)
-    total = get_total_norm(_gradients(given), float(norm_type), error_if_nonfinite)
+    total = get_total_norm(_gradients(given), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(given, float(max_norm), total)
     return total
 
@@ -169,6 +177,5 @@ def clip_grad_value_(
     parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
 ) -> None:
     """Keep every element of all gradients within [-clip_value, clip_value]."""
-    limit = float(clip_value)
-    for g in _gradients(parameters):
-        g.clamp_(-limit, limit)
+    for _, (group,) in grouped(_gradients(parameters)):
+        clamp_all(group, float(clip_value))

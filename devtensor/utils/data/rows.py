@@ -26,7 +26,7 @@ def take_rows(dataset: Any, indices: Any) -> list[Tensor] | None:
         return None
     if any(type(tensor) is not Tensor for tensor in tensors):
         return None
-    chosen: Any = devtensor.tensor(places)
+    chosen: Any = devtensor.tensor(places, device="cpu")
     return [tensor[chosen] for tensor in tensors]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 
 import pytest
 
@@ -43,6 +44,19 @@ def compiler():
 
 
 @pytest.fixture
+def reddens(monkeypatch):
+    """Asserts that a check passes, and fails with a fault in a name's place in a module."""
+
+    def plant(module, where, fault, check):
+        check()
+        monkeypatch.setattr(module, where, fault)
+        with pytest.raises(AssertionError):
+            check()
+
+    return plant
+
+
+@pytest.fixture
 def launched(monkeypatch) -> list[str]:
     """The names of the kernels of our own that were launched, but for the ones that draw random words."""
     from devtensor_cupy.launching import launcher
@@ -57,3 +71,31 @@ def launched(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(launcher, "launch", heard)
     return names
+
+
+@pytest.fixture
+def worked(monkeypatch) -> Iterator[list[str]]:
+    """The ops whose kernels ran, one after the other; views, which launch nothing, are left out."""
+    from devtensor.core.op import OPS
+    from devtensor.core.plan import forget
+    from devtensor_cupy import kernels
+
+    names: list[str] = []
+    specialise = kernels.specialise
+
+    def heard(name, kernel, dtype):
+        found = specialise(name, kernel, dtype)
+        if found is None or (name in OPS and OPS[name].view):
+            return found
+
+        def run(*arguments, **named):
+            names.append(name)
+            return found(*arguments, **named)
+
+        return run
+
+    forget("cuda")
+    monkeypatch.setattr(kernels, "specialise", heard)
+    yield names
+    monkeypatch.undo()
+    forget("cuda")

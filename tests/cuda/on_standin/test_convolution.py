@@ -135,3 +135,19 @@ def test_attention_is_two_products_of_batches():
     for dtype, limit in ((torch.float32, 1e-5), (torch.bfloat16, 3e-2)):
         found = attend(*(t.to(dtype).cuda() for t in (q, k, v)), is_causal=True)
         np.testing.assert_allclose(wide(found), wide(attend(q, k, v, is_causal=True)), limit, limit)
+
+
+EMPTY = {"no samples": ((0, 2, 4, 4), (3, 2, 2, 2)), "no channels": ((1, 0, 4, 4), (3, 0, 2, 2))}
+VOLUMES = {"volumes": ((1, 2, 4, 4, 4), (3, 2, 2, 2, 2))}
+
+
+@pytest.mark.parametrize("name", VOLUMES | EMPTY)
+def test_gradients_that_are_left_to_the_generic_kernels(name, launched):
+    convolve = conv3d if name in VOLUMES else conv2d
+    given = [torch.randn(size) for size in (VOLUMES | EMPTY)[name]]
+    found = [[t.to(device).requires_grad_() for t in given] for device in ("cuda", "cpu")]
+    for pair in found:
+        convolve(*pair).square().sum().backward()
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_allclose(wide(here.grad), wide(there.grad), 1e-5, 1e-5)
+    assert launched == []

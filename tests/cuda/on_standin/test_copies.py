@@ -125,6 +125,28 @@ def test_capsules_are_asked_for_with_the_reader_s_stream():
     assert streams_asked == [2]
 
 
+def test_capsules_alone_say_where_their_memory_is():
+    for index in (0, 1):
+        x = torch.arange(3.0, device=f"cuda:{index}")
+        back = torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(x))
+        x[1] = 7
+        assert back.device == x.device and back.tolist() == [0, 7, 2]
+        versioned = x.__dlpack__(max_version=(1, 0))
+        assert torch.from_dlpack(versioned).device == x.device
+
+
+def test_who_takes_a_capsule_waits_for_the_stream_of_the_tensor_s_device():
+    from cupy._arrays import writers
+
+    side = torch.cuda.Stream(1)
+    with torch.cuda.stream(side):
+        x = torch.arange(4.0, device="cuda:1")
+        writers.clear()
+        with torch.cuda.device(0):
+            x.__dlpack__(stream=2)
+    assert writers == [(1, side.native.queue)]
+
+
 def test_numpy_arrays_do_not_slip_in():
     backend = torch.device("cuda:0").backend
     with pytest.raises(TypeError, match="no CuPy array"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import devtensor as torch
@@ -66,6 +68,48 @@ def test_parts_sent_and_brought_together():
     assert comm.scatter(x, out=out)[1].tolist() == [[2, 3], [4, 5]]
     joined = torch.zeros(3, 2, dtype=torch.int64, device="cuda:1")
     assert comm.gather(parts, out=joined) is joined and torch.equal(joined.cpu(), x)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_fresh_thread_launches_our_kernels():
+    """The driver launches nothing where no call of CUDA's own has given the thread a context."""
+    x = torch.arange(6.0, device="cuda").reshape(2, 3)
+    expected = torch.softmax(x, -1).tolist()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(torch.softmax(x, -1).tolist()))
+    thread.start()
+    thread.join()
+    assert found == [expected]
+
+
+def test_devices_that_are_not_used_get_no_context(monkeypatch):
+    from cupy._machine import contexts
+
+    accounts = torch.device("cuda:0").backend.accounts
+    torch.ones(3, device="cuda:0")
+    monkeypatch.setattr(accounts, "counts", {0: accounts.counts[0]})
+    contexts.clear()
+    assert torch.cuda.is_available() and torch.cuda.device_count() == 2
+    assert torch.cuda.get_device_properties(1).major == 9 and torch.cuda.can_device_access_peer(0, 1)
+    torch.cuda.empty_cache()
+    assert 1 not in contexts
+    torch.ones(3, device="cuda:1")
+    assert 1 in contexts
+
+
+def test_marks_reach_nvtx(monkeypatch):
+    import cupy
+
+    marked = cupy.cuda.nvtx.marked
+    marked.clear()
+    with torch.cuda.nvtx.range("step {}", 3):
+        torch.cuda.nvtx.mark("here")
+        torch.cuda.nvtx.range_end(torch.cuda.nvtx.range_start("part"))
+    number = marked[2].rpartition(" ")[2]
+    assert marked == ["push step 3", "mark here", f"start part as {number}", f"end {number}", "pop"]
+    monkeypatch.setattr(cupy.cuda.nvtx, "available", False)
+    torch.cuda.nvtx.mark("nowhere")
+    assert len(marked) == 5
 
 
 def test_the_profiler_is_told(monkeypatch):

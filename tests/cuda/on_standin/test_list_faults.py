@@ -39,6 +39,11 @@ def place_of(op, name):
     return LIST_OPS[op].arguments.index(name)
 
 
+def reversed_pair(op, name):
+    place = place_of(op, name)
+    return lambda kernel, *values: kernel(*values[:place], values[place][::-1], *values[place + 1 :])
+
+
 def found_is_copied(kernel, gradients, inverse, found):
     return kernel(gradients, inverse, found.copy())
 
@@ -51,6 +56,18 @@ FAULTS = {
     "the skip flag is forgotten": ("sgd_step", without(place_of("sgd_step", "found"))),
     "the scale is forgotten": ("adam_step", without(place_of("adam_step", "scale"))),
     "slots are exchanged": ("adam_step", swapped(2, 3)),
+    "NAdam's product and count are exchanged": ("nadam_step", swapped(4, 5)),
+    "what ASGD leaves is exchanged": ("asgd_step", swapped(4, 5)),
+    "Adamax's slots are exchanged": ("adamax_step", swapped(2, 3)),
+    "RAdam's betas are exchanged": ("radam_step", reversed_pair("radam_step", "betas")),
+    "Rprop's etas are exchanged": ("rprop_step", reversed_pair("rprop_step", "etas")),
+    "Adadelta's slots are exchanged": ("adadelta_step", swapped(2, 3)),
+    "a norm is always Euclidean": ("norm_of_all", lambda kernel, tensors, order: kernel(tensors, 2.0)),
+    "values are clipped nowhere": ("clamp_all", lambda kernel, gradients, limit: kernel(gradients, 9.0)),
+    "the first flag stands for all": (
+        "adapt_scale",
+        lambda kernel, found, *values: kernel(found[:1], *values),
+    ),
     "means stand for velocities": ("rmsprop_step", swapped(3, 4)),
     "what is found is told to nobody": ("unscale_all", found_is_copied),
     "the last tensor is left out": ("clip_all", last_is_left_out),

@@ -1,4 +1,4 @@
-"""List ops by one launch over all tensors: kernels against bodies, what a step launches, what is declined."""
+"""List ops by one launch over all tensors: kernels against bodies, their tables, and what is declined."""
 
 from __future__ import annotations
 
@@ -8,25 +8,13 @@ import numpy as np
 import pytest
 
 import devtensor as dt
-from devtensor import amp, nn, optim
+from devtensor import nn, optim
 from devtensor.core.lists import LIST_OPS
+from devtensor.optim.list_steps import StepOp
 from devtensor.testing import list_ops
+from list_runs import give_gradients, kernels_of, parameters
 
 pytestmark = pytest.mark.usefixtures("compiler")
-
-SHAPES = [(3, 4), (5,), (2, 3, 2), (), (0,)]
-OPTIMIZERS = {
-    "SGD": lambda p: optim.SGD(p, lr=0.1),
-    "SGD momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
-    "SGD dampening": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5, maximize=True),
-    "Adam": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
-    "Adam fused": lambda p: optim.Adam(p, lr=0.1, fused=True),
-    "SGD fused": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
-    "Adam tensor lr": lambda p: optim.Adam(p, lr=dt.tensor(0.1, device="cuda"), capturable=True),
-    "AdamW": lambda p: optim.AdamW(p, lr=0.1, maximize=True),
-    "Adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.1, momentum=0.9, centered=True),
-}
 
 
 @pytest.fixture
@@ -34,101 +22,24 @@ def backend():
     return dt.device("cuda").backend
 
 
-def parameters(shapes=SHAPES, dtype=dt.float32):
-    rng = np.random.default_rng(1)
-    return [nn.Parameter(dt.tensor(rng.normal(size=s), dtype=dtype, device="cuda")) for s in shapes]
-
-
-def give_gradients(params, seed, planted=None):
-    rng = np.random.default_rng(seed)
-    for p in params:
-        p.grad = dt.tensor(rng.normal(size=p.shape) * 8, dtype=p.dtype, device="cuda")
-    if planted is not None:
-        params[1].grad[3] = planted
-
-
-def bits(tensors):
-    return [t.detach().cpu().numpy().tobytes() for t in tensors]
-
-
-def kernels_of(counts):
-    return {name.removeprefix("kernel "): n for name, n in counts.items() if name.startswith("kernel ")}
-
-
 def test_every_list_op_has_a_kernel(backend):
     assert set(backend.list_kernels) == set(LIST_OPS)
+
+
+def test_a_step_s_kernel_takes_what_the_op_gives():
+    from devtensor_cupy.compile.steps import OWN
+    from devtensor_cupy.steps import STEPS
+
+    assert {op.rule.__name__.lower() for op in LIST_OPS.values() if isinstance(op, StepOp)} == {*STEPS, *OWN}
+    for rule, step in STEPS.items():
+        op = LIST_OPS[f"{rule}_step"]
+        assert op.told == tuple(step.hyperparameters.split())
+        assert op.lists[step.counts] == "step" and op.counts == {*op.lists[step.counts :]}
 
 
 @pytest.mark.parametrize("name", sorted(LIST_OPS))
 def test_a_kernel_means_what_the_body_says(name):
     assert list_ops.check_list_op(LIST_OPS[name], "cuda") == len(list_ops.FLOATS)
-
-
-def trained(make, unscales, steps=4):
-    """Parameters and state after some steps, one of them skipped."""
-    params = parameters()
-    optimizer, scaler = make(params), amp.GradScaler("cuda", init_scale=8.0)
-    scaler.scale(dt.tensor(1.0, device="cuda"))
-    for step in range(steps):
-        give_gradients(params, step, float("nan") if step == 2 else None)
-        kept = bits([*params, *state_of(optimizer)]) if step == 2 else None
-        if unscales:
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(params, 1.0)
-        scaler.step(optimizer)
-        assert kept is None or bits([*params, *state_of(optimizer)]) == kept
-        scaler.update()
-    return [*params, *state_of(optimizer), *[p.grad for p in params]], scaler.get_scale()
-
-
-def state_of(optimizer):
-    return [value for state in optimizer.state.values() for value in state.values()]
-
-
-@pytest.mark.parametrize("unscales", [False, True])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_by_kernels_is_training_by_bodies(name, unscales, backend, monkeypatch, counts):
-    by_kernels, scale = trained(OPTIMIZERS[name], unscales)
-    assert counts["kernels"]
-    monkeypatch.setitem(backend.__dict__, "list_kernels", {})
-    counts.clear()
-    by_bodies, same_scale = trained(OPTIMIZERS[name], unscales)
-    assert not counts["kernels"] and scale == same_scale == 4.0
-    for got, wanted in zip(by_kernels, by_bodies, strict=True):
-        np.testing.assert_allclose(got.detach().cpu().numpy(), wanted.detach().cpu().numpy(), 1e-5, 1e-6)
-
-
-def test_a_step_of_many_parameters_is_one_launch_that_nobody_waits_for(counts):
-    params = parameters([(3, 4)] * 40)
-    optimizer, scaler = optim.AdamW(params, lr=0.1), amp.GradScaler("cuda")
-    scaler.scale(dt.tensor(1.0, device="cuda"))
-    for step in range(2):
-        give_gradients(params, step)
-        counts.clear()
-        scaler.unscale_(optimizer)
-        assert kernels_of(counts) == {"multi_unscale_float32": 1}
-        counts.clear()
-        nn.utils.clip_grad_norm_(params, 1.0)
-        clips = {"multi_square_sums_float32": 1, "norm_of_sums": 1, "multi_clip_float32": 1}
-        assert kernels_of(counts) == clips and counts["launches"] <= 5 and not counts["synchronisations"]
-        counts.clear()
-        scaler.step(optimizer)
-        scaler.update()
-        assert kernels_of(counts) == {"steps_advance": 1, "multi_adam_float32": 1, "scale_adapt": 1}
-        assert not counts["synchronisations"]
-    # The first step made the state; a table is made where gradients came to lie elsewhere.
-    assert counts["launches"] <= 4
-
-
-def test_a_step_without_a_scaler_launches_its_kernels_and_nothing_else(counts):
-    params = parameters([(3, 4)] * 40)
-    optimizer = optim.Adam(params, lr=0.1)
-    give_gradients(params, 0)
-    optimizer.step()
-    counts.clear()
-    optimizer.step()
-    assert kernels_of(counts) == {"steps_advance": 1, "multi_adam_float32": 1}
-    assert counts["launches"] == counts["kernels"] and not counts["synchronisations"]
 
 
 def test_each_dtype_is_a_launch_of_its_own(counts):
@@ -165,20 +76,6 @@ def test_more_of_the_same_memory_is_a_table_of_its_own():
     assert memory.tolist() == [-2.0] * 4 + [-1.0] * 4
 
 
-def test_each_group_s_numbers_are_taken_anew_at_each_step(counts):
-    params = [nn.Parameter(dt.zeros(2, device="cuda")) for _ in range(2)]
-    for p in params:
-        p.grad = dt.ones_like(p)
-    optimizer = optim.SGD([{"params": params[:1], "lr": 0.5}, {"params": params[1:], "lr": 0.25}])
-    counts.clear()
-    optimizer.step()
-    optimizer.param_groups[0]["lr"] = 2.0
-    optimizer.param_groups[1]["weight_decay"] = 1.0
-    optimizer.step()
-    assert kernels_of(counts) == {"multi_sgd_float32": 4}
-    assert [p.tolist() for p in params] == [[-2.5] * 2, [-0.4375] * 2]
-
-
 def test_tables_are_given_back(backend):
     params = parameters()
     give_gradients(params, 0)
@@ -204,16 +101,6 @@ def test_streams_have_tables_of_their_own(backend):
     with dt.cuda.stream(side):
         optimizer.step()
     assert backend.lists.tables.uploads == before + 1
-
-
-def test_the_second_device_steps_on_its_own():
-    params = [nn.Parameter(p.detach().to("cuda:1")) for p in parameters()]
-    for p in params:
-        p.grad = dt.ones_like(p)
-    before = [p.detach().cpu().numpy() for p in params]
-    optim.SGD(params, lr=0.5).step()
-    for p, start in zip(params, before, strict=True):
-        np.testing.assert_allclose(p.detach().cpu().numpy(), start - 0.5)
 
 
 DECLINED = {
@@ -244,15 +131,6 @@ def test_what_a_kernel_cannot_take_is_done_by_the_body(name, counts):
         assert got.cpu().tolist() == right.tolist()
 
 
-def test_a_gradient_that_is_named_twice_is_read_by_the_kernel_and_written_by_the_body(counts):
-    p = nn.Parameter(dt.zeros(2, device="cuda"))
-    p.grad = dt.tensor([3.0, 4.0], device="cuda")
-    norm = nn.utils.clip_grad_norm_([p, p], 1.0)
-    assert kernels_of(counts) == {"multi_square_sums_float32": 1, "norm_of_sums": 1}
-    assert norm.item() == pytest.approx(50**0.5)
-    np.testing.assert_allclose(p.grad.cpu().numpy(), [3 / 50, 4 / 50], 1e-5)
-
-
 def test_channels_last_parameters_are_taken(counts):
     p = nn.Parameter(dt.arange(24.0, device="cuda").reshape(1, 2, 3, 4).to(memory_format=dt.channels_last))
     p.grad = dt.ones_like(p)
@@ -268,19 +146,6 @@ def test_channels_last_parameters_are_taken(counts):
     optim.SGD([q], lr=0.5).step()
     assert not counts["kernels"]
     assert q.tolist() == (dt.arange(24.0) * 0.5).reshape(1, 2, 3, 4).tolist()
-
-
-def test_a_rule_of_a_subclass_is_stepped_by_itself(counts):
-    class Halved(optim.SGD):
-        def update(self, p, g, s, h):
-            return g * 0.5
-
-    params = parameters([(3,)])
-    give_gradients(params, 0)
-    wanted = (params[0].detach() - params[0].grad * 0.5).tolist()
-    counts.clear()
-    Halved(params).step()
-    assert not counts["kernels"] and params[0].tolist() == wanted
 
 
 def test_listeners_hear_the_body(counts):

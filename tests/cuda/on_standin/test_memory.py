@@ -103,6 +103,14 @@ def test_the_limit_is_told_and_statistics_nest():
     assert nested["allocated_bytes"]["all"]["current"] == torch.cuda.memory_allocated()
 
 
+def test_a_fraction_of_nothing_allows_nothing():
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.0)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        torch.empty(16 * MIB, device="cuda")
+    assert torch.cuda.get_per_process_memory_fraction() < 1e-6
+
+
 @pytest.mark.parametrize(("fraction", "error"), [(2.0, ValueError), (-0.5, ValueError), (1, TypeError)])
 def test_what_is_no_fraction_is_refused(fraction, error):
     with pytest.raises(error, match="fraction"):

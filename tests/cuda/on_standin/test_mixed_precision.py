@@ -128,8 +128,8 @@ def test_an_inf_stops_the_optimizer_whose_it_is_and_no_other(place):
 
 LAUNCHED = {
     "multi_unscale_float32": 2,
-    "multi_square_sums_float32": 1,
-    "norm_of_sums": 1,
+    "multi_norm_parts_float32": 1,
+    "norm_of_parts": 1,
     "multi_clip_float32": 1,
     "steps_advance": 2,
     "multi_adam_float32": 2,

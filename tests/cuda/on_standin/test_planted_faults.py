@@ -74,6 +74,11 @@ def another_device_reads() -> bool:
     return is_right(x.to("cuda:1") + 1, 7.0)
 
 
+def another_device_reads_columns() -> bool:
+    x = torch.full((8, SIZE // 4), 3.0, device="cuda:0") * 2
+    return is_right((x[:, ::2].to("cuda:1") + 1).flatten(), 7.0)
+
+
 def what_another_device_reads_is_overwritten() -> bool:
     x = numbers(3.0, device="cuda:0")
     y = x.to("cuda:1")
@@ -111,6 +116,19 @@ def a_pinned_buffer_is_reused() -> bool:
     return is_right(x, 3.0)
 
 
+def pageable_memory_that_the_device_reads_is_reused() -> bool:
+    from cupy._machine import Late
+
+    Late.reads_hosts = True
+    try:
+        buffer = numbers(3.0)
+        x = buffer.to("cuda")
+        buffer.fill_(9.0)
+        return is_right(x, 3.0)
+    finally:
+        Late.reads_hosts = False
+
+
 def a_tensor_on_its_way_to_the_host_is_freed() -> bool:
     side, buffer = torch.cuda.Stream(), torch.zeros(SIZE, pin_memory=True)
     x = numbers(3.0, device="cuda")
@@ -129,10 +147,12 @@ SCENARIOS = [
     one_stream_waits_for_another,
     an_event_is_waited_for,
     another_device_reads,
+    another_device_reads_columns,
     what_another_device_reads_is_overwritten,
     what_a_stream_reads_is_freed,
     a_pinned_buffer_is_freed,
     a_pinned_buffer_is_reused,
+    pageable_memory_that_the_device_reads_is_reused,
     a_tensor_on_its_way_to_the_host_is_freed,
 ]
 
@@ -164,6 +184,15 @@ def replaced(kind: type, name: str, function: Callable[..., Any]) -> Iterator[No
     setattr(kind, name, function)
     yield
     setattr(kind, name, before)
+
+
+@contextlib.contextmanager
+def columns_as_they_are() -> Iterator[None]:
+    import cupy
+
+    before, cupy.ascontiguousarray = cupy.ascontiguousarray, lambda array: array
+    yield
+    cupy.ascontiguousarray = before
 
 
 def settled_unasked(self: Accounts) -> None:
@@ -201,6 +230,11 @@ FAULTS = [
         another_device_reads,
     ),
     Fault(
+        "a copy between devices leaves columns to CuPy",
+        columns_as_they_are,
+        another_device_reads_columns,
+    ),
+    Fault(
         "the source goes on before a copy between devices has read it",
         lambda: without_event_waits(1),
         what_another_device_reads_is_overwritten,
@@ -229,6 +263,11 @@ FAULTS = [
         "a blocking copy from pinned memory is not waited for",
         lambda: replaced(type(torch.device("cuda:0").backend), "wait_for_copy", lambda self: None),
         a_pinned_buffer_is_reused,
+    ),
+    Fault(
+        "a blocking copy from pageable memory is not waited for",
+        lambda: replaced(type(torch.device("cuda:0").backend), "wait_for_copy", lambda self: None),
+        pageable_memory_that_the_device_reads_is_reused,
     ),
     Fault(
         "a tensor on its way to the host is not kept",

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import devtensor as torch
+from devtensor_cupy.launching import launcher
 
 DEBUG = """
 import devtensor as torch
@@ -19,6 +20,21 @@ try:
     torch.sin(x)
 except RuntimeError as error:
     print(error)
+"""
+
+
+HELD = """
+import os, sys
+import devtensor as torch
+x = torch.ones(2, 3, device="cuda", requires_grad=True)
+y = (x.softmax(-1) * 2).sum()
+pinned = torch.ones(3).pin_memory()
+moved = pinned.to("cuda", non_blocking=True)
+side = torch.cuda.Stream()
+x.record_stream(side)
+side.record_event()
+# Modules that are held are emptied, those imported last before all others.
+os.kept, sys.kept = (x, y, moved), list(sys.modules.values())
 """
 
 
@@ -76,6 +92,19 @@ def test_a_forked_child_frees_nothing_that_it_inherited(x):
     assert in_child(kept) == "2"
 
 
+@pytest.mark.usefixtures("compiler")
+def test_a_forked_child_keeps_the_modules_of_a_parent_without_optimizers(x, monkeypatch):
+    backend = torch.device("cuda:0").backend
+    monkeypatch.delitem(backend.__dict__, "lists", raising=False)
+    torch.nn.functional.gelu(x)
+
+    def kept() -> bool:
+        loaded = launcher.loaded[0, "gelu_float32"]
+        return loaded is not None and loaded in backend.forks.immortal
+
+    assert in_child(kept) == "True"
+
+
 def test_a_forked_child_asks_no_stream_about_memory(x):
     side = torch.cuda.Stream()
     held = [torch.ones(4, device="cuda")]
@@ -91,13 +120,20 @@ def test_a_forked_child_asks_no_stream_about_memory(x):
     assert len(backend.accounts.waiting) == 1
 
 
+def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | variables
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_program_that_ends_with_tensors_says_nothing_of_them():
+    done = run(HELD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize(("debug", "told"), [("1", True), ("", False)])
 def test_the_debug_switch_names_the_op_and_the_line(debug, told):
-    environment = os.environ | {
-        "DEVTENSOR_DEBUG": debug,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    done = subprocess.run([sys.executable, "-c", DEBUG], capture_output=True, text=True, env=environment)
+    done = run(DEBUG, DEVTENSOR_DEBUG=debug)
     assert done.returncode == 0, done.stderr
     if not told:
         assert not done.stdout

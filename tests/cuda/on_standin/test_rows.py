@@ -1,4 +1,4 @@
-"""Softmax, layer norm, their gradients and added rows by kernels of our own: launches, values, odd sizes."""
+"""The softmaxes and their gradients by kernels of our own: launches, values, odd sizes."""
 
 from __future__ import annotations
 
@@ -9,43 +9,34 @@ import pytest
 from scipy import special
 
 import devtensor as torch
+from cuda_sources.drawn import LIMITS, assert_close, drawn, wide
 from devtensor.core.plan import forget
-from devtensor.nn.functional import layer_norm
-from devtensor.ops import norm
 from devtensor.ops.attention import safe_softmax
 from devtensor.ops.index import embedding_grad
-from devtensor.ops.norm import layer_norm_gradient
-from devtensor.ops.softmax import softmax_gradient
-from devtensor_cupy import rows
+from devtensor.ops.softmax import log_softmax_gradient, softmax_gradient
+from devtensor_cupy import softmaxes
+from devtensor_cupy.arrays_in_rows import extents
 from devtensor_cupy.launching import launcher
-from devtensor_cupy.rows import extents
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
-LIMITS = {torch.float64: 1e-12, torch.float32: 3e-6, torch.float16: 1.5e-3, torch.bfloat16: 1.2e-2}
 FRESH = 1
 """What the stand-in counts for memory that it fills with poison; a device launches nothing for it."""
 SHAPES = [(5, 7), (3, 1), (2, 3, 48), (6, 1024), (2, 1500), (1, 70_000), (9,)]
-
-
-def drawn(shape, dtype, seed=0):
-    return torch.tensor(np.random.default_rng(seed).normal(size=shape)).to(dtype).cuda()
-
-
-def wide(tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()
-
-
-def assert_close(found, wanted, dtype, size=1.0):
-    assert found.dtype is dtype and tuple(found.shape) == wanted.shape
-    smallest = 2.0**-25 if dtype is torch.float16 else 0.0
-    np.testing.assert_allclose(wide(found), wanted, LIMITS[dtype], max(LIMITS[dtype] * size, smallest))
 
 
 def softmax_slope(g, y, dim):
     return y * (g - (y * g).sum(dim, keepdims=True))
 
 
+def log_softmax_slope(g, y, dim):
+    return g - np.exp(y) * g.sum(dim, keepdims=True)
+
+
+GRADIENTS = {
+    "softmax": (softmax_gradient, softmax_slope, lambda x, dim: x.softmax(dim)),
+    "log_softmax": (log_softmax_gradient, log_softmax_slope, lambda x, dim: x.log_softmax(dim)),
+}
 FORMS = {
     "softmax": (lambda x, dim: x.softmax(dim), special.softmax),
     "log_softmax": (lambda x, dim: x.log_softmax(dim), special.log_softmax),
@@ -74,72 +65,33 @@ def test_softmaxes_along_other_dims_are_one_launch(dtype, launched):
     for dim in range(3):
         for run, reference in FORMS.values():
             assert_close(run(x, dim), reference(wide(x), dim), dtype)
-        y = x.softmax(dim)
-        assert_close(softmax_gradient(g, y, dim), softmax_slope(wide(g), wide(y), dim), dtype)
-    assert {name.partition("_")[0] for name in launched} == {"along"} and len(launched) == 15
+        for run, reference, forward in GRADIENTS.values():
+            y = forward(x, dim)
+            assert_close(run(g, y, dim), reference(wide(g), wide(y), dim), dtype, 4.0)
+    assert {name.partition("_")[0] for name in launched} == {"along"} and len(launched) == 21
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
-def test_gradients_of_softmax_are_one_launch(dtype, launched, counts):
+@pytest.mark.parametrize("form", GRADIENTS)
+def test_gradients_of_softmaxes_are_one_launch(form, dtype, launched, counts):
+    run, reference, forward = GRADIENTS[form]
     for shape in SHAPES:
-        g, y = drawn(shape, dtype), drawn(shape, dtype, 1).softmax(-1)
-        softmax_gradient(g, y, g.ndim - 1)
+        g, y = drawn(shape, dtype), forward(drawn(shape, dtype, 1), -1)
+        run(g, y, g.ndim - 1)
         launched.clear(), counts.clear()
-        found = softmax_gradient(g, y, g.ndim - 1)
-        assert len(launched) == 1 and launched[0].endswith("softmax_backward")
+        found = run(g, y, g.ndim - 1)
+        assert launched == [f"{'warp' if shape[-1] <= 1024 else 'block'}_{form}_backward"]
         assert counts["launches"] == 1 + FRESH
-        assert_close(found, softmax_slope(wide(g), wide(y), -1), dtype, 1 / shape[-1])
+        size = 1 / shape[-1] if form == "softmax" else math.sqrt(shape[-1])
+        assert_close(found, reference(wide(g), wide(y), -1), dtype, size)
 
 
-def standard(x, eps):
-    scale = 1 / np.sqrt(x.var(-1, keepdims=True) + eps)
-    return (x - x.mean(-1, keepdims=True)) * scale, scale
-
-
-@pytest.mark.parametrize("dtype", LIMITS)
-@pytest.mark.parametrize("with_weight", [True, False])
-def test_layer_norm_is_one_launch(dtype, with_weight, launched, counts):
-    for shape in SHAPES:
-        x, width = drawn(shape, dtype), shape[-1:]
-        weight, bias = (drawn(width, dtype, seed) if with_weight else None for seed in (1, 2))
-        layer_norm(x, width, weight, bias)
-        launched.clear(), counts.clear()
-        found = layer_norm(x, width, weight, bias)
-        assert len(launched) == 1 and counts["launches"] == 1 + FRESH
-        wanted = standard(wide(x), 1e-5)[0]
-        wanted = wanted * wide(weight) + wide(bias) if with_weight else wanted
-        assert_close(found, wanted, dtype, 4.0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("with_weight", [True, False])
-def test_gradients_of_layer_norm(dtype, with_weight, launched):
-    for shape in [*SHAPES, (40, 3), (130, 1)]:
-        g, x = drawn(shape, dtype), drawn(shape, dtype, 1)
-        weight = drawn(shape[-1:], dtype, 2) if with_weight else None
-        launched.clear()
-        slope, along = layer_norm_gradient(g, x, weight, 1, 0.1)
-        y, scale = standard(wide(x), 0.1)
-        given = wide(g) * wide(weight) if with_weight else wide(g)
-        apart = given - given.mean(-1, keepdims=True) - y * (given * y).mean(-1, keepdims=True)
-        assert_close(slope, apart * scale, dtype, 10.0)
-        total = (wide(g) * y).reshape(-1, shape[-1]).sum(0)
-        assert_close(along, total, dtype, 10.0 * math.sqrt(x.numel() / shape[-1]))
-        assert len(launched) == (2 if x.numel() == shape[-1] else 3)
-
-
-def test_layer_norm_over_several_dims():
-    x, weight, bias = drawn((2, 3, 4), torch.float32), *(drawn((3, 4), torch.float32, k) for k in (1, 2))
-    wanted = standard(wide(x).reshape(2, 12), 1e-5)[0].reshape(2, 3, 4) * wide(weight) + wide(bias)
-    assert_close(layer_norm(x, (3, 4), weight, bias), wanted, torch.float32, 4.0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_halves_normalised_beside_wider_weights(dtype):
-    x, weight = drawn((4, 9), dtype), drawn((9,), torch.float32, 1)
-    assert_close(
-        norm.layer_norm(x, weight, None, 1, 1e-5), standard(wide(x), 1e-5)[0] * wide(weight), dtype, 2.0
-    )
+def test_a_scaled_softmax_has_a_scaled_gradient(launched):
+    g, y = drawn((3, 4, 5), torch.float64), drawn((3, 4, 5), torch.float64, 1).softmax(1)
+    for dim in (1, 2):
+        wanted = 0.25 * softmax_slope(wide(g), wide(y), dim)
+        assert_close(softmax_gradient(g, y, dim, 0.25), wanted, torch.float64)
+    assert launched == ["along_softmax", "along_softmax_backward", "warp_softmax_backward"]
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
@@ -149,7 +101,6 @@ def test_rows_that_begin_anywhere(dtype, offset):
     x = drawn((count + offset,), dtype)[offset:].reshape(4, 21)
     g = drawn((count + 5,), dtype, 1)[5 : 5 + count].reshape(4, 21)
     assert_close(x.softmax(1), special.softmax(wide(x), 1), dtype)
-    assert_close(layer_norm(x, (21,)), standard(wide(x), 1e-5)[0], dtype, 4.0)
     y = x.softmax(1)
     assert_close(softmax_gradient(g, y, 1), softmax_slope(wide(g), wide(y), 1), dtype)
 
@@ -157,9 +108,7 @@ def test_rows_that_begin_anywhere(dtype, offset):
 def test_arrays_not_in_rows():
     x = drawn((6, 10), torch.float32)
     for seen in (x.T, x[::2], x[:, ::3], x.flip(1), x[:1].expand(4, 10)):
-        width = seen.shape[-1]
         assert_close(seen.softmax(1), special.softmax(wide(seen), 1), torch.float32)
-        assert_close(layer_norm(seen, (width,)), standard(wide(seen), 1e-5)[0], torch.float32, 4.0)
     y = x.T.softmax(1)
     g = drawn((10,), torch.float32, 1)[:, None].expand(10, 6)
     assert_close(softmax_gradient(g, y, 1), softmax_slope(wide(g), wide(y), 1), torch.float32)
@@ -172,9 +121,7 @@ def test_empty_arrays_launch_nothing(launched):
             for run, _ in FORMS.values():
                 assert run(x, dim).shape == shape
             assert softmax_gradient(x, x, dim).shape == shape
-        assert layer_norm(x, shape[-1:]).shape == shape
-        slope, along = layer_norm_gradient(x, x, None, 1, 1e-5)
-        assert slope.shape == shape and along.tolist() == [0.0] * shape[-1]
+            assert log_softmax_gradient(x, x, dim).shape == shape
     assert launched == []
 
 
@@ -192,43 +139,6 @@ def test_infinities_and_nan():
     np.testing.assert_equal(wide(x.log_softmax(1)), [[nan, nan], [-inf, 0], [nan, nan], [nan, nan]])
     for run, _ in FORMS.values():
         np.testing.assert_equal(wide(run(x, 1)), wide(run(x.T.contiguous(), 0)).T)
-
-
-@pytest.mark.parametrize("dtype", LIMITS)
-def test_gradients_of_embeddings(dtype, launched):
-    index = torch.tensor([[0, 3, 3], [5, 0, 3]])
-    g = drawn((2, 3, 4), dtype)
-    wanted = np.zeros((6, 4))
-    np.add.at(wanted, index.numpy(), wide(g))
-    assert_close(embedding_grad(g, index.cuda(), 6), wanted, dtype)
-    assert launched == ["add_rows"]
-
-
-def test_the_gradient_of_one_row(launched):
-    g = drawn((4,), torch.float32)
-    found = embedding_grad(g, torch.tensor(1, device="cuda"), 3)
-    assert_close(found, np.stack([np.zeros(4), wide(g), np.zeros(4)]), torch.float32)
-
-
-def test_gradients_of_embeddings_of_other_dtypes(launched):
-    index, g = torch.tensor([1, 1, 0]), torch.tensor([[1], [2], [3]])
-    for dtype in (torch.int64, torch.complex64):
-        assert embedding_grad(g.to(dtype).cuda(), index.cuda(), 3).real.tolist() == [[3], [3], [0]]
-    assert launched == []
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_rows_added_at_indices(dtype, launched):
-    x, source, index = drawn((4, 3), dtype), drawn((5, 3), dtype, 1), torch.tensor([0, -1, 2, 3, 0])
-    wanted = wide(x)
-    np.add.at(wanted, index.numpy(), wide(source))
-    assert_close(x.index_put((index.cuda(),), source, accumulate=True), wanted, dtype)
-    assert_close(x.index_add(0, (index % 4).cuda(), source), wanted, dtype)
-    assert launched == ["add_rows"] * 2
-    part = drawn((4, 6), dtype)[:, ::2]
-    wanted = wide(part)
-    np.add.at(wanted, index.numpy(), wide(source))
-    assert_close(part.index_put((index.cuda(),), source, accumulate=True), wanted, dtype)
 
 
 def test_training_by_rows_gives_the_cpu_s_gradients(launched):
@@ -249,7 +159,7 @@ def test_training_by_rows_gives_the_cpu_s_gradients(launched):
         "warp_layer_norm_backward",
         "warp_softmax",
         "warp_softmax_backward",
-        "add_rows",
+        "add_elements",
     }
     assert names <= set(launched)
 
@@ -265,7 +175,6 @@ def test_without_a_compiler_bodies_serve(monkeypatch, launched):
     forget("cuda")
     x, g = drawn((4, 9), torch.float16), drawn((4, 9), torch.float16, 1)
     assert_close(x.softmax(1), special.softmax(wide(x), 1), torch.float16)
-    assert_close(layer_norm(x, (9,)), standard(wide(x), 1e-5)[0], torch.float16, 4.0)
     found = embedding_grad(g, torch.tensor([1, 1, 0, 1]).cuda(), 2)
     assert_close(found, np.stack([wide(g)[2], wide(g)[[0, 1, 3]].sum(0)]), torch.float16, 2.0)
     assert launched == []
@@ -278,24 +187,6 @@ def along_dim_one():
     assert_close(x.softmax(1), special.softmax(wide(x), 1), torch.float32)
 
 
-def wider_weights():
-    x, weight = drawn((4, 9), torch.float16), drawn((9,), torch.float32, 1)
-    found = norm.layer_norm(x, weight, None, 1, 1e-5)
-    assert_close(found, standard(wide(x), 1e-5)[0] * wide(weight), torch.float16, 2.0)
-
-
-def normalised_rows():
-    x = drawn((4, 9), torch.float32)
-    assert_close(layer_norm(x, (9,)), standard(wide(x), 1e-5)[0], torch.float32, 4.0)
-
-
-def added_rows():
-    x, source, index = drawn((4, 3), torch.float32), drawn((2, 3), torch.float32, 1), torch.tensor([0, -1])
-    wanted = wide(x)
-    np.add.at(wanted, index.numpy(), wide(source))
-    assert_close(x.index_put((index.cuda(),), source, accumulate=True), wanted, torch.float32)
-
-
 def columns_far_apart(shape, dim):
     count, columns, inner = extents(shape, dim)
     return count, columns, max(1, inner // 2)
@@ -304,16 +195,9 @@ def columns_far_apart(shape, dim):
 FAULTS = {
     "rows are not brought in order": ("in_rows", lambda array: array, test_arrays_not_in_rows),
     "rows lie where they do not": ("extents", columns_far_apart, along_dim_one),
-    "wider weights are read as they are": ("common_dtype", lambda x, *others: x.dtype, wider_weights),
-    "one row is left out": ("table_of", lambda x, count: (x.shape[0] - 1, x.shape[1]), normalised_rows),
-    "rows are added nowhere": ("add_at", lambda *given: True, added_rows),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_found(name, monkeypatch):
-    where, fault, check = FAULTS[name]
-    check()
-    monkeypatch.setattr(rows, where, fault)
-    with pytest.raises(AssertionError):
-        check()
+def test_a_planted_fault_is_found(name, reddens):
+    reddens(softmaxes, *FAULTS[name])

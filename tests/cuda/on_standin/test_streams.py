@@ -77,11 +77,56 @@ def test_streams_of_other_devices():
     assert torch.cuda.current_stream(1) != side
 
 
-def test_external_streams_are_taken_in():
+@pytest.mark.parametrize("cupy_is_old", [False, True])
+def test_external_streams_are_taken_in(cupy_is_old, monkeypatch, recwarn):
+    """CuPy 14 warns of the only way that CuPy 13 has."""
+    import cupy
+
+    if cupy_is_old:
+        monkeypatch.delattr(cupy.cuda.Stream, "from_external")
+    for index in (0, 1):
+        side = torch.cuda.Stream(index)
+        outside = torch.cuda.ExternalStream(side.cuda_stream, index)
+        assert outside.cuda_stream == side.cuda_stream and outside == side
+        assert torch.cuda.get_stream_from_external(side.cuda_stream, index) == side
+        x = begun(side)
+        with torch.cuda.stream(outside):
+            assert torch.cuda.current_stream() == side
+            assert (x.to(f"cuda:{index}") + 1).tolist() == [4.0] * 8
+    assert bool(recwarn.list) is cupy_is_old
+
+
+def test_other_libraries_take_our_streams_in():
+    import cupy
+
     side = torch.cuda.Stream()
-    outside = torch.cuda.ExternalStream(side.cuda_stream)
-    assert outside.cuda_stream == side.cuda_stream and outside == side
-    assert torch.cuda.get_stream_from_external(side.cuda_stream, "cuda:0") == side
+    assert cupy.cuda.Stream.from_external(side).ptr == side.cuda_stream != 0
+    assert torch.cuda.default_stream().__cuda_stream__() == (0, 0)
+
+
+def test_a_fault_is_no_answer_to_whether_work_is_done():
+    """CuPy takes it for a no, for which a program would ask for ever."""
+    from cupy._machine import faults
+
+    side, event = torch.cuda.Stream(), torch.cuda.Event()
+    event.record(side)
+    assert side.query() and event.query()
+    faults.pending = "cudaErrorIllegalAddress"
+    for asked in (side, event):
+        with pytest.raises(RuntimeError, match="cudaErrorIllegalAddress"):
+            asked.query()
+
+
+def test_another_library_s_memory_is_its_own_to_keep():
+    import cupy
+
+    side = torch.cuda.Stream()
+    backend = torch.device("cuda:0").backend
+    taken = torch.ones(3, device="cuda")
+    held = cupy.cuda.UnownedMemory(1 << 40, 512, None, 0)
+    taken.array.block.mem = held
+    taken.record_stream(side)
+    assert held.ptr not in backend.accounts.used_by
 
 
 def test_events_keep_time():
@@ -119,6 +164,7 @@ def test_record_stream_keeps_memory_until_the_stream_has_read_it():
     side = torch.cuda.Stream()
     begun(side)
     x = torch.ones(1 << 10, device="cuda")
+    torch.cuda.empty_cache()
     held = torch.cuda.memory_reserved()
     x.record_stream(side)
     del x

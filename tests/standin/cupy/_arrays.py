@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cupy import _loops
-from cupy._machine import Late, counts, current, launch, null_queues, postponed, synchronised
+from cupy._machine import Late, counts, current, launch, null_queues, poison, postponed, synchronised
 from cupy._memory import MemoryPointer, alloc
 
 METHODS = frozenset(
@@ -109,7 +109,7 @@ class ndarray:
         return {
             "shape": self.held.shape,
             "typestr": self.held.dtype.str,
-            "data": (self.data.ptr, False),
+            "data": (self.data.ptr if self.size else 0, False),
             "strides": None if in_rows else self.held.strides,
             "version": 3,
         }
@@ -139,6 +139,7 @@ class ndarray:
     def __setitem__(self, index: Any, value: Any) -> None:
         launched(self, index, value)
         held, place, given = self.held, bounded(self, index), unwrapped(value)
+        refuse_overlapping_bytes(held, index, given)
 
         def write() -> None:
             with np.errstate(all="ignore"):
@@ -161,13 +162,27 @@ class ndarray:
 
     def copy(self, order: str = "C") -> ndarray:
         """A copy on the current device, from whichever device."""
+        if self.device_id != current.device and not self.held.flags.c_contiguous:
+            return self.in_rows_at_home().copy(order)
         launch(queue_now())
         held, made = self.held, wrapped(self.held.copy(order), ())
         postponed(queue_now(), [made.held], lambda: [held])
         return made
 
+    def in_rows_at_home(self) -> ndarray:
+        """What CuPy copies to another device, if the array itself cannot be (core.pyx): a kernel writes it,
+        and the other device does not wait for that."""
+        before, current.device = current.device, self.device_id
+        held, made = self.held, ndarray(self.shape, self.dtype)
+        poison(made.held)
+        queue_now().add(lambda: made.held.__setitem__(..., held))
+        current.device = before
+        return made
+
     def fill(self, value: Any) -> None:
-        self[...] = np.asarray(unwrapped(value)).astype(self.dtype)[()]
+        """What equals zero is written as bytes of zero where the array lies in rows, -0.0 too (core.pyx)."""
+        number = np.asarray(unwrapped(value)).astype(self.dtype)[()]
+        self[...] = self.dtype.type(0) if number == 0 and self.flags.c_contiguous else number
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
         launched(self)
@@ -184,7 +199,7 @@ class ndarray:
 
         launched(self)
         # Pinned memory is read when the copy runs, other memory at once.
-        source = arr if holds(arr.ctypes.data) else arr.copy()
+        source = arr if Late.reads_hosts or holds(arr.ctypes.data) else arr.copy()
         if Late.on:
             postponed(queue_now(), [self.held], lambda: [source])
         else:
@@ -218,9 +233,11 @@ class ndarray:
         return _loops.call("absolute", (self,))
 
     def __dlpack__(self, *, stream: Any = None, **asked: Any) -> Any:
+        """CuPy lets the taker's stream wait for the current one of the current device (core.pyx)."""
         counts["exports"] += 1
         streams_asked.append(stream)
-        return self.held.__dlpack__(**asked)
+        writers.append((current.device, queue_now()))
+        return device_told(self.held.__dlpack__(**asked), 2, self.device_id)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (2, self.device_id)
@@ -231,6 +248,19 @@ class ndarray:
 
 streams_asked: list[Any] = []
 """The stream of every request for a capsule."""
+writers: list[Any] = []
+"""The device and the queue that a capsule's taker waits for."""
+
+
+def device_told(capsule: Any, *device: int) -> Any:
+    """The capsule, in which NumPy has written the host as its tensor's device, with another one there."""
+    api = ctypes.pythonapi
+    name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))(capsule)
+    get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_GetPointer", api))
+    place = get(capsule, name) + (40 if name == b"dltensor_versioned" else 8)
+    (ctypes.c_int32 * 2).from_address(place)[:] = device
+    return capsule
+
 
 OPERATORS = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power",
@@ -275,6 +305,17 @@ def flat(values: Any) -> Any:
             yield from flat(value)
         else:
             yield value
+
+
+def refuse_overlapping_bytes(held: np.ndarray, index: Any, given: Any) -> None:
+    """Arrays alike in layout are copied as bytes (_routines_indexing.pyx), and nobody asks whether they
+    overlap: then the result is undefined.
+    """
+    if index is not Ellipsis or not isinstance(given, np.ndarray) or given.ctypes.data == held.ctypes.data:
+        return
+    alike = (given.shape, given.strides, given.dtype) == (held.shape, held.strides, held.dtype)
+    if alike and held.flags.c_contiguous and np.may_share_memory(held, given):
+        raise AssertionError("overlapping memory would be copied as bytes")
 
 
 def no_bfloat16(name: str, values: Any) -> None:
@@ -333,7 +374,17 @@ def method(self: ndarray, name: str, arguments: Any, named: Any) -> Any:
         return _functions.REDUCTIONS[name](self, *arguments, **named)
     launched(self, arguments)
     with np.errstate(all="ignore"):
-        result = getattr(self.held, name)(
-            *unwrapped(arguments), **{k: unwrapped(v) for k, v in named.items()}
-        )
+        held = self.held if name != "astype" else saturated(self.held, *arguments[:1], **named)
+        result = getattr(held, name)(*unwrapped(arguments), **{k: unwrapped(v) for k, v in named.items()})
     return wrapped(result, (self,))
+
+
+def saturated(held: np.ndarray, dtype: Any, **named: Any) -> np.ndarray:
+    """What is converted: to integers without a sign the device makes 0 of negative numbers and NaN, where
+    processors take the bits of a signed one ("Differences between CuPy and NumPy" in CuPy's manual)."""
+    is_float = held.dtype.kind == "f" or held.dtype.name == "bfloat16"
+    if np.dtype(dtype).kind != "u" or not is_float:
+        return held
+    made = held.copy(order="K")
+    made[~(held > 0)] = 0
+    return made

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cupy._arrays import launched, ndarray, no_bfloat16, queue_now, unwrapped, wrapped
-from cupy._machine import postponed, synchronised
+from cupy._arrays import device_told, launched, ndarray, no_bfloat16, queue_now, unwrapped, wrapped
+from cupy._machine import current, postponed, synchronised
 from cupy._memory import alloc
 
 
@@ -36,12 +36,29 @@ def reduction(name: str) -> Any:
     def reduce(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         no_bfloat16(name, (a,))
         asked = {} if dtype is None else {"dtype": dtype}
-        return run(getattr(np, name), a, axis=axis, keepdims=keepdims, **asked)
+        return run(PLACES.get(name) or getattr(np, name), a, axis=axis, keepdims=keepdims, **asked)
 
     def reduce_plainly(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         return reduce(a, axis, None, out, keepdims)
 
     return reduce if name in ("sum", "prod", "argmax", "argmin") else reduce_plainly
+
+
+def any_missing(function: Any) -> Any:
+    """The place of an extreme; of several NaN it is nobody's promise which (_routines_statistics.pyx)."""
+
+    def placed(a: np.ndarray, axis: Any = None, keepdims: bool = False) -> np.ndarray:
+        found = function(a, axis=axis, keepdims=keepdims)
+        if a.dtype.kind != "f" or axis is None:
+            return found
+        missing = np.isnan(a)
+        last = a.shape[axis] - 1 - np.argmax(np.flip(missing, axis), axis=axis, keepdims=keepdims)
+        return np.where(missing.any(axis=axis, keepdims=keepdims), last, found)
+
+    return placed
+
+
+PLACES = {"argmax": any_missing(np.argmax), "argmin": any_missing(np.argmin)}
 
 
 def scan(name: str) -> Any:
@@ -170,7 +187,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     launched(condition, x, y)
     with np.errstate(all="ignore"):
         chosen = np.where(unwrapped(condition).astype(bool), unwrapped(x), unwrapped(y))
-    return wrapped(np.array(chosen), ())
+    return wrapped(np.array(chosen, order="C"), ())
 
 
 def nonzero(a: ndarray) -> tuple[ndarray, ...]:
@@ -184,7 +201,17 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None) -> ndarray:
     no_bfloat16("argsort", (a,))
     if a.ndim == 0:
         raise np.exceptions.AxisError("Sorting arrays with the rank of zero is not supported")
-    return run(np.argsort, a, axis=axis, kind="stable")
+    return run(ordered, a, axis=axis)
+
+
+def ordered(a: np.ndarray, axis: int) -> np.ndarray:
+    """NaN comes last, but in one dimension float32 and float64 go by their bits (cupy_thrust.cu): there a NaN
+    with a sign comes first."""
+    order = np.argsort(a, axis=axis, kind="stable")
+    if a.ndim > 1 or a.dtype.name not in ("float32", "float64"):
+        return order
+    first = np.isnan(a) & np.signbit(a)
+    return np.concatenate([np.flatnonzero(first), order[~first[order]]])
 
 
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> ndarray:
@@ -202,18 +229,36 @@ def unique(
     axis: Any = None, *, equal_nan: bool = True,
 ) -> Any:  # fmt: skip
     no_bfloat16("unique", (ar,))
+    if axis is not None or return_index or equal_nan or not (return_inverse and return_counts):
+        raise NotImplementedError("the stand-in's unique gives inverse and counts, every NaN for itself")
     synchronised()
-    return run(
-        lambda a: np.unique(a, return_index, return_inverse, return_counts, axis, equal_nan=equal_nan), ar
-    )
+    return run(values_inverse_counts, ar)
+
+
+def values_inverse_counts(a: np.ndarray) -> tuple[np.ndarray, ...]:
+    """By the order that sorting gives (_manipulation/add_remove.py)."""
+    flat = a.reshape(-1)
+    order = ordered(flat, 0)
+    line = flat[order]
+    new = np.ones(line.shape, bool)
+    new[1:] = line[1:] != line[:-1]
+    inverse = np.empty(flat.shape, np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return line[new], inverse.reshape(a.shape), np.diff(np.append(np.flatnonzero(new), line.size))
 
 
 def matmul(a: Any, b: Any, out: Any = None) -> ndarray:
-    """More than two dimensions: no bfloat16, and float16 through float32."""
+    """More than two dimensions: no bfloat16, and float16 through float32. A row times a column is none of
+    cuBLAS's: numbers are multiplied in their own dtype, and then summed (_routines_linalg.pyx).
+    """
     if max(a.ndim, b.ndim) > 2:
         no_bfloat16("matmul", (a, b))
     wide = np.float32 if a.dtype.itemsize == 2 and a.dtype.kind not in "iu" else a.dtype
     launched(a, b)
+    if wide != a.dtype and a.ndim == b.ndim == 2 and a.shape[0] == b.shape[1] == 1 and out is None:
+        with np.errstate(all="ignore"):
+            terms = (a.held.reshape(-1) * b.held.reshape(-1)).astype(wide)
+        return wrapped(terms.sum().reshape(1, 1).astype(a.dtype), ())
     with np.errstate(all="ignore"):
         product = np.matmul(a.held.astype(wide), b.held.astype(wide)).astype(a.dtype)
     if out is None:
@@ -244,13 +289,18 @@ def from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> ndarray:
     """Another library's array, whose producer is told the current stream, as the protocol asks."""
     from cupy.cuda import get_current_stream
 
-    if array.__dlpack_device__()[0] != 2:
-        raise ValueError("the array is not on a CUDA device")
-    pointer = get_current_stream().ptr
-    capsule = array.__dlpack__(stream=pointer or 1, max_version=(1, 0))
-    held = np.from_dlpack(Capsule(capsule))
-    alloc(0)
-    return object.__new__(ndarray).adopt(held)
+    kind, index = array.__dlpack_device__()
+    if kind != 2:
+        raise TypeError("CPU arrays cannot be directly imported to CuPy.")
+    before, current.device = current.device, index
+    try:
+        pointer = get_current_stream().ptr
+        capsule = array.__dlpack__(stream=pointer or 1, max_version=(1, 0))
+        held = np.from_dlpack(Capsule(device_told(capsule, 1, 0)))
+        alloc(0)
+        return object.__new__(ndarray).adopt(held)
+    finally:
+        current.device = before
 
 
 class Capsule:

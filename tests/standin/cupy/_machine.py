@@ -19,21 +19,28 @@ counts: Counter[str] = Counter()
 
 
 class CUDARuntimeError(RuntimeError):
-    """What CUDA's own functions raise."""
+    """What CUDA's own functions raise, from a name, or from a number as CuPy makes it."""
 
-    def __init__(self, status: str, detail: str = "") -> None:
-        super().__init__(f"{status}: {detail or 'told by the stand-in'}")
+    def __init__(self, status: Any, detail: str = "") -> None:
+        name = STATUSES.get(status, status)
+        super().__init__(f"{name}: {detail or 'told by the stand-in'}")
         self.status = status
+
+
+NOT_READY, FAULT = 600, 700
+STATUSES = {NOT_READY: "cudaErrorNotReady", FAULT: "cudaErrorIllegalAddress"}
 
 
 class Late:
     """With `on`, kernels too run only when somebody waits for their stream, and read memory only then.
 
     What they have not written yet is poison, and so is memory that was given back, as soon as its own stream
-    has done what it was asked before.
+    has done what it was asked before. With `reads_hosts` too the device reads pageable memory by itself, as
+    those with address translation do: copies from there are read when they run.
     """
 
     on = False
+    reads_hosts = False
     memory: ClassVar[dict[int, tuple[np.ndarray, Queue]]] = {}
 
 
@@ -73,6 +80,12 @@ def alive() -> None:
         raise CUDARuntimeError(faults.lost)
 
 
+def answer(done: bool) -> int:
+    """What cudaStreamQuery and cudaEventQuery return: CuPy hands it on and raises nothing."""
+    alive()
+    return FAULT if faults.pending else 0 if done else NOT_READY
+
+
 def synchronised() -> None:
     """The host waited for the device; an asynchronous fault shows now."""
     alive()
@@ -83,13 +96,26 @@ def synchronised() -> None:
 
 
 class Current(threading.local):
-    """The current device, and each device's current stream, of one thread."""
+    """The current device, each device's current stream, and the devices whose contexts are here, of one
+    thread."""
 
     def __init__(self) -> None:
         self.device = 0
         self.streams: dict[int, Any] = {}
+        self.bound: set[int] = set()
+
+    def bind(self) -> None:
+        """Most of CUDA's own functions make the current device's context and give it to the thread.
+
+        Here those do that the backend may count on: cudaSetDevice (from CUDA 12 on), cudaMalloc,
+        cudaMemGetInfo, and loading a module.
+        """
+        self.bound.add(self.device)
+        contexts.add(self.device)
 
 
+contexts: set[int] = set()
+"""The devices that this process has made a context on, which takes memory there."""
 current = Current()
 
 

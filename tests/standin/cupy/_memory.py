@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +35,9 @@ class PooledMemory(BaseMemory):
     def __init__(self, pool: MemoryPool, size: int, device_id: int, ptr: int) -> None:
         self.pool, self.size, self.device_id, self.ptr = pool, size, device_id, ptr
 
-    def __del__(self) -> None:
-        self.pool.took_back(self)
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_over():
+            self.pool.took_back(self)
 
 
 class MemoryPointer:
@@ -68,7 +70,9 @@ class MemoryPool:
             raise OutOfMemoryError(
                 f"Out of memory allocating {rounded:,} bytes (limit set to: {limit:,} bytes)."
             )
-        counts["device allocations"] += bool(fresh)
+        if fresh:
+            counts["device allocations"] += 1
+            current.bind()
         self.free[device] += fresh - rounded
         self.used[device] += rounded
         self.next += rounded

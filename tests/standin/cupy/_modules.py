@@ -8,7 +8,7 @@ import re
 import shutil
 from typing import Any
 
-from cupy._machine import alive, launch
+from cupy._machine import alive, current, launch
 from cupy.cuda._streams import get_current_stream
 
 ENTRY = re.compile(r'extern "C" __global__ void (\w+)\(')
@@ -52,6 +52,7 @@ class Module:
         alive()
         if shutil.which("g++") is None:
             raise RuntimeError("the stand-in builds CUDA sources with g++, which is not on the PATH")
+        current.bind()
         text = cubin.decode()
         self.library = build(text, tuple(ENTRY.findall(text)))
         self.ptr = next(handles)

@@ -11,11 +11,17 @@ from cupy._functions import run
 
 
 def transform(name: str) -> Any:
-    """NumPy's transform of several dims; cuFFT knows no half types here."""
+    """NumPy's transform of several dims; cuFFT knows no half types here, and plans over several neighbouring
+    dims refuse any size of 0 (fft/_fft.py).
+    """
 
     def transformed(a: Any, s: Any = None, axes: Any = None, norm: Any = None) -> ndarray:
         if a.dtype.itemsize == 2:
             raise TypeError(f"{name} knows no {a.dtype}")
+        along = sorted(axes)
+        neighbours = along == list(range(along[0], along[-1] + 1)) and {0, a.ndim - 1} & {*along}
+        if not a.size and 1 < len(along) <= 3 and neighbours:
+            raise ValueError("Invalid number of FFT data points (0) specified.")
         return run(getattr(np.fft, name), a, s=s, axes=axes, norm=norm)
 
     return transformed

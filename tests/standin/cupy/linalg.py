@@ -54,6 +54,9 @@ def solve(a: Any, b: Any) -> ndarray:
         raise ValueError("a must have (..., M, M) shape and b must have (M,) for one-dimensional b")
     if b.ndim > 1 and a.shape[:-1] != b.shape[:-1]:
         raise ValueError("a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b")
+    if a.ndim > 2 and a.size and not b.size:
+        # The addresses of the batch are an arange whose step is 0 (cupy/cublas.py: batched_gesv).
+        raise ZeroDivisionError("float division by zero")
     return solved(lambda x, y: one_by_one(np.linalg.solve, x, y), a, b)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from cupy_backends.cuda.libs import nvtx
+
 from cupy import _memory
 from cupy._machine import DEVICES, CUDARuntimeError, alive, current, finish, synchronised
 from cupy._memory import (
@@ -16,6 +18,7 @@ from cupy._memory import (
     set_allocator,
 )
 from cupy._modules import Function, Module
+from cupy.cuda import compiler as compiler
 from cupy.cuda import cublas, runtime
 from cupy.cuda._pinned import PinnedMemoryPointer, alloc_pinned_memory, pinned_pool
 from cupy.cuda._streams import Event, ExternalStream, Stream, get_current_stream, get_elapsed_time
@@ -33,8 +36,8 @@ __all__ = [
     "Module",
     "PinnedMemoryPointer",
     "Stream", "UnownedMemory", "alloc", "alloc_pinned_memory", "cublas", "device", "get_allocator",
-    "get_cublas_handle", "get_current_stream", "get_elapsed_time", "is_available", "memory", "pinned_pool",
-    "profiler", "runtime", "set_allocator",
+    "get_cublas_handle", "get_current_stream", "get_elapsed_time", "is_available", "memory", "nvtx",
+    "pinned_pool", "profiler", "runtime", "set_allocator",
 ]  # fmt: skip
 
 
@@ -50,14 +53,18 @@ class Device:
         if not 0 <= self.id < DEVICES:
             raise CUDARuntimeError("cudaErrorInvalidDevice", "invalid device ordinal")
         current.device = self.id
+        current.bind()
 
     def __enter__(self) -> Device:
+        """CuPy sets no device that is current already (device.pyx), but always sets the one before."""
         self.before.append(current.device)
-        self.use()
+        if self.id != current.device:
+            self.use()
         return self
 
     def __exit__(self, *error: Any) -> None:
         current.device = self.before.pop()
+        current.bind()
 
     def synchronize(self) -> None:
         finish(self.id)

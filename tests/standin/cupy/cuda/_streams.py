@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from typing import Any
+from weakref import WeakValueDictionary
 
-from cupy._machine import Queue, alive, current, null_queues, synchronised
+from cupy._machine import CUDARuntimeError, Queue, alive, answer, current, null_queues, synchronised
 
 pointers = itertools.count(4096, 16)
+streams: WeakValueDictionary[int, Any] = WeakValueDictionary()
+events: WeakValueDictionary[int, Event] = WeakValueDictionary()
+
+
+def queue_of(address: int) -> Queue:
+    """The queue of a stream, by its address; of one that is not known, a queue of its own."""
+    if not address:
+        return null_queues[current.device]
+    known = streams.get(address)
+    return Queue(current.device, False) if known is None else known.queue
 
 
 class BaseStream:
@@ -16,6 +28,7 @@ class BaseStream:
 
     def __init__(self, queue: Queue, ptr: int, device_id: int) -> None:
         self.queue, self.ptr, self.device_id = queue, ptr, device_id
+        streams.setdefault(ptr, self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BaseStream) and self.ptr == other.ptr
@@ -49,8 +62,8 @@ class BaseStream:
 
     @property
     def done(self) -> bool:
-        alive()
-        return not self.queue.waiting
+        """Also a fault is no "done" to CuPy (stream.pyx)."""
+        return answer(not self.queue.waiting) == 0
 
     def synchronize(self) -> None:
         self.queue.run()
@@ -104,14 +117,27 @@ class Stream(BaseStream):
         else:
             super().__init__(Queue(current.device, not non_blocking), next(pointers), current.device)
 
+    @classmethod
+    def from_external(cls, obj: Any) -> Stream:
+        """Another library's stream, on whichever device is current."""
+        alive()
+        version, ptr = obj.__cuda_stream__()
+        if version != 0 or not isinstance(ptr, int):
+            raise TypeError(f"__cuda_stream__() returned unsupported version {version}")
+        made = cls.__new__(cls)
+        made.priority, made.is_non_blocking, made._foreign_stream_ref = 0, True, obj
+        BaseStream.__init__(made, queue_of(ptr), ptr, -1)
+        return made
+
 
 class ExternalStream(BaseStream):
-    """Another library's stream, by its address."""
+    """Another library's stream, by its address; CuPy 14 warns of it (stream.pyx)."""
 
     def __init__(self, ptr: int, device_id: int = -1) -> None:
         alive()
+        warnings.warn("ExternalStream is deprecated.", DeprecationWarning, stacklevel=2)
         self.priority, self.is_non_blocking = 0, True
-        super().__init__(Queue(current.device, False), ptr, device_id)
+        super().__init__(queue_of(ptr), ptr, device_id)
 
 
 class Event:
@@ -121,21 +147,28 @@ class Event:
         alive()
         if interprocess and not disable_timing:
             raise ValueError("Timing must be disabled for interprocess events")
-        self.timed = not disable_timing
+        self.timed, self.device = not disable_timing, current.device
         self.queue: Queue | None = None
         self.position = 0
         self.time = 0.0
         self.ptr = next(pointers)
+        events[self.ptr] = self
 
     def record(self, stream: Any = None) -> None:
         stream = get_current_stream() if stream is None else stream
+        if stream.queue.device != self.device:
+            raise CUDARuntimeError("cudaErrorInvalidResourceHandle", "an event and a stream of two devices")
         self.queue, self.position = stream.queue, stream.queue.position
         self.time = time.perf_counter()
 
     @property
-    def done(self) -> bool:
-        alive()
+    def happened(self) -> bool:
         return self.queue is None or self.queue.done >= self.position
+
+    @property
+    def done(self) -> bool:
+        """Also a fault is no "done" to CuPy (stream.pyx)."""
+        return answer(self.happened) == 0
 
     def synchronize(self) -> None:
         if self.queue is not None:

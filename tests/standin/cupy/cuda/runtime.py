@@ -5,9 +5,18 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from cupy._machine import DEVICE_BYTES, DEVICES, CUDARuntimeError, alive, current, finish, synchronised
+from cupy._machine import (
+    DEVICE_BYTES,
+    DEVICES,
+    CUDARuntimeError,
+    alive,
+    answer,
+    current,
+    finish,
+    synchronised,
+)
 from cupy._memory import pool
-from cupy.cuda import _pinned
+from cupy.cuda import _pinned, _streams
 
 __all__ = ["CUDARuntimeError"]
 
@@ -34,8 +43,17 @@ def deviceCanAccessPeer(device: int, peer: int) -> int:
     return int(device != peer)
 
 
+def streamQuery(stream: int) -> int:
+    return answer(not _streams.queue_of(stream).waiting)
+
+
+def eventQuery(event: int) -> int:
+    return answer(_streams.events[event].happened)
+
+
 def memGetInfo() -> tuple[int, int]:
     alive()
+    current.bind()
     return DEVICE_BYTES - pool.total_bytes(), DEVICE_BYTES
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cupy._machine import counts
+from cupy._machine import counts, current
 from cupy._modules import entries, launched_on
 
 
@@ -20,6 +20,8 @@ def launchKernel(
         raise CUDADriverError("CUDA_ERROR_INVALID_VALUE: invalid argument")
     if shared_mem_bytes or extra:
         raise CUDADriverError("CUDA_ERROR_INVALID_VALUE: the stand-in launches without these")
+    if current.device not in current.bound:
+        raise CUDADriverError("CUDA_ERROR_INVALID_CONTEXT: invalid device context")
     launched_on(stream)
     entry = entries[f]
     counts[f"kernel {entry.name}"] += 1
