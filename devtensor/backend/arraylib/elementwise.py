@@ -121,7 +121,10 @@ def full(lib: Library, shape: tuple[int, ...], value: float, dtype: str) -> Arra
 def arange(lib: Library, start: float, step: float, count: int, dtype: str) -> Array:
     exact = isinstance(start, int) and isinstance(step, int)
     steps = lib.xp.arange(count, dtype=lib.dtypes["int64" if exact else "float64"])
-    return (steps * step + start).astype(lib.dtypes[dtype])
+    if not exact or (start, step) != (0, 1):
+        steps *= step
+        steps += start
+    return steps.astype(lib.dtypes[dtype], copy=False)
 
 
 TAKING_BOTH_PARTS = frozenset({"complex64", "complex128", "bool"})
